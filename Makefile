@@ -1,0 +1,131 @@
+# millrace: one Makefile, no recursion, no configure. `make help` lists the goals.
+
+# MODE = release | debug | asan | tsan | cover
+MODE  ?= release
+BUILD ?= build
+B     := $(BUILD)/$(MODE)
+CC    := gcc
+ARCH  := $(shell $(CC) -dumpmachine | cut -d- -f1)
+V     ?= 0
+Q     := $(if $(filter 1,$V),,@)
+
+CFLAGS_release := -O2
+CFLAGS_debug   := -O0 -DMR_DEBUG
+CFLAGS_asan    := -O1 -DMR_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=all
+CFLAGS_tsan    := -O1 -DMR_DEBUG -fsanitize=thread
+CFLAGS_cover   := -O0 -DMR_DEBUG --coverage
+VERSION        := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+CPPFLAGS += -I. -D_GNU_SOURCE -DMR_VERSION='"0.1-$(VERSION)"' -MMD -MP
+CFLAGS   += -std=gnu2x -g -fno-omit-frame-pointer -ffp-contract=off -pthread $(CFLAGS_$(MODE)) \
+	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion \
+	-Wno-sign-conversion -Wpointer-arith -Wundef $(if $(CI),-Werror) $(if $(WERROR),-Werror)
+LDFLAGS  += -pthread $(filter -fsanitize% --coverage,$(CFLAGS_$(MODE)))
+LIBS     := -luring -lzstd -llz4 -lsnappy -lz -lhwloc -lm
+
+# Kernels are compiled once per ISA; everything else for the weakest CPU. Floating sums keep one
+# order on every ISA, so no mode may pass -ffast-math.
+ISAS_x86_64  := scalar v3 v4
+ISAS_aarch64 := scalar neon
+ISA_scalar   := -O2 -fno-tree-vectorize
+ISA_v3       := -O3 -march=x86-64-v3
+ISA_v4       := -O3 -march=x86-64-v4 -mprefer-vector-width=512
+ISA_neon     := -O3
+ISAS         := $(ISAS_$(ARCH))
+
+LIB_DIRS := host/base hw kernels dataplane storage host host/sql host/view
+LIB_SRC  := $(filter-out %_k.c host/main.c,$(wildcard $(LIB_DIRS:%=%/*.c)))
+KERN_SRC := $(wildcard kernels/*_k.c)
+LIB_OBJ  := $(LIB_SRC:%.c=$B/%.o) $(foreach i,$(ISAS),$(KERN_SRC:%.c=$B/$i/%.o))
+LIB      := $B/libmillrace.a
+CLI_OBJ  := $(patsubst %.c,$B/%.o,$(wildcard client/*.c))
+TLIB_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/lib/*.c))
+
+# Every test program is one file, named for its kind.
+TEST_SRC := $(wildcard tests/unit/*_test.c tests/kernels/*_check.c tests/wire/*_test.c \
+	tests/sql/*_test.c tests/crash/*_test.c tests/sim/*_test.c)
+FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
+E2E_SRC  := $(wildcard tests/e2e/*.c)
+BENCH_SRC := $(wildcard bench/*_bench.c)
+TESTS    := $(TEST_SRC:%.c=$B/%)
+FUZZERS  := $(FUZZ_SRC:%.c=$B/%)
+E2E_BIN  := $(E2E_SRC:%.c=$B/%)
+BENCHES  := $(BENCH_SRC:%.c=$B/%)
+
+.PHONY: all help deps test test-long ci run demo clean fmt fmt-check lint bench bench-smoke fuzz check-bin isa
+.SECONDARY:
+
+all: $(BUILD)/millraced $(BUILD)/millrace
+
+help: ## this list
+	@grep -hE '^[a-z][a-z-]*:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
+
+$(BUILD)/millraced: $B/millraced
+	@ln -sf $(MODE)/millraced $@
+$(BUILD)/millrace: $B/millrace
+	@ln -sf $(MODE)/millrace $@
+
+$B/millraced: $B/host/main.o $(LIB)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$B/millrace: $(CLI_OBJ) $(LIB)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(LIB): $(LIB_OBJ)
+	@rm -f $@
+	$(Q)ar rcsD $@ $^
+
+$B/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+define ISA_RULE
+$(B)/$1/kernels/%.o: kernels/%.c Makefile
+	@mkdir -p $$(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(ISA_$1) -DMR_ISA=$1 -c -o $$@ $$<
+endef
+$(foreach i,$(ISAS),$(eval $(call ISA_RULE,$i)))
+
+$B/tests/e2e/%: $B/tests/e2e/%.o $(LIB)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lrdkafka
+$B/tests/fuzz/%: $B/tests/fuzz/%.o $(TLIB_OBJ) $(LIB)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$B/tests/%: $B/tests/%.o $(TLIB_OBJ) $(LIB)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+$B/bench/%: $B/bench/%.o $(TLIB_OBJ) $(LIB)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+check-bin: $(TESTS) $(FUZZERS)
+
+deps: ## install the Debian packages that build, demo and tests need
+	$(Q)tools/deps
+
+test: ## the short tests; ends with "N passed, N failed"
+	$(Q)tools/deps
+	$(Q)$(MAKE) --no-print-directory all check-bin $(E2E_BIN) $(BENCHES)
+	$(Q)tools/run-tests $B $(T)
+
+test-unit: check-bin ## unit, kernel, wire, SQL, crash and fuzz-replay tests only
+	$(Q)tools/run-tests $B --no-e2e $(T)
+
+fmt: ## format the sources
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format-14 -i
+fmt-check: ## complain about unformatted sources
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format-14 --dry-run --Werror
+lint: ## our rules: includes, doors, banned calls, file and function sizes
+	$(Q)tools/tidy
+ci: ## what CI runs
+	$(Q).ci/run
+
+demo: ## stream events in and watch a view change, about 20 s
+	$(Q)tools/deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tools/demo
+run: all ## serve on the default ports until stopped
+	$(BUILD)/millraced --data $(BUILD)/data
+
+bench: $(BENCHES) all ## the benchmarks; see docs/PERFORMANCE.md
+	$(Q)tools/run-bench $B
+clean: ## remove everything built
+	rm -rf $(BUILD)
+
+-include $(shell find $B -name '*.d' 2>/dev/null)

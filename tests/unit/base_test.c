@@ -1,0 +1,200 @@
+// Arena, buffers, readers, varints, UUIDs, random numbers: the ends of ranges first.
+#include "host/base/arena.h"
+#include "host/base/buf.h"
+#include "host/base/clock.h"
+#include "host/base/err.h"
+#include "host/base/mailbox.h"
+#include "host/base/uuid.h"
+#include "tests/lib/mr_test.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+static void varint_reads_back_every_edge(void **)
+{
+	static const int64_t edges[] = {
+		0, -1, 1, 63, -64, 64, 8191, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
+	uint8_t bytes[16];
+
+	for (size_t i = 0; i < MR_COUNT_OF(edges); i++) {
+		struct mr_writer w = mr_writer(bytes, sizeof(bytes));
+		struct mr_reader r;
+
+		mr_write_varlong(&w, edges[i]);
+		assert_false(w.bad);
+		r = mr_reader(mr_span(bytes, w.at));
+		assert_true(mr_read_varlong(&r) == edges[i]);
+		assert_false(r.bad);
+		assert_int_equal(mr_read_left(&r), 0);
+	}
+}
+
+static void varint_rejects_overlong_and_truncated(void **)
+{
+	static const uint8_t overlong[] = {0xff, 0xff, 0xff, 0xff, 0x1f};
+	static const uint8_t endless[] = {0x80, 0x80, 0x80, 0x80, 0x80, 0x80};
+	struct mr_reader r = mr_reader(mr_span(overlong, sizeof(overlong)));
+
+	mr_read_uvarint32(&r);
+	assert_true(r.bad);
+	r = mr_reader(mr_span(endless, sizeof(endless)));
+	mr_read_uvarint32(&r);
+	assert_true(r.bad);
+	r = mr_reader(mr_span(endless, 3));
+	mr_read_uvarint64(&r);
+	assert_true(r.bad);
+}
+
+static void reader_past_end_returns_zeros_and_stays_bad(void **)
+{
+	static const uint8_t bytes[] = {1, 2, 3};
+	struct mr_reader r = mr_reader(mr_span(bytes, sizeof(bytes)));
+
+	assert_int_equal(mr_read_be16(&r), 0x0102);
+	assert_int_equal(mr_read_be32(&r), 0);
+	assert_true(r.bad);
+	assert_int_equal(mr_read_u8(&r), 0);
+}
+
+static void writer_past_end_counts_what_was_needed(void **)
+{
+	uint8_t bytes[4];
+	struct mr_writer w = mr_writer(bytes, sizeof(bytes));
+
+	mr_write_be32(&w, 7);
+	assert_false(w.bad);
+	mr_write_be64(&w, 9);
+	assert_true(w.bad);
+	assert_int_equal(w.at, 12);
+}
+
+static void arena_stops_at_its_limit(void **)
+{
+	struct mr_arena a;
+
+	mr_arena_init(&a, 64 << 10);
+	for (int i = 0; i < 1000 && mr_arena_alloc(&a, 1000); i++)
+		;
+	assert_true(a.exhausted);
+	assert_true(a.bytes <= 64 << 10);
+	mr_arena_reset(&a);
+	assert_non_null(mr_arena_alloc(&a, 1000));
+	assert_null(mr_arena_zalloc(&a, SIZE_MAX / 2, 8));
+	mr_arena_fini(&a);
+}
+
+static void arena_columns_are_aligned_and_padded(void **)
+{
+	struct mr_arena a;
+
+	mr_arena_init(&a, 0);
+	for (size_t n = 0; n < 200; n++) {
+		uint8_t *p = mr_arena_column(&a, n);
+
+		assert_int_equal((uintptr_t)p % 64, 0);
+		memset(p, 1, n + 64);
+	}
+	mr_arena_fini(&a);
+}
+
+static void buf_keeps_failing_after_its_limit(void **)
+{
+	struct mr_buf b = {.bytes_limit = 8};
+
+	mr_buf_be64(&b, 1);
+	assert_false(b.failed);
+	mr_buf_u8(&b, 1);
+	mr_buf_printf(&b, "%d", 1);
+	assert_true(b.failed);
+	assert_int_equal(b.bytes, 8);
+	mr_buf_fini(&b);
+}
+
+static void uuid_text_reads_back(void **)
+{
+	char text[MR_UUID_TEXT_BYTES + 1];
+	struct mr_uuid u, v;
+	struct mr_rand r;
+
+	mr_rand_init(&r, 1);
+	u = mr_uuid_make(&r);
+	mr_uuid_format(u, text);
+	assert_true(mr_uuid_parse(mr_span_str(text), &v));
+	assert_true(mr_uuid_eq(u, v));
+	assert_true(mr_uuid_parse(mr_span_str("{A0EEBC99-9C0B4EF8-BB6D6BB9BD380A11}"), &v));
+	assert_false(mr_uuid_parse(mr_span_str("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1"), &v));
+	assert_false(mr_uuid_parse(mr_span_str("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g"), &v));
+	assert_false(mr_uuid_parse(mr_span_str(""), &v));
+}
+
+static void rand_below_stays_below(void **)
+{
+	struct mr_rand r;
+
+	mr_rand_init(&r, 42);
+	for (uint64_t n = 1; n < 1000; n++)
+		assert_true(mr_rand_below(&r, n) < n);
+}
+
+struct counted {
+	struct mr_message m;
+	int value;
+};
+
+static void count_message(struct mr_message *m, void *owner)
+{
+	struct counted *c = MR_CONTAINER(m, struct counted, m);
+	int *last = owner;
+
+	// Each thread's messages come in the order it pushed them.
+	assert_int_equal(c->value, last[c->value % 4] + 4);
+	last[c->value % 4] = c->value;
+	free(c);
+}
+
+static struct mr_mailbox box;
+
+static void *push_many(void *arg)
+{
+	for (int i = 0; i < 10000; i++) {
+		struct counted *c = malloc(sizeof(*c));
+
+		*c = (struct counted){{NULL, count_message}, i * 4 + (int)(intptr_t)arg};
+		mr_mailbox_push(&box, &c->m);
+	}
+	return NULL;
+}
+
+static void mailbox_keeps_each_senders_order(void **)
+{
+	int last[4] = {-4, -3, -2, -1}, got = 0;
+	pthread_t threads[4];
+
+	assert_int_equal(mr_mailbox_open(&box), 0);
+	for (intptr_t i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, push_many, (void *)i), 0);
+	while (got < 40000)
+		got += mr_mailbox_drain(&box, last);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(got, 40000);
+	mr_mailbox_close(&box);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(varint_reads_back_every_edge),
+		cmocka_unit_test(varint_rejects_overlong_and_truncated),
+		cmocka_unit_test(reader_past_end_returns_zeros_and_stays_bad),
+		cmocka_unit_test(writer_past_end_counts_what_was_needed),
+		cmocka_unit_test(arena_stops_at_its_limit),
+		cmocka_unit_test(arena_columns_are_aligned_and_padded),
+		cmocka_unit_test(buf_keeps_failing_after_its_limit),
+		cmocka_unit_test(uuid_text_reads_back),
+		cmocka_unit_test(rand_below_stays_below),
+		cmocka_unit_test(mailbox_keeps_each_senders_order),
+	};
+
+	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
+}
