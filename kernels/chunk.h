@@ -1,0 +1,112 @@
+// An open chunk: up to 65,536 rows of one table in memory, written by one worker, read by many.
+//
+// The writer appends rows and, once they are durable, publishes a row count with release order. A
+// reader loads that count with acquire order and reads the rows below it: what it sees never
+// changes form. Value arrays have their full capacity from the start and never move. The encoding
+// of a text column (dictionary or plain) is fixed when the chunk opens; dictionary entries and heap
+// bytes are append-only.
+//
+// Rows are written in two steps: the decoder fills row `rows` of every column, then either
+// mr_chunk_row_commit counts it or mr_chunk_row_abort forgets it (a dead letter): nothing of an
+// aborted row is visible, though its interned strings stay in the dictionary.
+//
+// Memory comes in fixed blocks from a pool of the worker (mr_chunk_pool), because first touch of
+// fresh memory is slow: a chunk's blocks are reused by the next one.
+#pragma once
+
+#include "kernels/column.h"
+
+#include <stdatomic.h>
+
+#define MR_CHUNK_ROWS 65536
+
+// Blocks of MR_CHUNK_BLOCK_BYTES from one reserved mapping. Taking and giving back is for any
+// thread (a lock inside: it happens once per quarter megabyte).
+#define MR_CHUNK_BLOCK_BYTES (256u << 10)
+
+struct mr_chunk_pool;
+
+// Reserves address space for `bytes_max`; pages are committed when first used. 0 or -errno.
+[[nodiscard]] int mr_chunk_pool_create(size_t bytes_max, struct mr_chunk_pool **out);
+void mr_chunk_pool_destroy(struct mr_chunk_pool *p);
+size_t mr_chunk_pool_bytes_used(struct mr_chunk_pool *p);
+size_t mr_chunk_pool_bytes_max(struct mr_chunk_pool *p);
+// Contiguous memory of whole blocks, or NULL when the pool is used up.
+void *mr_chunk_pool_take(struct mr_chunk_pool *p, size_t bytes);
+void mr_chunk_pool_give(struct mr_chunk_pool *p, void *memory, size_t bytes);
+
+enum mr_chunk_encoding { MR_CHUNK_PLAIN, MR_CHUNK_DICT };
+
+struct mr_chunk_column {
+	struct mr_typeref type;
+	uint8_t phys;     // enum mr_phys
+	uint8_t encoding; // enum mr_chunk_encoding; PLAIN for all but text and bytea
+	// Nulls among the rows written so far. Writer: release by the row count; 0 means `valid` is
+	// all ones.
+	_Atomic uint32_t nulls;
+	void *values;    // MR_CHUNK_ROWS values (struct mr_str for plain text)
+	uint64_t *valid; // all ones when the chunk opens
+	uint32_t *codes; // dictionary codes
+	struct mr_dict_build *dict;
+	struct mr_heap *heap; // bytes of strings
+};
+
+struct mr_chunk {
+	uint32_t columns_count;
+	uint32_t rows;                   // writer: rows committed
+	_Atomic uint32_t rows_published; // writer: release, readers: acquire
+	_Atomic uint32_t references;
+	struct mr_chunk_pool *pool;
+	size_t bytes; // memory taken from the pool
+	size_t bytes_max;
+	bool full; // no row may be added: rows or bytes are used up
+	struct mr_chunk_column columns[];
+};
+
+// What the new chunk's text columns should look like: `plain[i]` true = not worth a dictionary.
+// NULL = dictionaries for all. 0, or -ENOMEM when the pool is used up. References = 1.
+[[nodiscard]] int mr_chunk_create(struct mr_chunk_pool *pool, const struct mr_typeref *types,
+	uint32_t columns_count, const bool *plain, size_t bytes_max, struct mr_chunk **out);
+void mr_chunk_get(struct mr_chunk *c);
+// Frees the chunk with the last reference. Any thread.
+void mr_chunk_put(struct mr_chunk *c);
+
+// Advice for the next chunk of the same table: true when over half the values were distinct.
+bool mr_chunk_prefers_plain(const struct mr_chunk *c, uint32_t column);
+
+// Writing row `c->rows`, writer only. A column not set before the commit is NULL.
+void mr_chunk_set_null(struct mr_chunk *c, uint32_t column);
+// Copies the bytes into the dictionary or the heap. 0, or -ENOMEM (pool used up) after which the
+// row must be aborted and the chunk is full.
+[[nodiscard]] int mr_chunk_set_bytes(
+	struct mr_chunk *c, uint32_t column, const uint8_t *data, size_t bytes);
+
+// The place of a fixed-size value of row `c->rows`; the caller writes it and the column is not
+// null.
+static inline void *mr_chunk_slot(struct mr_chunk *c, uint32_t column)
+{
+	struct mr_chunk_column *col = &c->columns[column];
+
+	return (uint8_t *)col->values + c->rows * mr_phys_bytes((enum mr_phys)col->phys);
+}
+
+void mr_chunk_row_begin(struct mr_chunk *c);
+void mr_chunk_row_commit(struct mr_chunk *c);
+void mr_chunk_row_abort(struct mr_chunk *c);
+
+// Makes all committed rows up to `rows` visible. Writer only.
+static inline void mr_chunk_publish(struct mr_chunk *c, uint32_t rows)
+{
+	MR_DASSERT(rows <= c->rows);
+	atomic_store_explicit(&c->rows_published, rows, memory_order_release);
+}
+
+static inline uint32_t mr_chunk_rows(const struct mr_chunk *c)
+{
+	return atomic_load_explicit(&c->rows_published, memory_order_acquire);
+}
+
+// A reader's view of a column for rows below mr_chunk_rows(), as kernels want it. `dict` gets the
+// dictionary as it is now; both live as long as the chunk's reference.
+void mr_chunk_column_view(
+	const struct mr_chunk *c, uint32_t column, struct mr_col *out, struct mr_dict *dict);
