@@ -1,0 +1,60 @@
+// An aggregating query as something that can be kept up: the engine under materialized views.
+//
+// A fold is the compiled form of SELECT … FROM table | TUMBLE(table, …) | HOP(…) [WHERE …]
+// GROUP BY … [HAVING …]. A fold state is a set of groups with mergeable aggregate states. Folding
+// rows, merging states in any order and reading the result gives what the query gives over the
+// same rows: bit for bit for integers, numerics and sketches, within 1e-12 relative for float sums.
+//
+// A fold is immutable and shared. A state belongs to one thread at a time; once frozen by its owner
+// any number of threads may read it.
+#pragma once
+
+#include "host/base/buf.h"
+#include "host/sql/env.h"
+#include "host/sql/sql.h"
+
+struct mr_fold_state;
+
+// Compiles a query's text. The source relation is looked up (and pinned) through `env`. Fails with
+// 0A000 and a hint for what cannot be kept up incrementally (joins, DISTINCT aggregates, ORDER
+// BY…).
+[[nodiscard]] int mr_fold_compile(
+	struct mr_env *env, struct mr_span query, struct mr_fold **out, struct mr_diag *diag);
+void mr_fold_destroy(struct mr_fold *f);
+
+const struct mr_relation *mr_fold_source(const struct mr_fold *f);
+// The source's columns that mr_fold_rows wants, in its order.
+uint32_t mr_fold_source_columns(const struct mr_fold *f, const uint32_t **columns);
+// The view's columns.
+uint32_t mr_fold_columns(const struct mr_fold *f, const struct mr_result_column **columns);
+// A fingerprint of everything that decides what a state means; a saved state of another is refused.
+uint64_t mr_fold_fingerprint(const struct mr_fold *f);
+
+// An empty state that may use up to `bytes_max`.
+[[nodiscard]] int mr_fold_state_create(
+	const struct mr_fold *f, size_t bytes_max, struct mr_fold_state **out);
+void mr_fold_state_destroy(struct mr_fold_state *s);
+size_t mr_fold_state_bytes(const struct mr_fold_state *s);
+size_t mr_fold_state_groups(const struct mr_fold_state *s);
+
+// Folds rows in. 0, or MR_ERR_LIMIT when the state's memory is used up: then the rows before
+// `*rows_done` are in, and the caller freezes this state and goes on with a new one. An evaluation
+// error of a row (division by zero, overflow) leaves that row out and counts it.
+[[nodiscard]] int mr_fold_rows(
+	struct mr_fold_state *s, const struct mr_block *rows, uint32_t first, uint32_t *rows_done);
+uint64_t mr_fold_state_rows_failed(const struct mr_fold_state *s);
+
+// Merges `src` into `dst`; src is unchanged.
+[[nodiscard]] int mr_fold_merge(struct mr_fold_state *dst, const struct mr_fold_state *src);
+
+// Serialises groups whose key hash falls into [part, part + 1) of `parts` equal ranges, so that a
+// big state can be written, read and merged piece by piece in bounded memory.
+[[nodiscard]] int mr_fold_save(
+	const struct mr_fold_state *s, uint32_t part, uint32_t parts, struct mr_buf *out);
+// Merges a saved piece into a state. Hostile bytes can only cause MR_ERR_CORRUPT.
+[[nodiscard]] int mr_fold_load(struct mr_fold_state *s, struct mr_span saved);
+
+// Reads the view's rows: HAVING and the select list over finished aggregates. `*cursor` starts at 0
+// and is opaque. 1: a block (in the arena, valid until it is reset); 0: the end; negative: diag.
+[[nodiscard]] int mr_fold_read(const struct mr_fold_state *s, struct mr_query *q, uint64_t *cursor,
+	struct mr_block *out, struct mr_diag *diag);
