@@ -39,7 +39,7 @@ KERN_SRC := $(wildcard kernels/*_k.c)
 LIB_OBJ  := $(LIB_SRC:%.c=$B/%.o) $(foreach i,$(ISAS),$(KERN_SRC:%.c=$B/$i/%.o))
 LIB      := $B/libmillrace.a
 CLI_OBJ  := $(patsubst %.c,$B/%.o,$(wildcard client/*.c))
-TLIB_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/lib/*.c))
+TLIB_OBJ := $(patsubst %.c,$B/%.o,$(filter-out %/fuzz_main.c,$(wildcard tests/lib/*.c)))
 
 # Every test program is one file, named for its kind.
 TEST_SRC := $(wildcard tests/unit/*_test.c tests/kernels/*_check.c tests/wire/*_test.c \
@@ -87,8 +87,8 @@ $(foreach i,$(ISAS),$(eval $(call ISA_RULE,$i)))
 
 $B/tests/e2e/%: $B/tests/e2e/%.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lrdkafka
-$B/tests/fuzz/%: $B/tests/fuzz/%.o $(TLIB_OBJ) $(LIB)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$B/tests/fuzz/%: $B/tests/fuzz/%.o $B/tests/lib/fuzz_main.o $(TLIB_OBJ) $(LIB)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 $B/tests/%: $B/tests/%.o $(TLIB_OBJ) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 $B/bench/%: $B/bench/%.o $(TLIB_OBJ) $(LIB)
