@@ -1,0 +1,157 @@
+// All logs of a data directory: which files exist, what is in them, who still needs them.
+//
+// The manifest says which logs and files there are. At start mr_log_store_recover finds the end of
+// every log that was not sealed, cuts a torn tail, and records the cut durably before anything is
+// served. Afterwards every log but those being written is sealed: immutable and readable by all.
+//
+// Threads: the store has a lock inside and its calls may be made by any thread, but those that
+// block on the disk (recover, work, scan, open) belong to control and background threads or start.
+// find and read are cheap and for workers.
+#pragma once
+
+#include "storage/log.h"
+#include "storage/manifest.h"
+
+// A record type of an owner and the newest version it reads; others are refused.
+struct mr_log_type_known {
+	uint16_t type;
+	uint8_t version_max;
+};
+
+struct mr_log_store_options {
+	struct mr_disk *disk;         // borrowed
+	struct mr_manifest *manifest; // borrowed, created, not yet opened
+	struct mr_clock *clock;
+	uint64_t file_bytes;     // 1 MiB or more, multiple of 4096; default MR_LOG_FILE_BYTES
+	unsigned files_ahead;    // files kept ready for each open log; default 2
+	uint64_t bytes_free_min; // no new file when it would leave less; default 64 MiB
+	uint64_t seed;           // of the random incarnations
+	const struct mr_log_type_known *types; // owner's types; batch and the log's own are known
+	size_t type_count;
+	// Called, from any thread, when mr_log_store_work has something to do.
+	void (*wake)(void *ctx);
+	void *wake_ctx;
+};
+
+// Registers with the manifest, which is opened after this. Returns owned.
+[[nodiscard]] int mr_log_store_create(
+	struct mr_log_store **out, const struct mr_log_store_options *o);
+// Logs are closed first. The manifest outlives the store.
+void mr_log_store_destroy(struct mr_log_store *s);
+
+// After mr_manifest_open: checks files against the manifest, removes what belongs to nobody,
+// recovers every unsealed log, loads the indexes. May be crashed anywhere and run again.
+// MR_ERR_CORRUPT (damage in the middle), MR_ERR_VERSION with `diag` naming file and offset.
+[[nodiscard]] int mr_log_store_recover(struct mr_log_store *s, struct mr_diag *diag);
+
+// Background: makes files ready, removes the dead ones. Returns > 0 when it did something, 0 when
+// there is nothing to do, or -errno (-ENOSPC is remembered for reserve and is no error here).
+[[nodiscard]] int mr_log_store_work(struct mr_log_store *s);
+
+// A log as it stands.
+struct mr_log_info {
+	uint64_t id;
+	uint64_t lsn_first; // lowest lsn still on disk
+	uint64_t lsn_end;   // end; of a log being written the end of its last filled file
+	uint64_t bytes;     // of files on disk
+	bool open;          // being written
+};
+// Fills at most `max`, ascending by id; returns how many there are.
+size_t mr_log_store_logs(struct mr_log_store *s, struct mr_log_info *out, size_t max);
+
+// Where a batch is.
+struct mr_log_entry {
+	uint64_t log_id;
+	uint64_t lsn;   // of the record's header
+	uint32_t bytes; // of payload
+	uint32_t offset_count;
+	int64_t base_offset;
+	int64_t max_timestamp_ms;
+};
+
+// The first batch of the partition that ends above `offset`. -ENOENT when there is none, which for
+// a log being written includes its open file: the owner looks there first (mr_log_find).
+[[nodiscard]] int mr_log_store_find(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
+	int64_t offset, struct mr_log_entry *out);
+// The first batch with max_timestamp_ms >= the given one.
+[[nodiscard]] int mr_log_store_find_time(struct mr_log_store *s, struct mr_uuid topic,
+	int32_t partition, int64_t timestamp_ms, struct mr_log_entry *out);
+// The same in the file that `log` is writing and in its filled ones. Owner of `log` only.
+[[nodiscard]] int mr_log_find(struct mr_log *log, struct mr_uuid topic, int32_t partition,
+	int64_t offset, struct mr_log_entry *out);
+[[nodiscard]] int mr_log_find_time(struct mr_log *log, struct mr_uuid topic, int32_t partition,
+	int64_t timestamp_ms, struct mr_log_entry *out);
+
+// Offsets and bytes of a partition over all filled and sealed files.
+struct mr_log_extent {
+	int64_t offset_first; // -1: none
+	int64_t offset_end;
+	uint64_t bytes; // payload, live (not below what retention released)
+	uint64_t batches;
+	int64_t max_timestamp_ms;
+};
+void mr_log_store_extent(
+	struct mr_log_store *s, struct mr_uuid topic, int32_t partition, struct mr_log_extent *out);
+
+// Asynchronous read of whole records from disk, each verified by its own checksum.
+struct mr_log_read {
+	// The caller's: `data` is aligned to 4096, of at least mr_log_read_bytes(lsn, bytes).
+	void (*done)(struct mr_log_read *r, int res); // 0, -errno or MR_ERR_CORRUPT
+	uint64_t log_id;
+	uint64_t lsn;
+	uint64_t bytes; // of records, headers included, all in one file
+	uint8_t *data;
+	int buffer;
+	// Set when done: the bytes at `lsn`. Iterate with mr_log_record_next.
+	struct mr_span records;
+	// The store's.
+	struct mr_io_op op;
+	struct mr_log_store *store;
+	struct mr_log_file *file;
+};
+static inline size_t mr_log_read_bytes(uint64_t lsn, uint64_t bytes)
+{
+	return mr_round_up(lsn % MR_IO_ALIGN + bytes, MR_IO_ALIGN);
+}
+// Starts it on the caller's io. -ENOENT when that part of the log is gone. The file stays while the
+// read is under way. Only records of one frame (an entry's) may be asked for at once.
+[[nodiscard]] int mr_log_store_read(
+	struct mr_log_store *s, struct mr_io *io, struct mr_log_read *r);
+
+// One record met by a scan. `record` is in the scanner's memory until the callback returns.
+struct mr_log_scan_record {
+	uint64_t log_id;
+	uint64_t lsn;
+	const struct mr_log_record *record;
+	struct mr_uuid topic; // when record->partition_ref is one
+	int32_t partition;    // -1: none
+};
+// Calls `each` for every record of a sealed log from the frame that holds `lsn_from` (or the first
+// one left) to its end, PARTITION and INDEX too, verifying every frame. Blocks. A non-zero return
+// of `each` ends it and is returned. Records before lsn_from in that frame are not shown.
+[[nodiscard]] int mr_log_store_scan(struct mr_log_store *s, uint64_t log_id, uint64_t lsn_from,
+	int (*each)(void *arg, const struct mr_log_scan_record *r), void *arg,
+	struct mr_diag *diag);
+
+// Retention. Both only ever rise, are kept in memory (the catalog says them again after a start),
+// and free a file once nothing in it is needed: every batch below its partition's offset, and the
+// whole file below its log's lsn.
+//
+// Nobody needs the partition below `offset`. INT64_MAX: the partition is deleted.
+void mr_log_store_retain_offset(
+	struct mr_log_store *s, struct mr_uuid topic, int32_t partition, int64_t offset);
+// Nobody needs non-batch records of the log (state, checkpoints) below `lsn`. UINT64_MAX: none.
+void mr_log_store_retain_lsn(struct mr_log_store *s, uint64_t log_id, uint64_t lsn);
+
+struct mr_log_store_stats {
+	uint64_t logs;
+	uint64_t files;       // that belong to a log
+	uint64_t files_spare; // filled with zeros, waiting
+	uint64_t bytes;       // of all of them
+	uint64_t bytes_live;  // payload of batches not released
+	uint64_t files_made;
+	uint64_t files_recycled;
+	uint64_t files_removed;
+	bool disk_full; // the last attempt to make a file found no room
+};
+struct mr_log_store_stats mr_log_store_stats(struct mr_log_store *s);
