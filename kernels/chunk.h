@@ -11,7 +11,8 @@
 // aborted row is visible, though its interned strings stay in the dictionary.
 //
 // Memory comes in fixed blocks from a pool of the worker (mr_chunk_pool), because first touch of
-// fresh memory is slow: a chunk's blocks are reused by the next one.
+// fresh memory is slow: a chunk's blocks are reused by the next one. A chunk itself lies in such
+// blocks, so opening one calls no malloc.
 #pragma once
 
 #include "kernels/column.h"
@@ -19,6 +20,13 @@
 #include <stdatomic.h>
 
 #define MR_CHUNK_ROWS 65536
+
+// Entries of a dictionary, the empty string at code 0 counted: so codes fit 16 bits, and the code
+// of a null row (0) always names an entry. Entries of aborted rows use up room too; a chunk whose
+// dictionary is full is full. A fresh chunk always has room for one row.
+#define MR_CHUNK_DICT_ENTRIES 65536
+
+#define MR_CHUNK_COLUMNS_MAX 1664 // PostgreSQL's 1,600 and room for hidden ones
 
 // Blocks of MR_CHUNK_BLOCK_BYTES from one reserved mapping. Taking and giving back is for any
 // thread (a lock inside: it happens once per quarter megabyte).
@@ -28,10 +36,11 @@ struct mr_chunk_pool;
 
 // Reserves address space for `bytes_max`; pages are committed when first used. 0 or -errno.
 [[nodiscard]] int mr_chunk_pool_create(size_t bytes_max, struct mr_chunk_pool **out);
+// All memory must have been given back.
 void mr_chunk_pool_destroy(struct mr_chunk_pool *p);
 size_t mr_chunk_pool_bytes_used(struct mr_chunk_pool *p);
 size_t mr_chunk_pool_bytes_max(struct mr_chunk_pool *p);
-// Contiguous memory of whole blocks, or NULL when the pool is used up.
+// Contiguous memory of whole blocks, or NULL when the pool has no such hole. Not cleared.
 void *mr_chunk_pool_take(struct mr_chunk_pool *p, size_t bytes);
 void mr_chunk_pool_give(struct mr_chunk_pool *p, void *memory, size_t bytes);
 
@@ -39,16 +48,23 @@ enum mr_chunk_encoding { MR_CHUNK_PLAIN, MR_CHUNK_DICT };
 
 struct mr_chunk_column {
 	struct mr_typeref type;
-	uint8_t phys;     // enum mr_phys
-	uint8_t encoding; // enum mr_chunk_encoding; PLAIN for all but text and bytea
-	// Nulls among the rows written so far. Writer: release by the row count; 0 means `valid` is
-	// all ones.
+	uint8_t phys;        // enum mr_phys
+	uint8_t encoding;    // enum mr_chunk_encoding; PLAIN for all but text and bytea
+	uint8_t width_bytes; // of an item of `values` or `codes`
+	// Nulls among the rows committed so far. Writer: before the release of the row count; 0
+	// means `valid` is all ones.
 	_Atomic uint32_t nulls;
-	void *values;    // MR_CHUNK_ROWS values (struct mr_str for plain text)
+	void *values;    // MR_CHUNK_ROWS values (struct mr_str for plain text); NULL with codes
 	uint64_t *valid; // all ones when the chunk opens
-	uint32_t *codes; // dictionary codes
+	uint32_t *codes; // dictionary codes; NULL without a dictionary
 	struct mr_dict_build *dict;
-	struct mr_heap *heap; // bytes of strings
+};
+
+// Where the bytes of strings go, all columns together; big ones get blocks of their own.
+struct mr_heap {
+	uint8_t *at;
+	uint8_t *end;
+	struct mr_heap_block *blocks; // newest first
 };
 
 struct mr_chunk {
@@ -57,27 +73,44 @@ struct mr_chunk {
 	_Atomic uint32_t rows_published; // writer: release, readers: acquire
 	_Atomic uint32_t references;
 	struct mr_chunk_pool *pool;
-	size_t bytes; // memory taken from the pool
+	size_t bytes; // memory taken from the pool; writer only
 	size_t bytes_max;
-	bool full; // no row may be added: rows or bytes are used up
+	size_t bytes_first; // of it, what holds this struct and the arrays
+	struct mr_heap heap;
+	bool full;         // no row may be added: rows or bytes are used up
+	uint64_t *row_set; // columns of row `rows` that have a value, a bit each
 	struct mr_chunk_column columns[];
 };
 
 // What the new chunk's text columns should look like: `plain[i]` true = not worth a dictionary.
-// NULL = dictionaries for all. 0, or -ENOMEM when the pool is used up. References = 1.
+// NULL = dictionaries for all. The chunk may use `bytes_max`, but always what its first row needs.
+// 0, or -ENOMEM when the pool is used up. References = 1.
 [[nodiscard]] int mr_chunk_create(struct mr_chunk_pool *pool, const struct mr_typeref *types,
 	uint32_t columns_count, const bool *plain, size_t bytes_max, struct mr_chunk **out);
+// What an empty chunk of these columns takes from the pool.
+size_t mr_chunk_bytes_min(
+	const struct mr_typeref *types, uint32_t columns_count, const bool *plain);
 void mr_chunk_get(struct mr_chunk *c);
 // Frees the chunk with the last reference. Any thread.
 void mr_chunk_put(struct mr_chunk *c);
 
-// Advice for the next chunk of the same table: true when over half the values were distinct.
+// Advice for the next chunk of the same table: true when over half the values were distinct (of a
+// plain column, in a sample). Writer only.
 bool mr_chunk_prefers_plain(const struct mr_chunk *c, uint32_t column);
 
-// Writing row `c->rows`, writer only. A column not set before the commit is NULL.
-void mr_chunk_set_null(struct mr_chunk *c, uint32_t column);
-// Copies the bytes into the dictionary or the heap. 0, or -ENOMEM (pool used up) after which the
-// row must be aborted and the chunk is full.
+// Writing row `c->rows`, writer only. A column not set before the commit is NULL; setting one again
+// replaces its value.
+void mr_chunk_row_begin(struct mr_chunk *c);
+void mr_chunk_row_commit(struct mr_chunk *c);
+void mr_chunk_row_abort(struct mr_chunk *c);
+
+static inline void mr_chunk_set_null(struct mr_chunk *c, uint32_t column)
+{
+	mr_bit_clear(c->row_set, column);
+}
+
+// Copies the bytes into the dictionary or the heap. 0, or -ENOMEM (pool, bytes_max or dictionary
+// used up) after which the row must be aborted and the chunk is full. < 4 GiB.
 [[nodiscard]] int mr_chunk_set_bytes(
 	struct mr_chunk *c, uint32_t column, const uint8_t *data, size_t bytes);
 
@@ -87,12 +120,9 @@ static inline void *mr_chunk_slot(struct mr_chunk *c, uint32_t column)
 {
 	struct mr_chunk_column *col = &c->columns[column];
 
-	return (uint8_t *)col->values + c->rows * mr_phys_bytes((enum mr_phys)col->phys);
+	mr_bit_set(c->row_set, column);
+	return (uint8_t *)col->values + (size_t)c->rows * col->width_bytes;
 }
-
-void mr_chunk_row_begin(struct mr_chunk *c);
-void mr_chunk_row_commit(struct mr_chunk *c);
-void mr_chunk_row_abort(struct mr_chunk *c);
 
 // Makes all committed rows up to `rows` visible. Writer only.
 static inline void mr_chunk_publish(struct mr_chunk *c, uint32_t rows)
@@ -107,6 +137,8 @@ static inline uint32_t mr_chunk_rows(const struct mr_chunk *c)
 }
 
 // A reader's view of a column for rows below mr_chunk_rows(), as kernels want it. `dict` gets the
-// dictionary as it is now; both live as long as the chunk's reference.
+// dictionary as it is now; both live as long as the chunk's reference. The word of `valid` that
+// holds the last row may still change in the bits of later rows, so masks beyond the row count mean
+// nothing. Call mr_chunk_rows first.
 void mr_chunk_column_view(
 	const struct mr_chunk *c, uint32_t column, struct mr_col *out, struct mr_dict *dict);

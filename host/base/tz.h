@@ -1,0 +1,41 @@
+// Time zones: IANA names from the system's zoneinfo files, POSIX-like fixed offsets, UTC.
+//
+// A zone is immutable and lives as long as the process: mr_tz_find caches it under a lock and the
+// same name gives the same pointer. Reading a zone's offset takes no lock. A damaged or hostile
+// zoneinfo file can only make its name unknown (TZif versions 1 to 4, RFC 8536, with the footer).
+#pragma once
+
+#include "host/base/span.h"
+
+#define MR_TZ_NAME_MAX 63
+
+struct mr_tz;
+
+// UTC, always there.
+const struct mr_tz *mr_tz_utc(void);
+
+// By name, in any case ("europe/berlin"), "UTC", "Z", "GMT", or a fixed offset ("+02", "+02:30",
+// "-0530": east positive, as ISO 8601). NULL when there is no such zone. Any thread; may read a
+// file the first time.
+const struct mr_tz *mr_tz_find(struct mr_span name);
+
+// A zone that is always `seconds` east of UTC, |seconds| < 16 h (PostgreSQL's limit is 15:59:59),
+// or NULL.
+const struct mr_tz *mr_tz_fixed(int32_t seconds);
+
+// The name in its right spelling: `SHOW timezone`.
+struct mr_span mr_tz_name(const struct mr_tz *tz);
+
+// Seconds east of UTC at an instant (microseconds since 1970 UTC). `abbreviation` may be NULL;
+// it gets a string that lives as long as the zone.
+int32_t mr_tz_offset(const struct mr_tz *tz, int64_t us, const char **abbreviation);
+
+// The UTC instant of a local time, both in microseconds. In a gap, and in an overlap, the offset is
+// PostgreSQL's choice: the standard-time one of the two around the change in an overlap, the one
+// from before the change in a gap. Saturates at the ends of int64_t.
+int64_t mr_tz_to_utc(const struct mr_tz *tz, int64_t local_us);
+
+// For tests: builds a zone from the bytes of a TZif file. Returns owned, freed with mr_tz_destroy;
+// NULL when damaged.
+struct mr_tz *mr_tz_parse(struct mr_span name, struct mr_span file);
+void mr_tz_destroy(struct mr_tz *tz);
