@@ -76,6 +76,13 @@ double mr_dec_to_double(struct mr_dec a);
 
 // Reads `[+-]digits[.digits][e[+-]digits]` or NaN, spaces around allowed. -EINVAL or -ERANGE.
 [[nodiscard]] int mr_dec_parse(struct mr_span text, struct mr_dec *out);
+// The same rounded to numeric(precision, scale) as it is read, so that digits beyond the scale, be
+// they ever so many, are no error. -ERANGE when more than precision digits are left.
+[[nodiscard]] int mr_dec_parse_fit(
+	struct mr_span text, unsigned precision, unsigned scale, struct mr_dec *out);
+
+// 10^n for n <= 38.
+mr_i128 mr_dec_pow10(unsigned n);
 
 // Writes PostgreSQL's text form (all digits of the scale) and returns its length, NUL not counted.
 size_t mr_dec_format(struct mr_dec a, char out[MR_DEC_TEXT_BYTES]);
