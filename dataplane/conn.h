@@ -21,8 +21,8 @@ struct mr_conns;
 
 // Limits. 0 takes the default of the name below.
 struct mr_conn_limits {
-	uint32_t connections_max;         // further ones are closed at once
-	uint32_t request_bytes_max;       // longer (or negative) frames close the connection
+	uint32_t connections_max;   // further ones are closed at once
+	uint32_t request_bytes_max; // longer (or negative, or empty) frames close the connection
 	uint32_t requests_per_connection; // unfinished or unsent: reading stops
 	uint32_t requests_max;            // of the worker: reading stops
 	uint64_t output_bytes_max;        // finished and unsent, per connection: reading stops
@@ -49,19 +49,22 @@ struct mr_conn_counters {
 	_Atomic uint64_t requests_in_place;   // of these: parsed in the receive buffer
 	_Atomic uint64_t requests_unfinished; // gauge
 	_Atomic uint64_t responses;
-	_Atomic uint64_t sends;           // of one or more responses
-	_Atomic uint64_t closed_limit;    // connections_max
-	_Atomic uint64_t closed_too_long; // request_bytes_max, negative length
+	_Atomic uint64_t sends;             // of one or more responses
+	_Atomic uint64_t closed_limit;      // connections_max
+	_Atomic uint64_t closed_bad_length; // request_bytes_max, zero or negative length
 	_Atomic uint64_t closed_idle;
 	_Atomic uint64_t closed_slow;
-	_Atomic uint64_t closed_truncated; // the peer ended inside a frame
-	_Atomic uint64_t closed_protocol;  // mr_request_close
-	_Atomic uint64_t paused_memory;
-	_Atomic uint64_t paused_requests;   // requests_max of the worker
+	_Atomic uint64_t closed_protocol;   // mr_request_close
+	_Atomic uint64_t closed_stop;       // mr_conns_close_all
+	_Atomic uint64_t closed_by_peer;    // it ended, and everything was answered
+	_Atomic uint64_t closed_reset;      // the peer or the network broke it
+	_Atomic uint64_t truncated;         // the peer ended inside a frame
+	_Atomic uint64_t paused_memory;     // request_memory_bytes
+	_Atomic uint64_t paused_requests;   // requests_max
 	_Atomic uint64_t paused_connection; // requests_per_connection
-	_Atomic uint64_t paused_output;
-	_Atomic uint64_t abandoned;    // requests whose connection went first
-	_Atomic uint64_t alloc_failed; // mr_request_alloc had no memory
+	_Atomic uint64_t paused_output;     // output_bytes_max
+	_Atomic uint64_t abandoned;         // requests whose connection went first
+	_Atomic uint64_t alloc_failed;      // mr_request_alloc had no memory
 };
 
 // What a table or a log line says of a connection: filled by mr_conns_list.

@@ -6,7 +6,7 @@
 // freeing cost O(log pages). The bookkeeping lives beside the region, so that free memory is not
 // touched; in debug builds freed memory is filled with 0xdb.
 //
-// Who got NULL may wait: waiters are called in their order, each when a block of its size is free.
+// Who got NULL may wait: waiters are served in their order, each when a block of its size is free.
 // One thread.
 #pragma once
 
@@ -24,9 +24,8 @@ struct mr_reqmem_wait {
 	struct mr_reqmem_wait *prev;
 	size_t bytes;
 	bool waiting;
-	// Memory has been freed and `bytes` were available a moment ago. Runs inside
-	// mr_reqmem_serve; it may allocate and wait again.
-	void (*ready)(struct mr_reqmem_wait *w);
+	// The memory waited for, now the waiter's. Runs inside mr_reqmem_serve.
+	void (*ready)(struct mr_reqmem_wait *w, uint8_t *memory);
 };
 
 // Written by the worker, read by any thread: relaxed.
@@ -49,16 +48,20 @@ void mr_reqmem_destroy(struct mr_reqmem *m);
 uint8_t *mr_reqmem_alloc(struct mr_reqmem *m, size_t bytes);
 void mr_reqmem_free(struct mr_reqmem *m, void *p);
 
+// For what comes in: as mr_reqmem_alloc, but leaves an eighth of the region to what goes out, and
+// overtakes nobody who waits.
+uint8_t *mr_reqmem_admit(struct mr_reqmem *m, size_t bytes);
+
 // The largest block that an empty region can give.
 size_t mr_reqmem_block_max(const struct mr_reqmem *m);
 size_t mr_reqmem_used(const struct mr_reqmem *m);
 size_t mr_reqmem_bytes(const struct mr_reqmem *m);
 
-// Waits at the end of the line.
+// Waits at the end of the line, for memory as mr_reqmem_admit gives it.
 void mr_reqmem_wait(struct mr_reqmem *m, struct mr_reqmem_wait *w, size_t bytes);
 void mr_reqmem_unwait(struct mr_reqmem *m, struct mr_reqmem_wait *w);
 bool mr_reqmem_has_waiters(const struct mr_reqmem *m);
-// Serves the line: calls waiters from its head while blocks of their sizes are free. To be called
+// Serves the line from its head while there are blocks of the sizes waited for. To be called
 // when something has been freed, from a place where waiters may run. Returns how many ran.
 int mr_reqmem_serve(struct mr_reqmem *m);
 

@@ -42,7 +42,7 @@ struct mr_stream;
 struct mr_listener;
 struct mr_uring;
 
-#define MR_NET_PIECES_MAX     256 // pieces of one mr_stream_send
+#define MR_NET_PIECES_MAX     128 // pieces of one mr_stream_send
 #define MR_NET_RXBUF_BYTES    (16 << 10)
 #define MR_NET_RXBUFS_DEFAULT 256       // 4 MiB a worker; a power of two
 #define MR_NET_BACKLOG        1024      // connections that wait to be accepted
@@ -70,7 +70,9 @@ struct mr_rxbuf {
 	uint8_t *data;
 	uint32_t index;
 	uint16_t pins;
-	bool lent; // the stream is delivering it or keeps bytes of it for a paused connection
+	bool lent;   // the stream is delivering it or keeps bytes of it for a paused connection
+	uint16_t at; // the bytes not yet taken lie in [at, end); the implementation's
+	uint16_t end;
 	struct mr_net *net;
 	struct mr_rxbuf *next;
 };
@@ -112,13 +114,15 @@ struct mr_stream {
 	struct mr_net_addr peer;
 	int64_t received_ns; // the turn in which the last bytes came
 	int64_t moved_ns;    // the turn in which bytes last moved, either way
+	uint64_t received_bytes;
+	uint64_t sent_bytes;
 };
 
 // A file descriptor that the loop looks at: a mailbox, another ring, a timer. Caller's memory, left
 // in place until mr_net_unwatch.
 struct mr_watch {
 	int fd;
-	// Readable. Runs again in the next turn while it stays so.
+	// Has become readable. Takes all that is there: it may not be called again for a rest.
 	void (*ready)(struct mr_watch *w);
 	void *user;
 	void *impl; // the implementation's
@@ -132,11 +136,18 @@ struct mr_net_task {
 	bool queued;
 };
 
+// Called every MR_NET_TICK_NS: for timeouts. Caller's memory, in place until mr_net_off_tick.
+struct mr_net_ticker {
+	struct mr_net_ticker *next;
+	void (*tick)(struct mr_net_ticker *t);
+};
+
 // Written by the worker, read by any thread: relaxed.
 struct mr_net_counters {
 	_Atomic uint64_t turns;
 	_Atomic uint64_t accepted;
 	_Atomic uint64_t accept_aborted; // the peer had gone before it was accepted
+	_Atomic uint64_t accept_refused; // streams_max, or the user's `opened` said no
 	_Atomic uint64_t accept_paused;  // no descriptor or memory; tried again a tick later
 	_Atomic uint64_t closed;         // by us
 	_Atomic uint64_t reset;          // by the peer or the network
@@ -186,7 +197,7 @@ struct mr_net_options {
 	struct mr_clock *clock; // borrowed
 	uint32_t rxbufs;        // receive buffers, a power of two; 0: the default
 	int node;               // NUMA node of the buffers; -1: wherever we run
-	uint32_t streams_max;   // 0: 1,024
+	uint32_t streams_max;   // connections beyond it are closed at once; 0: 4,096
 	uint32_t send_buffer;   // SO_SNDBUF and SO_RCVBUF for tests; 0: the kernel's own choice
 	uint32_t receive_buffer;
 };
@@ -213,6 +224,10 @@ void mr_net_unlisten(struct mr_net *net, struct mr_listener *l);
 void mr_net_unwatch(struct mr_net *net, struct mr_watch *w);
 
 void mr_net_later(struct mr_net *net, struct mr_net_task *t);
+// Takes back a task that may be queued.
+void mr_net_forget(struct mr_net *net, struct mr_net_task *t);
+void mr_net_on_tick(struct mr_net *net, struct mr_net_ticker *t);
+void mr_net_off_tick(struct mr_net *net, struct mr_net_ticker *t);
 
 struct mr_clock *mr_net_clock(const struct mr_net *net);
 // The time of this turn.

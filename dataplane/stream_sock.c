@@ -1,0 +1,350 @@
+// State of a kernel socket and the delivery of its bytes, whoever moves them.
+//
+// Bytes that have been received and not taken are the backlog: a list of receive buffers, each
+// with a range. Delivery gives them to the place, when one is set, and to `data` otherwise, until
+// they are gone or the user pauses. A circulating buffer goes back as soon as its range is empty
+// and nobody has pinned it.
+#include "dataplane/stream_sock.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int mr_socks_init(struct mr_socks *t, size_t bytes, uint32_t count_max, int node)
+{
+	*t = (struct mr_socks){.bytes = mr_round_up(bytes, 64), .count_max = count_max};
+	return mr_pages_reserve(&t->pages, t->bytes * count_max, MR_PAGES_SMALL, node);
+}
+
+void mr_socks_fini(struct mr_socks *t)
+{
+	mr_pages_release(&t->pages);
+}
+
+struct mr_sock *mr_socks_at(const struct mr_socks *t, uint32_t i)
+{
+	MR_DASSERT(i < t->count_max);
+	return (struct mr_sock *)(void *)(t->pages.data + (size_t)i * t->bytes);
+}
+
+struct mr_sock *mr_socks_get(struct mr_socks *t)
+{
+	struct mr_sock *s = t->free;
+
+	if (s)
+		t->free = s->next;
+	else if (t->used_max < t->count_max)
+		s = mr_socks_at(t, t->used_max++);
+	else
+		return NULL;
+	memset(s, 0, t->bytes);
+	s->fd = -1;
+	t->count++;
+	return s;
+}
+
+void mr_socks_put(struct mr_socks *t, struct mr_sock *s)
+{
+	MR_ASSERT(t->count > 0 && !s->backlog_first && !s->work.queued);
+	s->fd = -1;
+	s->next = t->free;
+	t->free = s;
+	t->count--;
+}
+
+static socklen_t to_sockaddr(const struct mr_net_addr *a, struct sockaddr_storage *out)
+{
+	*out = (struct sockaddr_storage){0};
+	if (a->is_v6) {
+		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
+
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = htons(a->port);
+		in6->sin6_scope_id = a->scope;
+		memcpy(&in6->sin6_addr, a->ip, 16);
+		return sizeof(*in6);
+	}
+	struct sockaddr_in *in = (struct sockaddr_in *)out;
+
+	in->sin_family = AF_INET;
+	in->sin_port = htons(a->port);
+	memcpy(&in->sin_addr, a->ip, 4);
+	return sizeof(*in);
+}
+
+static void from_sockaddr(const struct sockaddr_storage *s, struct mr_net_addr *out)
+{
+	*out = (struct mr_net_addr){.is_v6 = s->ss_family == AF_INET6};
+	if (out->is_v6) {
+		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)s;
+
+		out->port = ntohs(in6->sin6_port);
+		out->scope = in6->sin6_scope_id;
+		memcpy(out->ip, &in6->sin6_addr, 16);
+	} else {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)s;
+
+		out->port = ntohs(in->sin_port);
+		memcpy(out->ip, &in->sin_addr, 4);
+	}
+}
+
+static int set_int(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof(value)) == 0 ? 0 : -errno;
+}
+
+// "::" takes IPv4 too, as people expect of a wildcard.
+static int bind_and_listen(int fd, const struct mr_net_addr *at, const struct mr_net_options *o)
+{
+	struct sockaddr_storage sa;
+	socklen_t bytes = to_sockaddr(at, &sa);
+	int err = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+
+	if (err == 0 && at->is_v6)
+		err = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+	// The buffer sizes are inherited; the window scale is fixed at the handshake.
+	if (err == 0 && o->receive_buffer)
+		err = set_int(fd, SOL_SOCKET, SO_RCVBUF, (int)o->receive_buffer);
+	if (err == 0 && o->send_buffer)
+		err = set_int(fd, SOL_SOCKET, SO_SNDBUF, (int)o->send_buffer);
+	if (err < 0)
+		return err;
+	if (bind(fd, (struct sockaddr *)&sa, bytes) != 0 || listen(fd, MR_NET_BACKLOG) != 0)
+		return -errno;
+	return 0;
+}
+
+int mr_sock_listen(const struct mr_net_addr *at, struct mr_listener *l)
+{
+	struct sockaddr_storage sa;
+	socklen_t bytes = sizeof(sa);
+	int fd = socket(
+		at->is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	err = bind_and_listen(fd, at, &l->net->options);
+	if (err == 0 && getsockname(fd, (struct sockaddr *)&sa, &bytes) != 0)
+		err = -errno;
+	if (err < 0) {
+		close(fd);
+		return err;
+	}
+	from_sockaddr(&sa, &l->local);
+	return fd;
+}
+
+bool mr_sock_accept_is_shortage(int err)
+{
+	return err == -EMFILE || err == -ENFILE || err == -ENOBUFS || err == -ENOMEM;
+}
+
+int mr_sock_open(struct mr_sock *s, struct mr_listener *l, int fd, const struct mr_stream_ops *ops)
+{
+	struct sockaddr_storage sa;
+	socklen_t bytes = sizeof(sa);
+	int err;
+
+	s->fd = fd;
+	s->listener = l;
+	s->stream = (struct mr_stream){.ops = ops, .events = l->events, .net = l->net};
+	s->stream.received_ns = s->stream.moved_ns = l->net->now_ns;
+	// A peer that has gone by now is met by the first receive; its address stays zero.
+	if (getpeername(fd, (struct sockaddr *)&sa, &bytes) == 0)
+		from_sockaddr(&sa, &s->stream.peer);
+	bytes = sizeof(sa);
+	if (getsockname(fd, (struct sockaddr *)&sa, &bytes) == 0)
+		from_sockaddr(&sa, &s->stream.local);
+	err = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (err == 0)
+		err = set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	if (err < 0) {
+		mr_net_count(&l->net->counters.accept_aborted, 1);
+		return err;
+	}
+	err = l->events->opened(l->owner, &s->stream);
+	mr_net_count(err < 0 ? &l->net->counters.accept_refused : &l->net->counters.accepted, 1);
+	return err;
+}
+
+static void count_received(struct mr_sock *s, size_t n)
+{
+	struct mr_net *net = s->stream.net;
+
+	mr_net_count(&net->counters.receives, 1);
+	mr_net_count(&net->counters.received_bytes, n);
+	s->stream.received_bytes += n;
+	s->stream.received_ns = s->stream.moved_ns = net->now_ns;
+}
+
+void mr_sock_received(struct mr_sock *s, struct mr_rxbuf *b, size_t n)
+{
+	MR_ASSERT(n > 0 && n <= MR_NET_RXBUF_BYTES && !b->lent && b->pins == 0);
+	count_received(s, n);
+	s->stream.net->rx_out++;
+	b->lent = true;
+	b->at = 0;
+	b->end = (uint16_t)n;
+	b->next = NULL;
+	if (s->backlog_first)
+		s->backlog_last->next = b;
+	else
+		s->backlog_first = b;
+	s->backlog_last = b;
+}
+
+static void place_advance(struct mr_sock *s, size_t n)
+{
+	MR_ASSERT(n <= s->place_left);
+	s->place_at += n;
+	s->place_left -= n;
+	if (s->place_left == 0) {
+		s->place_at = NULL;
+		s->placed_due = true;
+	}
+}
+
+void mr_sock_placed(struct mr_sock *s, size_t n)
+{
+	count_received(s, n);
+	mr_net_count(&s->stream.net->counters.placed_bytes, n);
+	place_advance(s, n);
+}
+
+static void backlog_pop(struct mr_sock *s)
+{
+	struct mr_rxbuf *b = s->backlog_first;
+
+	s->backlog_first = b->next;
+	b->lent = false;
+	if (b->pins == 0)
+		mr_rxbuf_return(b);
+}
+
+// Moves bytes of the first buffer to where they belong. False when the user takes no more.
+static bool deliver_one(struct mr_sock *s)
+{
+	struct mr_rxbuf *b = s->backlog_first;
+	size_t have = (size_t)(b->end - b->at), n;
+
+	if (s->place_left) {
+		n = MR_MIN(have, s->place_left);
+		memcpy(s->place_at, b->data + b->at, n);
+		mr_net_count(&s->stream.net->counters.copied_bytes, n);
+		place_advance(s, n);
+	} else {
+		n = s->stream.events->data(&s->stream, b, mr_span(b->data + b->at, have));
+		MR_ASSERT(n == have || s->paused || s->closing || s->place_at || s->placed_due);
+	}
+	MR_ASSERT(n <= have);
+	b->at = (uint16_t)(b->at + n);
+	if (b->at == b->end)
+		backlog_pop(s);
+	return !s->paused && !s->closing;
+}
+
+void mr_sock_deliver(struct mr_sock *s)
+{
+	MR_ASSERT(!s->delivering);
+	s->delivering = true;
+	if (s->sent_due && !s->closing) {
+		s->sent_due = false;
+		s->stream.events->sent(&s->stream);
+	}
+	while (!s->paused && !s->closing) {
+		if (s->placed_due) {
+			s->placed_due = false;
+			s->stream.events->placed(&s->stream);
+		} else if (!s->backlog_first || !deliver_one(s)) {
+			break;
+		}
+	}
+	if (s->eof && !s->ended && !s->paused && !s->closing && !s->backlog_first) {
+		s->ended = true;
+		s->stream.events->ended(&s->stream);
+	}
+	s->delivering = false;
+}
+
+void mr_sock_spill(struct mr_sock *s)
+{
+	struct mr_rxbuf **at = &s->backlog_first;
+
+	for (; *at; at = &(*at)->next) {
+		struct mr_rxbuf *next = (*at)->next;
+
+		*at = mr_rxbuf_spill(*at);
+		(*at)->next = next;
+		s->backlog_last = *at;
+	}
+}
+
+void mr_sock_fail(struct mr_sock *s, int err)
+{
+	if (s->closing)
+		return;
+	s->closing = true;
+	s->error = err;
+}
+
+void mr_sock_drop(struct mr_sock *s)
+{
+	while (s->backlog_first)
+		backlog_pop(s);
+}
+
+void mr_sock_place(struct mr_sock *s, uint8_t *to, size_t bytes)
+{
+	MR_ASSERT(!s->place_left && !s->placed_due && bytes > 0);
+	s->place_at = to;
+	s->place_left = bytes;
+}
+
+void mr_sock_pieces(struct mr_sock *s, const struct iovec *pieces, unsigned count)
+{
+	MR_ASSERT(!s->sending && !s->sent_due);
+	MR_ASSERT(count > 0 && count <= MR_NET_PIECES_MAX);
+	memcpy(s->pieces, pieces, count * sizeof(*pieces));
+	s->piece_at = 0;
+	s->piece_count = count;
+	s->sending = true;
+}
+
+struct msghdr mr_sock_message(struct mr_sock *s)
+{
+	return (struct msghdr){
+		.msg_iov = s->pieces + s->piece_at, .msg_iovlen = s->piece_count - s->piece_at};
+}
+
+bool mr_sock_sent(struct mr_sock *s, size_t n)
+{
+	struct mr_net *net = s->stream.net;
+
+	mr_net_count(&net->counters.sends, 1);
+	mr_net_count(&net->counters.sent_bytes, n);
+	s->stream.sent_bytes += n;
+	s->stream.moved_ns = net->now_ns;
+	while (s->piece_at < s->piece_count) {
+		struct iovec *v = &s->pieces[s->piece_at];
+		size_t part = MR_MIN(n, v->iov_len);
+
+		v->iov_base = (uint8_t *)v->iov_base + part;
+		v->iov_len -= part;
+		n -= part;
+		if (v->iov_len)
+			break;
+		s->piece_at++;
+	}
+	MR_ASSERT(n == 0);
+	if (s->piece_at < s->piece_count) {
+		mr_net_count(&net->counters.sends_partial, 1);
+		return false;
+	}
+	s->sending = false;
+	s->sent_due = true;
+	return true;
+}

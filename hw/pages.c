@@ -1,0 +1,131 @@
+// mmap, mbind and madvise, each with what happens when the kernel says no.
+#include "hw/pages.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { MPOL_PREFERRED_MODE = 1, NODE_BITS = 1024 };
+
+static void *map(size_t bytes, int flags)
+{
+	return mmap(
+		NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+}
+
+// Huge pages are reserved with the mapping (no MAP_NORESERVE): running out of them at the first
+// touch would be a SIGBUS, and here it is an error that we can answer.
+static bool map_huge(struct mr_pages *p, size_t bytes)
+{
+	void *at = map(mr_round_up(bytes, MR_PAGES_HUGE_BYTES), MAP_HUGETLB);
+
+	if (at == MAP_FAILED)
+		return false;
+	*p = (struct mr_pages){at, mr_round_up(bytes, MR_PAGES_HUGE_BYTES), MR_PAGES_HUGE, -1};
+	return true;
+}
+
+// mbind(2) is called directly: libnuma would be a package for one line. Preferred, not bound: a
+// full node means slower memory and not the end of the process.
+static int bind_to(struct mr_pages *p, int node)
+{
+	unsigned long mask[NODE_BITS / (8 * sizeof(long))] = {0};
+
+	if (node < 0 || node >= NODE_BITS - 1)
+		return -1;
+	mask[(unsigned)node / (8 * sizeof(long))] = 1ul << ((unsigned)node % (8 * sizeof(long)));
+	if (syscall(SYS_mbind, p->data, p->bytes, MPOL_PREFERRED_MODE, mask, NODE_BITS, 0) != 0)
+		return -1;
+	return node;
+}
+
+int mr_pages_reserve(struct mr_pages *p, size_t bytes, enum mr_pages_kind kind, int node)
+{
+	if (bytes == 0 || bytes > SIZE_MAX / 2)
+		return -EINVAL;
+	if (kind != MR_PAGES_HUGE || !map_huge(p, bytes)) {
+		size_t whole = mr_round_up(bytes, MR_PAGE);
+		void *at = map(whole, MAP_NORESERVE);
+
+		if (at == MAP_FAILED)
+			return -errno;
+		*p = (struct mr_pages){at, whole, MR_PAGES_SMALL, -1};
+		if (kind != MR_PAGES_SMALL && madvise(at, whole, MADV_HUGEPAGE) == 0)
+			p->kind = MR_PAGES_TRANSPARENT;
+	}
+	p->node = bind_to(p, node);
+	return 0;
+}
+
+void mr_pages_release(struct mr_pages *p)
+{
+	if (p->data)
+		MR_ASSERT(munmap(p->data, p->bytes) == 0);
+	*p = (struct mr_pages){.node = -1};
+}
+
+void mr_pages_touch(struct mr_pages *p, size_t off, size_t bytes)
+{
+	MR_ASSERT(off <= p->bytes && bytes <= p->bytes - off);
+	for (size_t at = off; at < off + bytes; at += MR_PAGE) {
+		volatile uint8_t *byte = p->data + at;
+
+		*byte = *byte;
+	}
+}
+
+void mr_pages_discard(struct mr_pages *p, size_t off, size_t bytes)
+{
+	MR_ASSERT(off <= p->bytes && bytes <= p->bytes - off);
+	MR_ASSERT(off % MR_PAGE == 0 && bytes % MR_PAGE == 0);
+	// Pages of the huge pool go back in whole huge pages only; then they stay, cleared.
+	if (bytes && madvise(p->data + off, bytes, MADV_DONTNEED) != 0)
+		memset(p->data + off, 0, bytes);
+}
+
+static int map_twice(int fd, size_t bytes, uint8_t **out)
+{
+	uint8_t *at = mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	for (int i = 0; i < 2; i++) {
+		void *half = mmap(at + (size_t)i * bytes, bytes, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_FIXED, fd, 0);
+
+		if (half == MAP_FAILED) {
+			int err = -errno;
+
+			munmap(at, 2 * bytes);
+			return err;
+		}
+	}
+	*out = at;
+	return 0;
+}
+
+int mr_pages_mirror(struct mr_pages *p, size_t bytes)
+{
+	uint8_t *at = NULL;
+	int fd, err;
+
+	if (bytes == 0 || bytes % MR_PAGE || bytes > SIZE_MAX / 4)
+		return -EINVAL;
+	fd = memfd_create("millrace-mirror", MFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	err = ftruncate(fd, (off_t)bytes) != 0 ? -errno : map_twice(fd, bytes, &at);
+	close(fd); // the mappings keep the memory
+	if (err == 0)
+		*p = (struct mr_pages){at, bytes, MR_PAGES_SMALL, -1};
+	return err;
+}
+
+void mr_pages_unmirror(struct mr_pages *p)
+{
+	if (p->data)
+		MR_ASSERT(munmap(p->data, 2 * p->bytes) == 0);
+	*p = (struct mr_pages){.node = -1};
+}

@@ -1,0 +1,40 @@
+// Memory straight from the kernel: reserved at start, on a node, with huge pages where there are.
+//
+// Reserving takes address space only; a page is committed when it is first touched, which is slow
+// (about 0.25 us a page of 4 KiB, more when it has to be cleared from another node), so that what a
+// worker needs at once is touched ahead. Any thread.
+#pragma once
+
+#include "host/base/def.h"
+
+// How mr_pages_reserve may back the memory.
+enum mr_pages_kind {
+	MR_PAGES_SMALL,       // ordinary pages
+	MR_PAGES_TRANSPARENT, // ordinary pages that the kernel may join (madvise)
+	MR_PAGES_HUGE,        // from the pool of 2 MiB pages, else as TRANSPARENT
+};
+
+struct mr_pages {
+	uint8_t *data;
+	size_t bytes;
+	enum mr_pages_kind kind; // what it has become
+	int node;                // -1: not bound
+};
+
+// Reserves `bytes`, rounded up to the page size, cleared. `node` -1 leaves the choice to the first
+// touch; a node that cannot be bound to is no error (pages->node says -1). 0 or -errno.
+[[nodiscard]] int mr_pages_reserve(
+	struct mr_pages *p, size_t bytes, enum mr_pages_kind kind, int node);
+void mr_pages_release(struct mr_pages *p);
+
+// Commits [off, off + bytes) by touching it.
+void mr_pages_touch(struct mr_pages *p, size_t off, size_t bytes);
+// Gives the pages of [off, off + bytes) back; they read as zeros afterwards. Whole pages only.
+void mr_pages_discard(struct mr_pages *p, size_t off, size_t bytes);
+
+// Reserves `bytes` (whole pages) mapped twice in a row, so that data[i] and data[i + bytes] are the
+// same byte and whatever wraps around the end is contiguous. p->bytes is one copy. 0 or -errno.
+[[nodiscard]] int mr_pages_mirror(struct mr_pages *p, size_t bytes);
+void mr_pages_unmirror(struct mr_pages *p);
+
+#define MR_PAGES_HUGE_BYTES (2u << 20)

@@ -1,0 +1,31 @@
+// A client for tests: one non-blocking socket with bytes to send and bytes received, driven from
+// the same thread as the net under test, so that a test decides who moves when.
+#pragma once
+
+#include "dataplane/stream.h"
+#include "host/base/buf.h"
+#include "host/base/rand.h"
+
+struct net_client {
+	int fd; // -1: closed
+	struct mr_buf out;
+	size_t out_at;
+	struct mr_buf in;
+	size_t chunk_max; // bytes per send at most; 0: all
+	bool reads;       // false: a client that does not read
+	bool shut;        // shut down our side when all is sent
+	bool ended;       // the server has closed
+	int error;        // errno of a failed send or receive
+};
+
+// Connects (blocking, on loopback). `receive_buffer` 0: the default.
+void net_client_open(struct net_client *c, const struct mr_net_addr *at, int receive_buffer);
+void net_client_close(struct net_client *c);
+// Closes with a reset instead of an end.
+void net_client_reset(struct net_client *c);
+// Queues a frame: length and `bytes` bytes of a pattern made from `seed`.
+void net_client_frame(struct net_client *c, size_t bytes, uint64_t seed);
+// Sends and receives what goes without waiting. `r` may be NULL: chunk sizes are then fixed.
+void net_client_pump(struct net_client *c, struct mr_rand *r);
+// The pattern of net_client_frame: byte `i` of the frame with `seed`.
+uint8_t net_client_byte(uint64_t seed, size_t i);
