@@ -56,7 +56,8 @@ const char *mr_codec_name(int codec);
 size_t mr_zip_bound(int codec, size_t bytes);
 
 // Compresses `in`. Levels mean what the codec's library says (zstd 1 to 19, gzip 1 to 9; snappy and
-// lz4 have none). Returns the bytes written; MR_ERR_LIMIT when they do not fit.
+// lz4 have none). Returns the bytes written; MR_ERR_LIMIT when they do not fit, or when lz4 and
+// snappy cannot be sure beforehand that they will: give mr_zip_bound to never see it.
 [[nodiscard]] int mr_zip_compress(
 	struct mr_zip *z, int codec, int level, struct mr_span in, void *out, size_t out_bytes_max);
 
