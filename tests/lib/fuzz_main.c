@@ -90,7 +90,8 @@ static size_t mutate(struct mr_rand *r, uint8_t *out, size_t bytes, const struct
 		return bytes + n;
 	case 4: return at;
 	default:
-		n = MR_MIN(mr_rand_below(r, 64), MR_MIN(other->bytes, bytes - at));
+		n = mr_rand_below(r, 64);
+		n = MR_MIN(n, MR_MIN(other->bytes, bytes - at));
 		if (n)
 			memcpy(out + at, other->data + mr_rand_below(r, other->bytes - n + 1), n);
 		return bytes;
