@@ -85,8 +85,8 @@ $(B)/$1/kernels/%.o: kernels/%.c Makefile
 endef
 $(foreach i,$(ISAS),$(eval $(call ISA_RULE,$i)))
 
-$B/tests/e2e/%: $B/tests/e2e/%.o $(LIB)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lrdkafka
+$B/tests/e2e/%: $B/tests/e2e/%.o $(TLIB_OBJ) $(LIB)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lrdkafka -lpq -lcmocka
 $B/tests/fuzz/%: $B/tests/fuzz/%.o $B/tests/lib/fuzz_main.o $(TLIB_OBJ) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 $B/tests/%: $B/tests/%.o $(TLIB_OBJ) $(LIB)
