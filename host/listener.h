@@ -1,0 +1,55 @@
+// Management ports: a TCP listener that gives each connection a thread, up to a limit.
+//
+// One thread accepts; every connection runs `serve` on its own thread, which blocks on its link. So
+// a slow client stalls nobody else, and the session code reads top to bottom. Connections beyond
+// `connections_max` still get a thread from a small reserve, with link->over_limit set, so that
+// they are refused in the words of their protocol (and a CancelRequest gets through); beyond the
+// reserve they get `refusal` and are closed.
+//
+// Memory: connections_max + MR_LISTENER_RESERVE slots from the start, `stack_bytes` of address
+// space for each live thread.
+#pragma once
+
+#include "host/link.h"
+
+#include <stdatomic.h>
+
+#define MR_LISTENER_RESERVE 8
+// Parsing and planning recurse, with depth limits of their own.
+#define MR_LISTENER_STACK_BYTES (1u << 20)
+
+struct mr_listener;
+
+struct mr_listener_opts {
+	const char *name; // of the threads: "sql", "http"
+	const char *address;
+	uint16_t port; // 0: any free one
+	uint32_t connections_max;
+	struct mr_span refusal; // borrowed
+	// Runs first on every thread, to lower its priority or place it. May be NULL.
+	void (*thread_start)(void *arg);
+	void *thread_arg;
+	// Serves one connection; the link is closed when it returns.
+	void (*serve)(void *owner, struct mr_link *link);
+	// Makes every session come to its end soon; called once, when stopping begins.
+	void (*interrupt)(void *owner);
+	void *owner;
+};
+
+// Read at any time, by any thread.
+struct mr_listener_stats {
+	_Atomic uint64_t accepted;
+	_Atomic uint64_t refused; // over the limit
+	_Atomic uint64_t accept_errors;
+	_Atomic uint32_t open; // connections now, those being refused included
+};
+
+// Binds, listens and starts accepting. 0 or -errno.
+[[nodiscard]] int mr_listener_start(const struct mr_listener_opts *opts, struct mr_listener **out);
+uint16_t mr_listener_port(const struct mr_listener *l);
+const struct mr_listener_stats *mr_listener_stats(const struct mr_listener *l);
+// Stops accepting, wakes every connection, waits for their threads, frees. NULL is allowed.
+void mr_listener_stop(struct mr_listener *l);
+
+// For `thread_start`: nice 10, so that workers come first where cores are few.
+void mr_thread_lower_priority(void *arg);

@@ -1,0 +1,71 @@
+// The PostgreSQL wire, protocol 3.0: what psql, libpq, JDBC and dashboards talk to.
+//
+// mr_pg_start listens and serves each connection as one SQL session on a thread of its own
+// (host/listener.h). The state machine of a session is in pg_session.c; messages in pg_proto.c.
+#pragma once
+
+#include "host/base/clock.h"
+#include "host/listener.h"
+#include "host/metrics.h"
+#include "host/sql/sql.h"
+
+// A message above this is refused and the connection ended (08P01).
+#define MR_PG_MESSAGE_BYTES_MAX (16u << 20)
+// One row of a result, encoded; above it the query fails (54000).
+#define MR_PG_ROW_BYTES_MAX (64u << 20)
+// Prepared statements and portals of one session (53400 beyond), and the statements' text together.
+#define MR_PG_STATEMENTS_MAX       1024
+#define MR_PG_PORTALS_MAX          256
+#define MR_PG_STATEMENTS_BYTES_MAX (16u << 20)
+// A client that has not finished its startup packet by then is cut off.
+#define MR_PG_STARTUP_TIMEOUT_MS 60000
+
+struct mr_pg_opts {
+	const char *address;
+	uint16_t port; // 0: any free one
+	uint32_t connections_max;
+	struct mr_env *env;
+	struct mr_clock *clock;
+	uint64_t query_bytes_max;
+	uint64_t statement_timeout_ms; // 0: none
+	uint32_t message_bytes_max;    // 0: MR_PG_MESSAGE_BYTES_MAX
+	void (*thread_start)(void *arg);
+	void *thread_arg;
+};
+
+struct mr_pg_server;
+
+// Binds and serves. Strings and env are borrowed until mr_pg_stop. 0 or -errno.
+[[nodiscard]] int mr_pg_start(const struct mr_pg_opts *opts, struct mr_pg_server **out);
+uint16_t mr_pg_port(const struct mr_pg_server *server);
+// Cancels what runs, tells every client (57P01), waits for all threads, frees. NULL is allowed.
+void mr_pg_stop(struct mr_pg_server *server);
+
+enum mr_pg_state {
+	MR_PG_STARTING,
+	MR_PG_IDLE,
+	MR_PG_ACTIVE,
+	MR_PG_IDLE_IN_TRANSACTION,
+	MR_PG_IDLE_IN_FAILED_TRANSACTION,
+};
+
+// One session as pg_stat_activity shows it. Times are wall-clock microseconds, 0 = never.
+struct mr_pg_activity {
+	int32_t pid;
+	enum mr_pg_state state;
+	int64_t backend_start_us;
+	int64_t query_start_us;
+	int64_t state_change_us;
+	char peer[64];
+	char application_name[64];
+	char query[1024]; // the latest one, cut
+};
+
+// Copies the sessions of this moment, ordered by pid; returns how many, at most `activity_max`.
+size_t mr_pg_sessions(struct mr_pg_server *server, struct mr_pg_activity *out, size_t activity_max);
+// Cancels the running query of a session (pg_cancel_backend), or ends the session too
+// (pg_terminate_backend). False when there is no such session.
+bool mr_pg_cancel(struct mr_pg_server *server, int32_t pid, bool terminate);
+
+// Adds this server's counters to a registry, which must not outlive the server. 0 or -ENOMEM.
+[[nodiscard]] int mr_pg_metrics(struct mr_pg_server *server, struct mr_metrics *m);

@@ -1,0 +1,60 @@
+// One connection of the PostgreSQL port that sends any bytes at all. Nothing may happen but errors
+// and the end of the connection; what is answered must be whole messages.
+#include "host/pg_int.h"
+#include "tests/lib/mem_link.h"
+#include "tests/lib/sql_fake.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+
+static void ignore_cancel(void *, int32_t, uint32_t)
+{
+}
+
+// After the lone bytes that answer SSLRequest and GSSENCRequest come messages with lengths.
+static void check_output(struct mr_span output)
+{
+	struct mr_reader r = mr_reader(output);
+
+	while (mr_read_left(&r) > 0) {
+		uint32_t length;
+
+		if (mr_read_u8(&r) == 'N' && (mr_read_left(&r) == 0 || r.at[0] != 0))
+			continue;
+		length = mr_read_be32(&r);
+		MR_ASSERT(length >= 4);
+		mr_read_bytes(&r, length - 4);
+		MR_ASSERT(!r.bad);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+	static const struct mr_pg_opts pg = {
+		.env = &mr_fake_env,
+		.clock = &mr_clock_system,
+		.query_bytes_max = 1 << 20,
+		.message_bytes_max = 64 << 10,
+	};
+	_Atomic bool cancelled = false, stopping = false, timed_out = false;
+	struct mr_mem_link link;
+	const struct mr_pg_session_opts opts = {
+		.pg = &pg,
+		.link = &link.link,
+		.pid = 1,
+		.secret = 2,
+		.cancelled = &cancelled,
+		.stopping = &stopping,
+		.timed_out = &timed_out,
+		.cancel = ignore_cancel,
+	};
+
+	mr_mem_link_init(&link, mr_span(data, bytes));
+	link.write_max = 4 << 20;
+	// The first byte also says how the rest is cut.
+	if (bytes > 0)
+		link.read_max = data[bytes - 1] % 64;
+	mr_pg_session_run(&opts);
+	check_output(mr_buf_span(&link.output));
+	mr_mem_link_fini(&link);
+	return 0;
+}
