@@ -58,6 +58,7 @@ void mr_note(enum mr_note_level level, const char *subsystem, const char *fmt, .
 	unsigned held;
 	va_list args;
 	size_t at;
+	int bytes;
 
 	if ((int)level > atomic_load_explicit(&level_now, memory_order_relaxed))
 		return;
@@ -69,8 +70,9 @@ void mr_note(enum mr_note_level level, const char *subsystem, const char *fmt, .
 	at += (size_t)snprintf(line + at, sizeof(line) - at,
 		".%03ldZ %s %s: ", ts.tv_nsec / 1000000, level_names[level], subsystem);
 	va_start(args, fmt);
-	at += (size_t)MR_MAX(0, vsnprintf(line + at, sizeof(line) - at, fmt, args));
+	bytes = vsnprintf(line + at, sizeof(line) - at, fmt, args);
 	va_end(args);
+	at += bytes > 0 ? (size_t)bytes : 0;
 	at = MR_MIN(at, sizeof(line) - 48);
 	if (held)
 		at += (size_t)snprintf(line + at, sizeof(line) - at, " repeated_unsaid=%u", held);
