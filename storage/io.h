@@ -97,6 +97,7 @@ struct mr_io_op {
 struct mr_io_ops {
 	void (*submit)(struct mr_io *io, struct mr_io_op *op);
 	int (*reap)(struct mr_io *io);
+	int (*wait)(struct mr_io *io);
 	int (*buffer_add)(struct mr_io *io, void *base, size_t bytes);
 	void (*destroy)(struct mr_io *io);
 };
@@ -115,6 +116,9 @@ struct mr_io {
 void mr_io_submit(struct mr_io *io, struct mr_io_op *op);
 // Runs `done` of what has completed; returns how many. Does not wait.
 int mr_io_reap(struct mr_io *io);
+// Blocks until something completes and runs it; on a ring that runs the ring's other completions
+// too. For start and stop. 0 or more, or -errno when waiting is hopeless.
+[[nodiscard]] int mr_io_wait(struct mr_io *io);
 // Index for mr_io_op.buffer or -1: registration is only ever a speed-up.
 int mr_io_buffer_add(struct mr_io *io, void *base, size_t bytes);
 void mr_io_destroy(struct mr_io *io);

@@ -1,0 +1,267 @@
+// Private to the log: bytes on disk, files, and what the writer and the store say to each other.
+#pragma once
+
+#include "storage/log_store.h"
+
+#include <pthread.h>
+
+#define MR_LOG_VERSION     1u
+#define MR_LOG_HEAD_MAGIC  0x31656c696667666cu // "lfgfile1" on disk: l f g f i l e 1
+#define MR_LOG_FRAME_MAGIC 0x6d72666cu         // "lfrm"
+#define MR_LOG_HEAD_BYTES  MR_IO_ALIGN         // frames begin behind the head
+#define MR_LOG_CONTINUES   1u // head flag: took over from a file whose write failed
+#define MR_LOG_NO_LSN      UINT64_MAX
+
+// A file's head: the first 4 KiB, zeros behind the struct. Durable before any frame of the file is
+// written, and written only when everything below first_lsn is durable: so it seals and fences the
+// file before it.
+struct mr_log_head {
+	uint64_t checksum; // XXH3-64 of the 88 bytes that follow
+	uint64_t magic;
+	uint16_t version;
+	uint16_t flags;
+	uint32_t zero;
+	uint64_t log_id;
+	uint64_t file_id;
+	uint64_t sequence; // of the file in its log
+	uint64_t first_lsn;
+	uint64_t incarnation; // random; every frame of the file carries it
+	uint64_t previous;    // checksum of the frame that ends at first_lsn; 0 at lsn 0
+	uint64_t index_lsn;   // of the first INDEX frame in the file before; MR_LOG_NO_LSN: none
+	uint64_t file_bytes;
+	uint64_t unused;
+};
+
+// A frame begins at a multiple of 4 KiB and is padded with zeros to the next.
+struct mr_log_frame {
+	uint64_t checksum; // XXH3-64 of the header from `magic` on and the payload
+	uint32_t magic;
+	uint16_t version;
+	uint16_t type; // 1
+	uint64_t log_id;
+	uint64_t lsn;
+	uint64_t previous; // checksum of the frame before in the log
+	uint64_t incarnation;
+	uint64_t durable_lsn; // everything below was durable when this was written
+	uint32_t bytes;       // of payload
+	uint32_t records;
+};
+
+// PARTITION payload: these, one after the other.
+struct mr_log_binding {
+	uint32_t ref;
+	int32_t partition;
+	struct mr_uuid topic;
+};
+
+// INDEX payload: the head, bindings, entries.
+struct mr_log_index_head {
+	uint32_t bindings;
+	uint32_t entries;
+};
+
+struct mr_log_index_entry {
+	uint64_t lsn;
+	int64_t base_offset;
+	int64_t max_timestamp_ms;
+	uint32_t ref; // in memory, of a file the store has: index of the store's partition
+	uint32_t bytes;
+	uint32_t offset_count;
+	uint32_t zero;
+};
+
+static_assert(sizeof(struct mr_log_head) == 96);
+static_assert(sizeof(struct mr_log_frame) == 64);
+static_assert(sizeof(struct mr_log_binding) == 24);
+static_assert(sizeof(struct mr_log_index_entry) == 40);
+
+// Items of one INDEX or PARTITION record, so that its frame stays below 1 MiB.
+enum { MR_LOG_INDEX_ITEMS = 24000 };
+
+// What a file holds of one partition; its entries lie together, by offset.
+struct mr_log_part_sum {
+	uint32_t part;
+	uint32_t count;
+	size_t first;
+	int64_t offset_end;
+	int64_t max_timestamp_ms;
+	uint64_t bytes;
+};
+
+enum mr_log_file_state {
+	MR_LOG_FILE_ASSIGNED, // in the manifest, not yet open
+	MR_LOG_FILE_READY,    // may be taken by its log
+	MR_LOG_FILE_ACTIVE,   // its log's
+	MR_LOG_FILE_FILLED,   // ended; the manifest does not know yet
+	MR_LOG_FILE_SEALED,   // ended; the manifest knows
+	MR_LOG_FILE_DYING,    // being removed; nobody may find it
+};
+
+struct mr_log_file {
+	struct mr_log_file *next; // in its log, by sequence
+	uint64_t id;
+	uint64_t log_id;
+	uint64_t sequence;
+	uint64_t bytes;
+	enum mr_log_file_state state; // under the store's lock
+	unsigned pins;                // under the store's lock
+	struct mr_file *file;
+	bool continues;
+	bool head_known;
+	uint64_t first_lsn;
+	uint64_t end_lsn;
+	uint64_t incarnation;
+	uint64_t previous;
+	uint64_t last_checksum; // of the frame that ends at end_lsn
+	uint64_t index_lsn;     // of its first INDEX frame, or MR_LOG_NO_LSN
+	// ACTIVE: by lsn, with the log's refs. FILLED and SEALED: by partition, then offset.
+	struct mr_log_index_entry *entries;
+	size_t entry_count;
+	size_t entry_max;
+	struct mr_log_part_sum *parts; // ascending by part
+	size_t part_count;
+};
+
+struct mr_log_meta {
+	struct mr_log_meta *next; // by id
+	uint64_t id;
+	bool sealed;
+	bool open; // has a writer
+	uint64_t end_lsn;
+	uint64_t retain_lsn;
+	uint64_t sequence_next;
+	struct mr_log_file *files;
+};
+
+struct mr_log_part {
+	struct mr_uuid topic;
+	int32_t partition;
+	int64_t retain_offset;
+};
+
+struct mr_log_spare {
+	struct mr_file *file;
+	uint64_t id;
+};
+
+enum { MR_LOG_SPARES_MAX = 4 };
+
+struct mr_log_store {
+	struct mr_log_store_options options;
+	pthread_mutex_t lock; // everything below
+	struct mr_rand rand;
+	struct mr_log_meta *logs;
+	uint64_t log_id_next;
+	uint64_t file_id_next;
+	struct mr_log_part *parts;
+	size_t part_count;
+	size_t part_max;
+	uint32_t *part_slots; // open addressing: index + 1, or 0
+	size_t part_slot_count;
+	struct mr_log_spare spares[MR_LOG_SPARES_MAX]; // not in the manifest
+	size_t spare_count;
+	struct mr_log_store_stats stats;
+	pthread_mutex_t work_lock; // one worker at a time
+};
+
+// log_file.c: names, heads, frames.
+#define MR_LOG_NAME_BYTES 32
+void mr_log_file_name(uint64_t id, char out[MR_LOG_NAME_BYTES]);
+bool mr_log_file_name_parse(const char *name, uint64_t *id);
+void mr_log_head_make(struct mr_log_head *h, const struct mr_log_file *f, uint64_t index_lsn);
+// 0 and the file's fields filled, MR_ERR_CORRUPT when it is no head of this file, MR_ERR_VERSION.
+int mr_log_head_read(
+	struct mr_log_file *f, const uint8_t head[MR_LOG_HEAD_BYTES], uint64_t *index_lsn_before);
+static inline uint64_t mr_log_frame_bytes(uint64_t payload_bytes)
+{
+	return mr_round_up(sizeof(struct mr_log_frame) + payload_bytes, MR_IO_ALIGN);
+}
+static inline uint64_t mr_log_file_end(const struct mr_log_file *f)
+{
+	return f->first_lsn + f->bytes - MR_LOG_HEAD_BYTES;
+}
+static inline uint64_t mr_log_file_offset(const struct mr_log_file *f, uint64_t lsn)
+{
+	return MR_LOG_HEAD_BYTES + lsn - f->first_lsn;
+}
+void mr_log_frame_seal(struct mr_log_frame *f);
+// The next record of a frame's payload, or NULL with r->bad when it is malformed.
+const struct mr_log_record *mr_log_record_next(struct mr_reader *r);
+uint64_t mr_log_record_checksum(const struct mr_log_record *r);
+// 0 or MR_ERR_VERSION.
+int mr_log_record_known(const struct mr_log_store *s, const struct mr_log_record *r);
+
+// log_scan.c: frames of one file, read in order.
+struct mr_log_scan {
+	const struct mr_log_file *file;
+	uint64_t lsn;
+	uint64_t previous;
+	bool chained;   // `previous` is known
+	uint64_t limit; // frames lie below
+	uint8_t *data;  // aligned buffer
+	size_t data_max;
+	uint64_t data_at; // file offset of data
+	size_t data_bytes;
+};
+void mr_log_scan_init(
+	struct mr_log_scan *s, const struct mr_log_file *f, uint64_t lsn, uint64_t limit);
+void mr_log_scan_fini(struct mr_log_scan *s);
+// The frame at s->lsn, verified, or NULL in *out when there is none. -errno when reading failed.
+int mr_log_scan_next(struct mr_log_scan *s, const struct mr_log_frame **out);
+// Whether a valid frame at or behind `from` was written when `lsn` was durable already. 1, 0,
+// -errno.
+int mr_log_scan_proves(struct mr_log_scan *s, uint64_t from, uint64_t lsn);
+
+// log_index.c: where batches are. The caller holds the store's lock where there is a store.
+uint32_t mr_log_part_get(struct mr_log_store *s, struct mr_uuid topic, int32_t partition);
+bool mr_log_part_find(
+	const struct mr_log_store *s, struct mr_uuid topic, int32_t partition, uint32_t *part);
+// Adds an entry by lsn; -ENOMEM.
+int mr_log_entry_add(struct mr_log_file *f, const struct mr_log_record *r, uint64_t lsn);
+// Translates refs to parts (refs[ref], `ref_count` of them), drops entries outside the file, sorts,
+// sums up.
+int mr_log_file_index(struct mr_log_file *f, const uint32_t *parts_of_refs, size_t ref_count);
+void mr_log_file_index_free(struct mr_log_file *f);
+
+// log_recover.c
+int mr_log_recover_log(struct mr_log_store *s, struct mr_log_meta *m, struct mr_diag *diag);
+
+// log_store.c, for the writer.
+int mr_log_store_open_log(struct mr_log_store *s, uint64_t *log_id);
+// A ready file, now ACTIVE, or NULL; *disk_full says why.
+struct mr_log_file *mr_log_store_take(struct mr_log_store *s, uint64_t log_id, bool *disk_full);
+bool mr_log_store_has_ready(struct mr_log_store *s, uint64_t log_id, bool *disk_full);
+// An ACTIVE file ended: end_lsn, index_lsn, last_checksum are set, entries have refs of bindings.
+void mr_log_store_filled(struct mr_log_store *s, struct mr_log_file *f,
+	const struct mr_log_binding *bindings, size_t binding_count);
+// Records the ends of the log and gives back what it did not use.
+int mr_log_store_seal(struct mr_log_store *s, uint64_t log_id, uint64_t end_lsn);
+// The writer is gone without sealing.
+void mr_log_store_abandon(struct mr_log_store *s, uint64_t log_id);
+struct mr_log_meta *mr_log_store_log(struct mr_log_store *s, uint64_t log_id);
+
+// Manifest records of the store.
+enum {
+	MR_LOG_M_OPEN = MR_MANIFEST_TYPE_LOG, // u64 log id
+	MR_LOG_M_FILE_ADD,                    // u64 file id, log id, sequence, bytes
+	MR_LOG_M_FILE_SEAL,   // u64 file id, first lsn, end lsn, index lsn, incarnation, previous,
+			      // last checksum, flags (bit 0: continues)
+	MR_LOG_M_FILE_REMOVE, // u64 file id
+	MR_LOG_M_SEAL,        // u64 log id, end lsn
+	MR_LOG_M_REMOVE,      // u64 log id
+	MR_LOG_M_NEXT,        // u64 next log id, next file id
+	MR_LOG_M_LAST = MR_LOG_M_NEXT,
+};
+
+// A few records on their way to the manifest.
+struct mr_log_batch {
+	struct mr_buf payloads;
+	struct mr_manifest_record *records;
+	size_t count;
+	size_t max;
+	bool failed;
+};
+void mr_log_batch_add(struct mr_log_batch *b, uint16_t type, const uint64_t *words, size_t count);
+void mr_log_batch_seal_file(struct mr_log_batch *b, const struct mr_log_file *f);
+// Appends and frees.
+int mr_log_batch_commit(struct mr_log_batch *b, struct mr_manifest *m);

@@ -1,0 +1,501 @@
+// Finding the end of a log at start.
+//
+// A log that was not sealed ends where its chain of frames breaks. Its files are taken in order;
+// the head of a later file, durable only after everything before it, says where the earlier one
+// ended. Only the last file with a head can end in the middle. There, what follows the break
+// decides:
+//
+//   a valid frame behind it that was written when the broken place was durable already: damage in
+//   the middle, refused;
+//   anything else: a torn tail that was never acknowledged, cut.
+//
+// (Two frames may be in flight together, so a valid frame behind a torn one is no proof by itself:
+// each says how far the log was durable when it was written.)
+//
+// Then, before anything recovered is served: the last file is synced, since after a kill its newest
+// bytes may sit in the disk's cache only; one manifest append records all ends, removes unused
+// files and seals the log; the last file is cut. A crash between any two steps leaves a state that
+// the next run takes the same way.
+#include "storage/log_int.h"
+
+#include "host/base/note.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int damaged(struct mr_diag *diag, const struct mr_log_file *f, uint64_t lsn)
+{
+	return mr_diag_set(diag, MR_ERR_CORRUPT, "XX001", 0,
+		"file \"log/%016llx.mlog\" offset %llu: log is damaged (log %llu, lsn %llu)",
+		(unsigned long long)f->id, (unsigned long long)mr_log_file_offset(f, lsn),
+		(unsigned long long)f->log_id, (unsigned long long)lsn);
+}
+
+static int too_new(struct mr_diag *diag, const struct mr_log_file *f, const char *what)
+{
+	return mr_diag_set(diag, MR_ERR_VERSION, "XX000", 0,
+		"file \"log/%016llx.mlog\": %s is newer than this program or unknown",
+		(unsigned long long)f->id, what);
+}
+
+// Bindings met in one file, and the batches of a scan.
+struct gather {
+	struct mr_log_store *store;
+	struct mr_log_file *file;
+	uint32_t *parts; // by ref; UINT32_MAX: unknown
+	size_t count;
+	bool index_only; // entries come from INDEX records, not from batches
+};
+
+static int gather_binding(struct gather *g, const struct mr_log_binding *b)
+{
+	if (b->ref > 1u << 24)
+		return MR_ERR_CORRUPT;
+	if (b->ref >= g->count) {
+		size_t count = MR_MAX((size_t)b->ref + 1, g->count * 2);
+		void *grown = realloc(g->parts, count * sizeof(*g->parts));
+
+		if (!grown)
+			return -ENOMEM;
+		g->parts = (uint32_t *)grown;
+		memset(g->parts + g->count, 0xff, (count - g->count) * sizeof(*g->parts));
+		g->count = count;
+	}
+	g->parts[b->ref] = mr_log_part_get(g->store, b->topic, b->partition);
+	return 0;
+}
+
+static int gather_bindings(struct gather *g, struct mr_reader *r, size_t count)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < count && !rc; i++) {
+		struct mr_log_binding b;
+		const uint8_t *p = mr_read_bytes(r, sizeof(b));
+
+		if (!p)
+			return MR_ERR_CORRUPT;
+		memcpy(&b, p, sizeof(b));
+		rc = gather_binding(g, &b);
+	}
+	return rc;
+}
+
+static int gather_index(struct gather *g, struct mr_span payload)
+{
+	struct mr_reader r = mr_reader(payload);
+	uint32_t bindings = mr_read_le32(&r);
+	uint32_t entries = mr_read_le32(&r);
+	int rc;
+
+	if (r.bad)
+		return MR_ERR_CORRUPT;
+	rc = gather_bindings(g, &r, bindings);
+	for (uint32_t i = 0; i < entries && !rc; i++) {
+		struct mr_log_index_entry e;
+		const uint8_t *p = mr_read_bytes(&r, sizeof(e));
+		struct mr_log_record rec;
+
+		if (!p)
+			return MR_ERR_CORRUPT;
+		memcpy(&e, p, sizeof(e));
+		rec = (struct mr_log_record){
+			.partition_ref = e.ref,
+			.bytes = e.bytes,
+			.base_offset = e.base_offset,
+			.max_timestamp_ms = e.max_timestamp_ms,
+			.offset_count = e.offset_count,
+		};
+		rc = g->index_only ? mr_log_entry_add(g->file, &rec, e.lsn) : 0;
+	}
+	return rc ? rc : mr_read_left(&r) ? (int)MR_ERR_CORRUPT : 0;
+}
+
+static int gather_record(struct gather *g, const struct mr_log_record *rec, uint64_t lsn)
+{
+	struct mr_reader r = mr_reader(mr_log_payload_span(rec));
+	int rc = mr_log_record_known(g->store, rec);
+
+	if (rc)
+		return rc;
+	if (rec->checksum != mr_log_record_checksum(rec))
+		return MR_ERR_CORRUPT;
+	if (rec->type == MR_LOG_PARTITION)
+		return gather_bindings(g, &r, rec->bytes / sizeof(struct mr_log_binding));
+	if (rec->type == MR_LOG_INDEX)
+		return gather_index(g, mr_log_payload_span(rec));
+	if (rec->type == MR_LOG_BATCH && !g->index_only)
+		return mr_log_entry_add(g->file, rec, lsn);
+	return 0;
+}
+
+static int gather_frame(struct gather *g, const struct mr_log_frame *f)
+{
+	struct mr_reader r = mr_reader(mr_span(f + 1, f->bytes));
+	uint32_t records = 0;
+
+	while (mr_read_left(&r)) {
+		uint64_t lsn = f->lsn + (uint64_t)(r.at - (const uint8_t *)f);
+		const struct mr_log_record *rec = mr_log_record_next(&r);
+		int rc = rec ? gather_record(g, rec, lsn) : (int)MR_ERR_CORRUPT;
+
+		if (rc)
+			return rc;
+		records++;
+	}
+	return records == f->records ? 0 : MR_ERR_CORRUPT;
+}
+
+// Reads frames from scan->lsn to the break or the limit.
+static int gather_frames(struct gather *g, struct mr_log_scan *scan, struct mr_diag *diag)
+{
+	const struct mr_log_frame *f;
+	int rc = 0;
+
+	while (!rc && scan->lsn < scan->limit) {
+		uint64_t lsn = scan->lsn;
+
+		rc = mr_log_scan_next(scan, &f);
+		if (rc == MR_ERR_VERSION)
+			return too_new(diag, g->file, "a frame");
+		if (rc || !f)
+			return rc;
+		rc = gather_frame(g, f);
+		if (rc == MR_ERR_VERSION)
+			return too_new(diag, g->file, "a record");
+		if (rc == MR_ERR_CORRUPT)
+			return damaged(diag, g->file, lsn);
+	}
+	return rc;
+}
+
+// A binding made in an earlier file is repeated at the start of each, except of one that took over.
+static int gather_previous(struct gather *g, struct mr_log_meta *m, struct mr_diag *diag)
+{
+	struct mr_log_file *before = NULL;
+	struct gather earlier;
+	struct mr_log_scan scan;
+	int rc;
+
+	for (struct mr_log_file *f = m->files; f && f != g->file; f = f->next)
+		if (f->head_known && f->end_lsn > f->first_lsn)
+			before = f;
+	if (!g->file->continues || !before)
+		return 0;
+	earlier = (struct gather){g->store, before, g->parts, g->count, true};
+	rc = gather_previous(&earlier, m, diag);
+	mr_log_scan_init(&scan, before, before->first_lsn, before->end_lsn);
+	if (!rc)
+		rc = gather_frames(&earlier, &scan, diag);
+	mr_log_scan_fini(&scan);
+	g->parts = earlier.parts;
+	g->count = earlier.count;
+	return rc;
+}
+
+// Builds the index of a file that ended, from its INDEX frames or from all of them.
+static int load_index(
+	struct mr_log_store *s, struct mr_log_meta *m, struct mr_log_file *f, struct mr_diag *diag)
+{
+	bool indexed = f->index_lsn != MR_LOG_NO_LSN;
+	struct gather g = {.store = s, .file = f, .index_only = indexed};
+	struct mr_log_scan scan;
+	int rc = indexed ? 0 : gather_previous(&g, m, diag);
+
+	mr_log_file_index_free(f);
+	if (indexed && (f->index_lsn < f->first_lsn || f->index_lsn > f->end_lsn))
+		rc = damaged(diag, f, f->first_lsn);
+	mr_log_scan_init(&scan, f, indexed ? f->index_lsn : f->first_lsn, f->end_lsn);
+	if (!rc)
+		rc = gather_frames(&g, &scan, diag);
+	if (!rc && scan.lsn != f->end_lsn)
+		rc = damaged(diag, f, scan.lsn);
+	if (!rc && f->end_lsn > f->first_lsn && scan.previous != f->last_checksum)
+		rc = damaged(diag, f, f->end_lsn);
+	mr_log_scan_fini(&scan);
+	if (!rc)
+		rc = mr_log_file_index(f, g.parts, g.count);
+	free(g.parts);
+	return rc;
+}
+
+static int open_file(struct mr_log_store *s, struct mr_log_file *f, struct mr_diag *diag)
+{
+	char name[MR_LOG_NAME_BYTES];
+	int rc;
+
+	mr_log_file_name(f->id, name);
+	if (f->file)
+		return 0;
+	rc = mr_file_open(s->options.disk, name, MR_FILE_WRITE | MR_FILE_DIRECT, &f->file);
+	if (rc == -ENOENT)
+		return mr_diag_set(
+			diag, MR_ERR_CORRUPT, "XX001", 0, "file \"%s\" is missing", name);
+	return rc;
+}
+
+static int read_head(struct mr_log_file *f, uint64_t *index_before, struct mr_diag *diag)
+{
+	uint8_t *page = (uint8_t *)aligned_alloc(MR_IO_ALIGN, MR_LOG_HEAD_BYTES);
+	int rc = page ? mr_file_read(f->file, 0, page, MR_LOG_HEAD_BYTES) : -ENOMEM;
+
+	if (rc >= 0)
+		rc = rc == MR_LOG_HEAD_BYTES ? mr_log_head_read(f, page, index_before)
+					     : (int)MR_ERR_CORRUPT;
+	free(page);
+	if (rc == MR_ERR_VERSION)
+		return too_new(diag, f, "its head");
+	return rc == MR_ERR_CORRUPT ? 0 : rc; // no head: never used, or skipped
+}
+
+// The checksum that the chain must have at the end of an unsealed file, and its index.
+static void end_by_next(struct mr_log_file *f, const struct mr_log_file *next, uint64_t index_lsn)
+{
+	f->end_lsn = next->first_lsn;
+	f->last_checksum = next->previous;
+	f->index_lsn = index_lsn;
+}
+
+static int read_heads(struct mr_log_store *s, struct mr_log_meta *m, struct mr_diag *diag)
+{
+	struct mr_log_file *before = NULL;
+
+	for (struct mr_log_file *f = m->files; f; f = f->next) {
+		uint64_t index_before = MR_LOG_NO_LSN;
+		int rc = open_file(s, f, diag);
+
+		if (!rc && f->state != MR_LOG_FILE_SEALED)
+			rc = read_head(f, &index_before, diag);
+		if (rc)
+			return rc;
+		if (!f->head_known)
+			continue;
+		if (before && f->first_lsn < before->first_lsn)
+			return damaged(diag, f, f->first_lsn);
+		if (before && before->state != MR_LOG_FILE_SEALED)
+			end_by_next(before, f, index_before);
+		before = f;
+	}
+	return 0;
+}
+
+// A file that lost its head to damage would make the log end before it. Its first frame tells.
+static int refuse_lost_head(struct mr_log_meta *m, uint64_t end_lsn, struct mr_diag *diag)
+{
+	for (struct mr_log_file *f = m->files; f; f = f->next) {
+		struct mr_log_file as_if = *f;
+		struct mr_log_scan scan;
+		const uint8_t *p;
+		int rc;
+
+		if (f->head_known)
+			continue;
+		p = (const uint8_t *)aligned_alloc(MR_IO_ALIGN, MR_IO_ALIGN);
+		rc = p ? mr_file_read(f->file, MR_LOG_HEAD_BYTES, (void *)(uintptr_t)p, MR_IO_ALIGN)
+		       : -ENOMEM;
+		if (rc == (int)MR_IO_ALIGN)
+			as_if.incarnation =
+				((const struct mr_log_frame *)(const void *)p)->incarnation;
+		free((void *)(uintptr_t)p);
+		if (rc < 0)
+			return rc;
+		as_if.first_lsn = end_lsn;
+		mr_log_scan_init(&scan, &as_if, end_lsn, mr_log_file_end(&as_if));
+		scan.chained = false;
+		p = NULL;
+		rc = mr_log_scan_next(&scan, (const struct mr_log_frame **)(const void **)&p);
+		mr_log_scan_fini(&scan);
+		if (rc < 0 && rc != MR_ERR_VERSION)
+			return rc;
+		if (p || rc)
+			return damaged(diag, &as_if, end_lsn);
+	}
+	return 0;
+}
+
+// The last file with a head: where does it break, and does that look like a torn tail?
+static int find_end(
+	struct mr_log_store *s, struct mr_log_meta *m, struct mr_log_file *f, struct mr_diag *diag)
+{
+	struct gather g = {.store = s, .file = f};
+	struct mr_log_scan scan;
+	int rc = gather_previous(&g, m, diag);
+
+	mr_log_scan_init(&scan, f, f->first_lsn, mr_log_file_end(f));
+	if (!rc)
+		rc = gather_frames(&g, &scan, diag);
+	f->end_lsn = scan.lsn;
+	f->last_checksum = scan.previous;
+	f->index_lsn = MR_LOG_NO_LSN;
+	if (!rc) {
+		rc = mr_log_scan_proves(&scan, scan.lsn, scan.lsn);
+		if (rc > 0)
+			rc = damaged(diag, f, scan.lsn);
+	}
+	mr_log_scan_fini(&scan);
+	free(g.parts);
+	mr_log_file_index_free(f); // built again by load_index, once for all files
+	return rc;
+}
+
+static void remove_unused(struct mr_log_store *s, const uint64_t *ids, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		char name[MR_LOG_NAME_BYTES];
+
+		mr_log_file_name(ids[i], name);
+		if (mr_disk_unlink(s->options.disk, name) == 0)
+			s->stats.files_removed++;
+	}
+}
+
+// Records what was found, in one append.
+static int record_end(struct mr_log_store *s, struct mr_log_meta *m, uint64_t end_lsn)
+{
+	struct mr_log_batch b = {0};
+	size_t count = 0, max = 0;
+	uint64_t *unused;
+	int rc;
+
+	for (struct mr_log_file *f = m->files; f; f = f->next)
+		max++;
+	unused = (uint64_t *)calloc(max + 1, sizeof(*unused));
+	if (!unused)
+		return -ENOMEM;
+	for (struct mr_log_file *f = m->files; f; f = f->next) {
+		if (f->state == MR_LOG_FILE_SEALED)
+			continue;
+		if (f->head_known) {
+			mr_log_batch_seal_file(&b, f);
+			continue;
+		}
+		mr_log_batch_add(&b, MR_LOG_M_FILE_REMOVE, &f->id, 1);
+		unused[count++] = f->id;
+	}
+	mr_log_batch_add(&b, MR_LOG_M_SEAL, (uint64_t[]){m->id, end_lsn}, 2);
+	rc = mr_log_batch_commit(&b, s->options.manifest);
+	if (!rc)
+		remove_unused(s, unused, count);
+	free(unused);
+	return rc;
+}
+
+static int seal_unsealed(struct mr_log_store *s, struct mr_log_meta *m, struct mr_diag *diag)
+{
+	struct mr_log_file *last = NULL;
+	uint64_t end_lsn = 0;
+	int rc = 0;
+
+	for (struct mr_log_file *f = m->files; f; f = f->next)
+		if (f->head_known)
+			last = f;
+	if (last && last->state != MR_LOG_FILE_SEALED) {
+		rc = find_end(s, m, last, diag);
+		if (!rc)
+			rc = mr_file_sync(last->file);
+	}
+	end_lsn = last ? last->end_lsn : 0;
+	if (!rc)
+		rc = refuse_lost_head(m, end_lsn, diag);
+	return rc ? rc : record_end(s, m, end_lsn);
+}
+
+// Bytes behind the end of a sealed log's last file are a torn tail or unused room.
+static int cut_tail(struct mr_log_file *f)
+{
+	uint64_t bytes = mr_log_file_offset(f, f->end_lsn);
+	int64_t now = mr_file_bytes(f->file);
+	int rc;
+
+	if (now < 0 || (uint64_t)now <= bytes)
+		return now < 0 ? (int)now : 0;
+	rc = mr_file_truncate(f->file, bytes);
+	return rc ? rc : mr_file_sync(f->file);
+}
+
+int mr_log_recover_log(struct mr_log_store *s, struct mr_log_meta *m, struct mr_diag *diag)
+{
+	int rc = read_heads(s, m, diag);
+
+	if (!rc && !m->sealed)
+		rc = seal_unsealed(s, m, diag);
+	for (struct mr_log_file *f = m->files; f && !rc; f = f->next) {
+		rc = load_index(s, m, f, diag);
+		if (!rc && !f->next)
+			rc = cut_tail(f);
+	}
+	return rc;
+}
+
+// The directory against the manifest.
+struct listing {
+	struct mr_log_store *store;
+	struct mr_diag *diag;
+	uint64_t *orphans;
+	size_t count;
+	size_t max;
+};
+
+static bool is_listed(struct mr_log_store *s, uint64_t id)
+{
+	for (struct mr_log_meta *m = s->logs; m; m = m->next)
+		for (struct mr_log_file *f = m->files; f; f = f->next)
+			if (f->id == id)
+				return true;
+	return false;
+}
+
+static int check_entry(void *arg, const char *entry)
+{
+	struct listing *l = (struct listing *)arg;
+	uint64_t id;
+
+	if (!mr_log_file_name_parse(entry, &id))
+		return mr_diag_set(l->diag, MR_ERR_FOREIGN, "58030", 0,
+			"file \"log/%s\" is not a millrace log file", entry);
+	if (is_listed(l->store, id))
+		return 0;
+	if (l->count == l->max) {
+		size_t max = MR_MAX((size_t)16, l->max * 2);
+		void *grown = realloc(l->orphans, max * sizeof(*l->orphans));
+
+		if (!grown)
+			return -ENOMEM;
+		l->orphans = (uint64_t *)grown;
+		l->max = max;
+	}
+	l->orphans[l->count++] = id;
+	return 0;
+}
+
+static int remove_orphans(struct mr_log_store *s, struct mr_diag *diag)
+{
+	struct listing l = {.store = s, .diag = diag};
+	int rc = mr_disk_mkdir(s->options.disk, "log");
+
+	if (!rc)
+		rc = mr_disk_list(s->options.disk, "log", check_entry, &l);
+	if (!rc && l.count) {
+		remove_unused(s, l.orphans, l.count);
+		rc = mr_disk_sync_dir(s->options.disk, "log");
+	}
+	free(l.orphans);
+	return rc;
+}
+
+int mr_log_store_recover(struct mr_log_store *s, struct mr_diag *diag)
+{
+	struct mr_log_meta *next;
+	int rc;
+
+	if (diag)
+		memset(diag, 0, sizeof(*diag));
+	rc = remove_orphans(s, diag);
+	for (struct mr_log_meta *m = s->logs; m && !rc; m = next) {
+		next = m->next;
+		rc = mr_log_recover_log(s, m, diag);
+	}
+	if (rc && diag && !diag->message[0])
+		mr_diag_set(diag, rc, "58030", 0, "log: %s", mr_err_text(rc));
+	return rc;
+}
