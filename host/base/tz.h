@@ -2,7 +2,7 @@
 //
 // A zone is immutable and lives as long as the process: mr_tz_find caches it under a lock and the
 // same name gives the same pointer. Reading a zone's offset takes no lock. A damaged or hostile
-// zoneinfo file can only make its name unknown (TZif versions 1 to 4, RFC 8536, with the footer).
+// zoneinfo file can only make its name unknown (TZif version 2 and up, RFC 8536, with the footer).
 #pragma once
 
 #include "host/base/span.h"
@@ -19,7 +19,7 @@ const struct mr_tz *mr_tz_utc(void);
 // file the first time.
 const struct mr_tz *mr_tz_find(struct mr_span name);
 
-// A zone that is always `seconds` east of UTC, |seconds| < 16 h (PostgreSQL's limit is 15:59:59),
+// A zone that is always `seconds` east of UTC: whole minutes, |seconds| < 16 h (as PostgreSQL),
 // or NULL.
 const struct mr_tz *mr_tz_fixed(int32_t seconds);
 
@@ -31,7 +31,7 @@ struct mr_span mr_tz_name(const struct mr_tz *tz);
 int32_t mr_tz_offset(const struct mr_tz *tz, int64_t us, const char **abbreviation);
 
 // The UTC instant of a local time, both in microseconds. In a gap, and in an overlap, the offset is
-// PostgreSQL's choice: the standard-time one of the two around the change in an overlap, the one
+// PostgreSQL's choice: the one from after the change in an overlap, the one
 // from before the change in a gap. Saturates at the ends of int64_t.
 int64_t mr_tz_to_utc(const struct mr_tz *tz, int64_t local_us);
 

@@ -1,0 +1,244 @@
+// The calendar, and dates and timestamps as text.
+//
+// Days to dates and back by eras of 400 years with years that start in March (Hinnant,
+// "chrono-compatible low-level date algorithms", 2013), so that leap days come last.
+#include "host/base/datetime.h"
+
+#include "host/base/tz.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int64_t mr_days_from_civil(int64_t year, int month, int day)
+{
+	int64_t y = year - (month <= 2);
+	int64_t era = (y >= 0 ? y : y - 399) / 400;
+	int64_t year_of_era = y - era * 400;
+	int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+
+	return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 +
+	       day_of_year - 719468;
+}
+
+void mr_civil_from_days(int64_t days, int32_t *year, int32_t *month, int32_t *day)
+{
+	int64_t z = days + 719468;
+	int64_t era = (z >= 0 ? z : z - 146096) / 146097;
+	int64_t doe = z - era * 146097;
+	int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+	int64_t mp = (5 * doy + 2) / 153;
+
+	*day = (int32_t)(doy - (153 * mp + 2) / 5 + 1);
+	*month = (int32_t)(mp < 10 ? mp + 3 : mp - 9);
+	*year = (int32_t)(yoe + era * 400 + (*month <= 2));
+}
+
+int mr_days_of_month(int64_t year, int month)
+{
+	static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+	return days[month - 1] + (month == 2 && leap);
+}
+
+struct mr_civil mr_civil_from_ts(int64_t us)
+{
+	int64_t days = us / MR_US_PER_DAY - (us % MR_US_PER_DAY < 0);
+	int64_t rest = us - days * MR_US_PER_DAY;
+	struct mr_civil c;
+
+	mr_civil_from_days(days, &c.year, &c.month, &c.day);
+	c.hour = (int32_t)(rest / MR_US_PER_H);
+	c.minute = (int32_t)(rest / MR_US_PER_MIN % 60);
+	c.second = (int32_t)(rest / MR_US_PER_S % 60);
+	c.us = (int32_t)(rest % MR_US_PER_S);
+	return c;
+}
+
+int mr_civil_to_ts(const struct mr_civil *c, int64_t *us)
+{
+	int64_t days, time;
+
+	if (c->month < 1 || c->month > 12 || c->day < 1 ||
+		c->day > mr_days_of_month(c->year, c->month))
+		return -EINVAL;
+	if (c->hour < 0 || c->hour > 24 || c->minute < 0 || c->minute > 59 || c->second < 0 ||
+		c->second > 60 || c->us < 0 || c->us > MR_US_PER_S)
+		return -EINVAL;
+	time = c->hour * MR_US_PER_H + c->minute * MR_US_PER_MIN +
+	       c->second * (int64_t)MR_US_PER_S + c->us;
+	if (time > MR_US_PER_DAY)
+		return -EINVAL;
+	days = mr_days_from_civil(c->year, c->month, c->day);
+	if (days < MR_DATE_MIN || days > MR_TS_DAY_MAX + 1)
+		return -ERANGE;
+	*us = days * MR_US_PER_DAY + time;
+	return *us <= MR_TS_MAX ? 0 : -ERANGE;
+}
+
+// ---- the fast way in
+
+// Eight digits at once are not worth it here: fields are of two.
+static int two(const uint8_t *p)
+{
+	unsigned a = p[0] - '0', b = p[1] - '0';
+
+	return a > 9 || b > 9 ? -1 : (int)(a * 10 + b);
+}
+
+static bool iso_fraction(const uint8_t **p, const uint8_t *end, int64_t *us)
+{
+	int64_t v = 0, unit = 100000;
+	int digits = 0;
+	bool up = false;
+
+	for (; *p < end && **p >= '0' && **p <= '9'; (*p)++, digits++) {
+		if (digits == 6)
+			up = **p >= '5';
+		v += (**p - '0') * unit;
+		unit /= 10;
+	}
+	*us += v + up;
+	return digits >= 1 && digits <= 9;
+}
+
+// Z, +hh, +hhmm or +hh:mm up to the end.
+static bool iso_zone(const uint8_t *p, const uint8_t *end, int64_t *us)
+{
+	int64_t sign = *p == '-' ? 1 : -1;
+	int h, m = 0;
+
+	if (*p == 'Z' && end - p == 1)
+		return true;
+	if ((*p != '+' && *p != '-') || end - p < 3)
+		return false;
+	h = two(p + 1);
+	p += 3;
+	if (p < end && *p == ':' && end - p == 3)
+		p++;
+	if (end - p == 2) {
+		m = two(p);
+		p += 2;
+	}
+	*us += sign * (h * MR_US_PER_H + m * MR_US_PER_MIN);
+	return p == end && h >= 0 && h <= 15 && m >= 0 && m <= 59;
+}
+
+bool mr_ts_parse_iso(struct mr_span text, int64_t *out, bool *has_zone)
+{
+	const uint8_t *p = text.data, *end = p + text.bytes;
+	int y1, y2, year, month, day, h, m, s;
+	int64_t us;
+
+	if (text.bytes < 19 || p[4] != '-' || p[7] != '-' || (p[10] != 'T' && p[10] != ' ') ||
+		p[13] != ':' || p[16] != ':')
+		return false;
+	y1 = two(p);
+	y2 = two(p + 2);
+	month = two(p + 5);
+	day = two(p + 8);
+	h = two(p + 11);
+	m = two(p + 14);
+	s = two(p + 17);
+	year = y1 * 100 + y2;
+	if (y1 < 0 || y2 < 0 || year < 1 || month < 1 || month > 12 || day < 1 ||
+		day > mr_days_of_month(year, month) || h < 0 || h > 23 || m < 0 || m > 59 ||
+		s < 0 || s > 59)
+		return false;
+	us = mr_days_from_civil(year, month, day) * MR_US_PER_DAY + h * MR_US_PER_H +
+	     m * MR_US_PER_MIN + s * (int64_t)MR_US_PER_S;
+	p += 19;
+	if (p < end && *p == '.') {
+		p++;
+		if (!iso_fraction(&p, end, &us))
+			return false;
+	}
+	*has_zone = p < end;
+	if (*has_zone && !iso_zone(p, end, &us))
+		return false;
+	*out = us;
+	return true;
+}
+
+// ---- out
+
+static size_t special_text(bool positive, char *out)
+{
+	strcpy(out, positive ? "infinity" : "-infinity");
+	return strlen(out);
+}
+
+static char *put_date(char *p, const struct mr_civil *c)
+{
+	int year = c->year > 0 ? c->year : 1 - c->year;
+
+	return p + sprintf(p, "%04d-%02d-%02d", year, c->month, c->day);
+}
+
+static char *put_time(char *p, const struct mr_civil *c)
+{
+	p += sprintf(p, " %02d:%02d:%02d", c->hour, c->minute, c->second);
+	if (c->us) {
+		p += sprintf(p, ".%06d", c->us);
+		while (p[-1] == '0')
+			p--;
+	}
+	return p;
+}
+
+static size_t put_era(char *p, const struct mr_civil *c, char *out)
+{
+	if (c->year <= 0) {
+		memcpy(p, " BC", 3);
+		p += 3;
+	}
+	*p = 0;
+	return (size_t)(p - out);
+}
+
+size_t mr_date_format(int32_t days, char out[MR_DATETIME_TEXT_BYTES])
+{
+	struct mr_civil c;
+
+	if (!mr_date_is_finite(days))
+		return special_text(days > 0, out);
+	mr_civil_from_days(days, &c.year, &c.month, &c.day);
+	return put_era(put_date(out, &c), &c, out);
+}
+
+size_t mr_ts_format(int64_t us, char out[MR_DATETIME_TEXT_BYTES])
+{
+	struct mr_civil c;
+
+	if (!mr_ts_is_finite(us))
+		return special_text(us > 0, out);
+	c = mr_civil_from_ts(us);
+	return put_era(put_time(put_date(out, &c), &c), &c, out);
+}
+
+size_t mr_tstz_format(int64_t us, const struct mr_tz *tz, char out[MR_DATETIME_TEXT_BYTES])
+{
+	int32_t offset, seconds;
+	struct mr_civil c;
+	int64_t local;
+	char *p;
+
+	if (!mr_ts_is_finite(us))
+		return special_text(us > 0, out);
+	offset = tz ? mr_tz_offset(tz, us, NULL) : 0;
+	if (__builtin_add_overflow(us, offset * (int64_t)MR_US_PER_S, &local)) {
+		local = us;
+		offset = 0;
+	}
+	c = mr_civil_from_ts(local);
+	p = put_time(put_date(out, &c), &c);
+	seconds = abs(offset);
+	p += sprintf(p, "%c%02d", offset < 0 ? '-' : '+', seconds / 3600);
+	if (seconds % 3600)
+		p += sprintf(p, ":%02d", seconds / 60 % 60);
+	if (seconds % 60)
+		p += sprintf(p, ":%02d", seconds % 60);
+	return put_era(p, &c, out);
+}
