@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 static_assert(IORING_CQE_F_BUFFER == 1u && IORING_CQE_F_MORE == 2u);
 static_assert(IORING_CQE_BUFFER_SHIFT == 16);
@@ -125,13 +127,14 @@ void mr_uring_destroy(struct mr_uring *u)
 	free(u);
 }
 
+// io_uring_enable_rings is declared by liburing 2.3 and left out of its shared library.
 static int enable(struct mr_uring *u)
 {
-	int rc = u->enabled ? 0 : io_uring_enable_rings(&u->ring);
-
-	if (!rc)
-		u->enabled = true;
-	return rc;
+	if (!u->enabled && syscall(__NR_io_uring_register, u->ring.ring_fd,
+				   IORING_REGISTER_ENABLE_RINGS, NULL, 0) != 0)
+		return -errno;
+	u->enabled = true;
+	return 0;
 }
 
 static void stash_add(struct mr_uring *u, const struct io_uring_cqe *cqe)
@@ -212,7 +215,8 @@ static int run_stash(struct mr_uring *u)
 	// A callback may prepare and so stash more; those wait for the next turn, in order.
 	for (size_t i = 0; i < count; i++)
 		run(u, u->stash[i]);
-	memmove(u->stash, u->stash + count, (u->stash_count - count) * sizeof(*u->stash));
+	if (u->stash_count > count)
+		memmove(u->stash, u->stash + count, (u->stash_count - count) * sizeof(*u->stash));
 	u->stash_count -= count;
 	return (int)count;
 }
@@ -289,7 +293,7 @@ void mr_uring_accept_multishot(struct mr_uring *u, struct mr_op *op, int fd)
 {
 	struct io_uring_sqe *sqe = sqe_get(u);
 
-	io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
 	io_uring_sqe_set_data(sqe, op);
 }
 
@@ -298,6 +302,16 @@ void mr_uring_recv_multishot(struct mr_uring *u, struct mr_op *op, int fd, unsig
 	struct io_uring_sqe *sqe = sqe_get(u);
 
 	io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = (uint16_t)group;
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void mr_uring_recv_select(struct mr_uring *u, struct mr_op *op, int fd, unsigned group)
+{
+	struct io_uring_sqe *sqe = sqe_get(u);
+
+	io_uring_prep_recv(sqe, fd, NULL, 0, 0);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = (uint16_t)group;
 	io_uring_sqe_set_data(sqe, op);

@@ -74,10 +74,13 @@ const struct mr_uring_stats *mr_uring_stats(const struct mr_uring *u);
 // Operations prepared or in flight whose last completion has not run.
 unsigned mr_uring_in_flight(const struct mr_uring *u);
 
-// Sockets. `done` gets the new descriptor (SOCK_NONBLOCK | SOCK_CLOEXEC) each time.
+// Sockets have to be blocking ones: on others the ring answers -EAGAIN instead of waiting. `done`
+// gets the new descriptor (SOCK_CLOEXEC, blocking) each time.
 void mr_uring_accept_multishot(struct mr_uring *u, struct mr_op *op, int fd);
 // Into provided buffers of `group`; ends with -ENOBUFS when there are none left.
 void mr_uring_recv_multishot(struct mr_uring *u, struct mr_op *op, int fd, unsigned group);
+// The same once.
+void mr_uring_recv_select(struct mr_uring *u, struct mr_op *op, int fd, unsigned group);
 // Into a given place; `flags` as recv(2), e.g. MSG_WAITALL.
 void mr_uring_recv(
 	struct mr_uring *u, struct mr_op *op, int fd, void *data, size_t bytes, int flags);
