@@ -60,9 +60,10 @@ static bool is_slow(const struct mr_conn *c, int64_t now)
 }
 
 // Nothing moved, and we owe nothing: either all is answered, or the peer does not read its answers.
+// A frame that is under way has a limit of its own.
 static bool is_idle(const struct mr_conn *c, int64_t now)
 {
-	bool owes = c->requests && !c->sending;
+	bool owes = (c->requests && !c->sending) || c->head_bytes;
 
 	return !owes && now - c->stream->moved_ns > c->conns->limits.idle_ns;
 }

@@ -164,7 +164,6 @@ int mr_net_turn(struct mr_net *net, int64_t wait_ns)
 	if (net->task_first) {
 		mr_net_time(net);
 		run_tasks(net);
-		net->ops->flush(net);
 	}
 	if (net->task_first)
 		wait_ns = 0;

@@ -178,7 +178,8 @@ static bool receive_once(struct plain_net *p, struct plain_sock *ps)
 			mr_sock_fail(s, -errno);
 		return errno == EINTR;
 	}
-	s->eof = n == 0;
+	if (n == 0)
+		mr_sock_eof(s);
 	if (place && n)
 		mr_sock_placed(s, MR_MIN((size_t)n, place));
 	if ((size_t)n > place) {
@@ -305,7 +306,7 @@ static int plain_listen(struct mr_net *net, const struct mr_net_addr *at, struct
 
 	if (!pl)
 		return -ENOMEM;
-	err = mr_sock_listen(at, l);
+	err = mr_sock_listen(at, l, SOCK_NONBLOCK);
 	if (err < 0)
 		goto fail;
 	*pl = (struct plain_listener){{listener_ready, NULL}, l, err, false, p->listeners};

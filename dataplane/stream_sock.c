@@ -117,12 +117,11 @@ static int bind_and_listen(int fd, const struct mr_net_addr *at, const struct mr
 	return 0;
 }
 
-int mr_sock_listen(const struct mr_net_addr *at, struct mr_listener *l)
+int mr_sock_listen(const struct mr_net_addr *at, struct mr_listener *l, int flags)
 {
 	struct sockaddr_storage sa;
 	socklen_t bytes = sizeof(sa);
-	int fd = socket(
-		at->is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(at->is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 	int err;
 
 	if (fd < 0)
@@ -213,6 +212,19 @@ void mr_sock_placed(struct mr_sock *s, size_t n)
 	count_received(s, n);
 	mr_net_count(&s->stream.net->counters.placed_bytes, n);
 	place_advance(s, n);
+}
+
+void mr_sock_eof(struct mr_sock *s)
+{
+	struct tcp_info info = {0};
+	socklen_t bytes = sizeof(info);
+
+	// A reset in the middle of a receive that waits for all its bytes ends that receive short,
+	// and takes the error along: what follows looks like an end. The state tells them apart.
+	if (getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) == 0 &&
+		info.tcpi_state == TCP_CLOSE)
+		mr_sock_fail(s, -ECONNRESET);
+	s->eof = true;
 }
 
 static void backlog_pop(struct mr_sock *s)

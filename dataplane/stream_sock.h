@@ -48,8 +48,9 @@ void mr_socks_put(struct mr_socks *t, struct mr_sock *s);
 // The i-th slot, free or not (fd -1).
 struct mr_sock *mr_socks_at(const struct mr_socks *t, uint32_t i);
 
-// Opens a listening socket; fills l->local with what was bound. The fd or -errno.
-int mr_sock_listen(const struct mr_net_addr *at, struct mr_listener *l);
+// Opens a listening socket, `flags` being SOCK_NONBLOCK or 0; fills l->local with what was bound.
+// The fd or -errno.
+int mr_sock_listen(const struct mr_net_addr *at, struct mr_listener *l, int flags);
 // What an accept has failed with: to be tried again at the next tick, or only the peer's trouble.
 bool mr_sock_accept_is_shortage(int err);
 // Sets options and addresses of an accepted socket and asks the user. Negative: refused; the caller
@@ -60,6 +61,8 @@ int mr_sock_open(struct mr_sock *s, struct mr_listener *l, int fd, const struct 
 void mr_sock_received(struct mr_sock *s, struct mr_rxbuf *b, size_t n);
 // `n` bytes have been received straight into the place.
 void mr_sock_placed(struct mr_sock *s, size_t n);
+// A receive has found the end.
+void mr_sock_eof(struct mr_sock *s);
 // Tells the user all there is to tell: sent, placed, bytes, the end. Not inside a user's call.
 void mr_sock_deliver(struct mr_sock *s);
 // Moves a paused stream's backlog out of the circulating buffers.
