@@ -77,7 +77,7 @@ enum mr_ast_expr_kind {
 	MR_AST_NULL,   // NULL
 	MR_AST_BOOL,   // TRUE, FALSE: literal.boolean
 	MR_AST_INT,    // integer that fits int8: literal.integer and its text
-	MR_AST_NUMBER, // any other number: literal.text, no sign (1.5, 2e10, 99999999999999999999)
+	MR_AST_NUMBER, // any other number: literal.text (1.5, -2e10); a sign is folded in
 	MR_AST_STRING, // literal.text; its type is still unknown
 
 	MR_AST_PARAM,  // $n: param
@@ -310,7 +310,7 @@ enum mr_ast_from_kind {
 	MR_AST_FROM_SUBQUERY, // query
 	MR_AST_FROM_FUNCTION, // call: TUMBLE(orders, ts, INTERVAL '1 minute'), generate_series(1,
 			      // 3)
-	MR_AST_FROM_JOIN,     // join
+	MR_AST_FROM_JOIN, // join
 };
 
 enum mr_ast_join {
@@ -579,7 +579,6 @@ struct mr_ast_stmt {
 			const char *alias;
 			struct mr_ast_idents columns;
 			const struct mr_ast_select *query; // NULL: DEFAULT VALUES
-			bool on_conflict;                  // an ON CONFLICT clause was there
 			struct mr_ast_targets returning;
 		} insert;
 		struct { // UPDATE and DELETE: enough to name the table in an error
@@ -595,7 +594,6 @@ struct mr_ast_stmt {
 		struct {
 			struct mr_ast_name name;
 			bool if_not_exists;
-			bool temporary;
 			struct mr_ast_column_defs columns;
 			struct mr_ast_idents
 				primary_key; // PRIMARY KEY (a, b) as a table constraint
@@ -605,7 +603,6 @@ struct mr_ast_stmt {
 			struct mr_ast_name name;
 			bool or_replace;
 			bool if_not_exists;
-			bool temporary;
 			bool with_no_data;
 			uint8_t emit; // enum mr_ast_emit
 			struct mr_ast_idents columns;
@@ -627,7 +624,8 @@ struct mr_ast_stmt {
 			uint8_t object; // enum mr_ast_object
 			uint8_t action; // enum mr_ast_alter
 			bool if_exists;
-			bool if_not_exists; // ADD COLUMN IF NOT EXISTS; IF EXISTS of DROP COLUMN
+			bool if_not_exists;    // ADD COLUMN IF NOT EXISTS
+			bool column_if_exists; // DROP COLUMN IF EXISTS
 			bool cascade;
 			struct mr_ast_name name;
 			struct mr_ast_options options;
