@@ -212,6 +212,8 @@ static int run_stash(struct mr_uring *u)
 {
 	size_t count = u->stash_count;
 
+	if (!count)
+		return 0;
 	// A callback may prepare and so stash more; those wait for the next turn, in order.
 	for (size_t i = 0; i < count; i++)
 		run(u, u->stash[i]);
