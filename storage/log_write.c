@@ -240,6 +240,9 @@ static void fail_over(struct mr_log *log)
 	}
 	log->files[bad + 1]->continues |= f->first_lsn < log->durable;
 	log->files[bad + 1]->first_lsn = log->durable;
+	// An index that is only partly in the new file is none.
+	if (log->files[bad + 1]->index_lsn < log->durable)
+		log->files[bad + 1]->index_lsn = MR_LOG_NO_LSN;
 	f->end_lsn = log->durable;
 	f->index_lsn = MR_LOG_NO_LSN;
 	f->last_checksum = log->checksum_durable;
