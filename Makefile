@@ -25,12 +25,13 @@ LIBS     := -luring -lzstd -llz4 -lsnappy -lz -lhwloc -lm
 
 # Kernels are compiled once per ISA; everything else for the weakest CPU. Floating sums keep one
 # order on every ISA, so no mode may pass -ffast-math.
-ISAS_x86_64  := scalar v3 v4
+ISAS_x86_64  := scalar v3 v4 emu
 ISAS_aarch64 := scalar neon
 ISA_scalar   := -O2 -fno-tree-vectorize
-ISA_v3       := -O3 -march=x86-64-v3
-ISA_v4       := -O3 -march=x86-64-v4 -mprefer-vector-width=512
-ISA_neon     := -O3
+ISA_v3       := -O3 -march=x86-64-v3 -mpclmul
+ISA_v4       := -O3 -march=x86-64-v4 -mpclmul -mvpclmulqdq -mprefer-vector-width=512
+ISA_emu      := -O2 -Wno-psabi
+ISA_neon     := -O3 -march=armv8-a+crc
 ISAS         := $(ISAS_$(ARCH))
 
 LIB_DIRS := host/base hw kernels dataplane storage host host/sql host/view
@@ -81,7 +82,7 @@ $B/%.o: %.c Makefile
 define ISA_RULE
 $(B)/$1/kernels/%.o: kernels/%.c Makefile
 	@mkdir -p $$(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(ISA_$1) -DMR_ISA=$1 -c -o $$@ $$<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(ISA_$1) -DMR_ISA=$1 -DMR_ISA_IS_$1 -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS),$(eval $(call ISA_RULE,$i)))
 
