@@ -21,15 +21,17 @@ enum {
 	MOCK_REQUEST_BYTES_MAX = 64 << 20,
 };
 
+struct mock_batch {
+	int64_t base;
+	size_t at;
+	size_t bytes;
+};
+
 struct mock_part {
 	struct mr_buf log;
 	int64_t next;
 	int batches_count;
-	struct {
-		int64_t base;
-		size_t at;
-		size_t bytes;
-	} batches[MOCK_BATCHES_MAX];
+	struct mock_batch *batches; // MOCK_BATCHES_MAX, from the first append on
 };
 
 struct mock_topic {
@@ -269,8 +271,10 @@ static struct mock_topic *mock_topic_make(
 
 static void mock_topic_free(struct mock_topic *t)
 {
-	for (uint32_t i = 0; i < t->topic.partitions; i++)
+	for (uint32_t i = 0; i < t->topic.partitions; i++) {
 		mr_buf_fini(&t->parts[i].log);
+		free(t->parts[i].batches);
+	}
 	free(t->parts);
 	free(t);
 }
@@ -280,13 +284,14 @@ static void mock_append_run(void *question)
 	struct mr_append *a = question;
 	struct mock *m = a->wait[0];
 	struct mock_topic *t = mock_find(m, mr_span_str((const char *)a->wait[1]));
+	enum mr_batch_fault f;
 	struct mock_part *p;
 	struct mr_batch b;
 
 	free(a->wait[1]);
 	a->log_append_time_ms = -1;
 	a->bad_record = -1;
-	if (!t || m->append_error) {
+	if (!t || a->partition >= t->topic.partitions || m->append_error) {
 		a->error = t ? m->append_error : MR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
 		a->bad_record = m->append_bad_record;
 		a->message = m->append_message;
@@ -294,14 +299,15 @@ static void mock_append_run(void *question)
 		return;
 	}
 	p = &t->parts[a->partition];
-	enum mr_batch_fault f = mr_batch_check(a->batch, &b);
-
+	f = mr_batch_check(a->batch, &b);
 	if (f || p->batches_count == MOCK_BATCHES_MAX) {
 		a->error = f ? mr_batch_fault_kafka(f) : MR_KAFKA_KAFKA_STORAGE_ERROR;
 		a->message = f ? mr_batch_fault_text(f) : NULL;
 		a->done(a);
 		return;
 	}
+	if (!p->batches)
+		p->batches = calloc(MOCK_BATCHES_MAX, sizeof(*p->batches));
 	a->base_offset = p->next;
 	p->batches[p->batches_count].base = p->next;
 	p->batches[p->batches_count].at = p->log.bytes;
@@ -324,13 +330,26 @@ static void mock_append(struct mr_broker *b, struct mr_append *a)
 	mock_ask(m, mock_append_run, a);
 }
 
+// NULL when the topic was deleted while the question was parked.
+static struct mock_topic *mock_alive(struct mock *m, const struct mr_topic *topic)
+{
+	for (size_t i = 0; i < m->topics.count; i++)
+		if (&m->all[i]->topic == topic)
+			return m->all[i];
+	return NULL;
+}
+
 static void mock_fetch_part(struct mock *m, struct mr_fetch *f, struct mr_fetch_part *p)
 {
-	struct mock_topic *t = mock_find(m, p->topic->name);
+	struct mock_topic *t = mock_alive(m, p->topic);
 	struct mock_part *log;
 	size_t from = SIZE_MAX, to = 0;
 
-	MR_ASSERT(t && p->partition < t->topic.partitions);
+	if (!t) {
+		p->error = MR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+		return;
+	}
+	MR_ASSERT(p->partition < t->topic.partitions);
 	log = &t->parts[p->partition];
 	p->high_watermark = log->next;
 	if (p->offset < 0 || p->offset > log->next) {
@@ -409,9 +428,13 @@ static void mock_list_run(void *question)
 
 	for (uint32_t i = 0; i < l->parts_count; i++) {
 		struct mr_list_offset *p = &l->parts[i];
-		struct mock_topic *t = mock_find(m, p->topic->name);
+		struct mock_topic *t = mock_alive(m, p->topic);
 
-		MR_ASSERT(t && p->partition < t->topic.partitions);
+		if (!t) {
+			p->error = MR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+			continue;
+		}
+		MR_ASSERT(p->partition < t->topic.partitions);
 		p->at_timestamp = -1;
 		p->offset = p->timestamp == -1 ? t->parts[p->partition].next
 			    : p->timestamp < 0 ? 0

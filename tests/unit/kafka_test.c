@@ -218,6 +218,7 @@ static void fetch_attaches_many_partitions_and_copies_the_rest(void **)
 	// A batch long enough to be attached; the mock's log takes any bytes.
 	memset(big, 7, sizeof(big));
 	mr_buf_add(&p->log, big, sizeof(big));
+	p->batches = calloc(1, sizeof(*p->batches));
 	p->batches_count = 1;
 	p->batches[0].bytes = sizeof(big);
 	p->next = 1;
