@@ -46,7 +46,8 @@ struct mr_reader {
 
 static inline struct mr_reader mr_reader(struct mr_span s)
 {
-	return (struct mr_reader){s.data, s.data + s.bytes, false};
+	// NULL + 0 is undefined in C.
+	return (struct mr_reader){s.data, s.bytes ? s.data + s.bytes : s.data, false};
 }
 
 static inline size_t mr_read_left(const struct mr_reader *r)
