@@ -34,9 +34,17 @@ struct slot {
 	_Atomic int state; // acceptor: FREE -> RUNNING, DONE -> FREE; its thread: RUNNING -> DONE
 };
 
+// Read at any time, by any thread.
+struct listener_stats {
+	_Atomic uint64_t accepted;
+	_Atomic uint64_t refused; // over the limit
+	_Atomic uint64_t accept_errors;
+	_Atomic uint64_t open; // connections now, those being refused included
+};
+
 struct mr_listener {
 	struct mr_listener_opts opts;
-	struct mr_listener_stats stats;
+	struct listener_stats stats;
 	int fd;
 	int stop_fd;
 	uint16_t port;
@@ -158,7 +166,7 @@ static void connection_begin(struct mr_listener *l, int fd, const struct sockadd
 	socklen_t bytes = sizeof(local);
 	struct slot *s = slot_take(l);
 	const int on = 1;
-	uint32_t open;
+	uint64_t open;
 
 	if (!s) {
 		connection_refuse(l, fd);
@@ -297,9 +305,31 @@ uint16_t mr_listener_port(const struct mr_listener *l)
 	return l->port;
 }
 
-const struct mr_listener_stats *mr_listener_stats(const struct mr_listener *l)
+int mr_listener_metrics(struct mr_listener *l, struct mr_metrics *m)
 {
-	return &l->stats;
+	const struct {
+		enum mr_metric_kind kind;
+		const char *name, *help;
+		const _Atomic uint64_t *value;
+	} series[] = {
+		{MR_METRIC_GAUGE, "millrace_connections", "Connections open on a management port.",
+			&l->stats.open},
+		{MR_METRIC_COUNTER, "millrace_connections_total",
+			"Connections accepted on a management port.", &l->stats.accepted},
+		{MR_METRIC_COUNTER, "millrace_connections_refused_total",
+			"Connections refused because there were too many.", &l->stats.refused},
+		{MR_METRIC_COUNTER, "millrace_accept_errors_total",
+			"Connections that could not be accepted.", &l->stats.accept_errors},
+	};
+	int rc = 0;
+
+	for (size_t i = 0; i < MR_COUNT_OF(series) && rc == 0; i++) {
+		const struct mr_metric metric = {
+			series[i].kind, series[i].name, series[i].help, {{"port", l->opts.name}}};
+
+		rc = mr_metrics_add(m, &metric, series[i].value);
+	}
+	return rc;
 }
 
 void mr_listener_stop(struct mr_listener *l)

@@ -11,8 +11,7 @@
 #pragma once
 
 #include "host/link.h"
-
-#include <stdatomic.h>
+#include "host/metrics.h"
 
 #define MR_LISTENER_RESERVE 8
 // Parsing and planning recurse, with depth limits of their own.
@@ -36,18 +35,11 @@ struct mr_listener_opts {
 	void *owner;
 };
 
-// Read at any time, by any thread.
-struct mr_listener_stats {
-	_Atomic uint64_t accepted;
-	_Atomic uint64_t refused; // over the limit
-	_Atomic uint64_t accept_errors;
-	_Atomic uint32_t open; // connections now, those being refused included
-};
-
 // Binds, listens and starts accepting. 0 or -errno.
 [[nodiscard]] int mr_listener_start(const struct mr_listener_opts *opts, struct mr_listener **out);
 uint16_t mr_listener_port(const struct mr_listener *l);
-const struct mr_listener_stats *mr_listener_stats(const struct mr_listener *l);
+// Adds its counters, labelled with its name, to a registry that must not outlive it. 0 or -ENOMEM.
+[[nodiscard]] int mr_listener_metrics(struct mr_listener *l, struct mr_metrics *m);
 // Stops accepting, wakes every connection, waits for their threads, frees. NULL is allowed.
 void mr_listener_stop(struct mr_listener *l);
 

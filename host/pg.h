@@ -7,6 +7,7 @@
 #include "host/base/clock.h"
 #include "host/listener.h"
 #include "host/metrics.h"
+#include "host/sessions.h"
 #include "host/sql/sql.h"
 
 // A message above this is refused and the connection ended (08P01).
@@ -27,8 +28,8 @@ struct mr_pg_opts {
 	struct mr_env *env;
 	struct mr_clock *clock;
 	uint64_t query_bytes_max;
-	uint64_t statement_timeout_ms; // 0: none
-	uint32_t message_bytes_max;    // 0: MR_PG_MESSAGE_BYTES_MAX
+	struct mr_sessions *sessions; // lists this server's too; shared with HTTP
+	uint32_t message_bytes_max;   // 0: MR_PG_MESSAGE_BYTES_MAX
 	void (*thread_start)(void *arg);
 	void *thread_arg;
 };
@@ -40,32 +41,6 @@ struct mr_pg_server;
 uint16_t mr_pg_port(const struct mr_pg_server *server);
 // Cancels what runs, tells every client (57P01), waits for all threads, frees. NULL is allowed.
 void mr_pg_stop(struct mr_pg_server *server);
-
-enum mr_pg_state {
-	MR_PG_STARTING,
-	MR_PG_IDLE,
-	MR_PG_ACTIVE,
-	MR_PG_IDLE_IN_TRANSACTION,
-	MR_PG_IDLE_IN_FAILED_TRANSACTION,
-};
-
-// One session as pg_stat_activity shows it. Times are wall-clock microseconds, 0 = never.
-struct mr_pg_activity {
-	int32_t pid;
-	enum mr_pg_state state;
-	int64_t backend_start_us;
-	int64_t query_start_us;
-	int64_t state_change_us;
-	char peer[64];
-	char application_name[64];
-	char query[1024]; // the latest one, cut
-};
-
-// Copies the sessions of this moment, ordered by pid; returns how many, at most `activity_max`.
-size_t mr_pg_sessions(struct mr_pg_server *server, struct mr_pg_activity *out, size_t activity_max);
-// Cancels the running query of a session (pg_cancel_backend), or ends the session too
-// (pg_terminate_backend). False when there is no such session.
-bool mr_pg_cancel(struct mr_pg_server *server, int32_t pid, bool terminate);
 
 // Adds this server's counters to a registry, which must not outlive the server. 0 or -ENOMEM.
 [[nodiscard]] int mr_pg_metrics(struct mr_pg_server *server, struct mr_metrics *m);

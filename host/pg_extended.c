@@ -95,9 +95,7 @@ int mr_pg_parse(struct mr_pg_session *s, struct mr_span body)
 
 	if (r.bad || mr_read_left(&r) != 4 * (size_t)count)
 		return mr_pg_bad_message(s);
-	if (s->opts.report)
-		s->opts.report(s->opts.owner, MR_PG_ACTIVE, &text,
-			mr_session_setting(s->sql, "application_name"));
+	mr_seat_report(s->seat, MR_SESSION_ACTIVE, &text, NULL);
 	if (name.bytes == 0)
 		mr_pg_prepared_drop(s, name);
 	else if (mr_pg_prepared_find(s, name))
@@ -153,7 +151,7 @@ static int read_param(struct mr_pg_session *s, struct mr_span bytes, struct mr_t
 {
 	struct mr_datetime_env env = {
 		.tz = mr_session_tz(s->sql),
-		.now_us = mr_wall_us(s->opts.pg->clock),
+		.now_us = mr_wall_us(s->pg->clock),
 	};
 	union mr_value *value = mr_arena_alloc(&s->bind_arena, sizeof(*value));
 	int rc;

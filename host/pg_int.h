@@ -15,23 +15,6 @@
 #include "host/pg.h"
 #include "host/pg_proto.h"
 
-// What the session is given by its server, or by a test.
-struct mr_pg_session_opts {
-	const struct mr_pg_opts *pg;
-	struct mr_link *link;
-	int32_t pid;
-	uint32_t secret;
-	_Atomic bool *cancelled;       // set by others, cleared here when a new request begins
-	const _Atomic bool *stopping;  // set once: the session must end
-	const _Atomic bool *timed_out; // `cancelled` was set by the statement's time limit
-	// A CancelRequest came on this connection.
-	void (*cancel)(void *owner, int32_t pid, uint32_t secret);
-	// The session's state changed; `query` is NULL when it is still the same one.
-	void (*report)(void *owner, enum mr_pg_state state, const struct mr_span *query,
-		const char *application_name);
-	void *owner;
-};
-
 // A prepared statement; portals keep it alive after its name is gone.
 struct mr_pg_prepared {
 	struct mr_pg_prepared *next;
@@ -56,7 +39,8 @@ struct mr_pg_portal {
 };
 
 struct mr_pg_session {
-	struct mr_pg_session_opts opts;
+	const struct mr_pg_opts *pg;
+	struct mr_seat *seat;
 	struct mr_link_in in;
 	struct mr_pg_out out;
 	struct mr_session *sql;
@@ -72,8 +56,8 @@ struct mr_pg_session {
 	bool is_ended;
 };
 
-// Runs one connection to its end. The link stays the caller's.
-void mr_pg_session_run(const struct mr_pg_session_opts *opts);
+// Runs one connection, the seat's link, to its end.
+void mr_pg_session_run(const struct mr_pg_opts *pg, struct mr_seat *seat);
 
 // pg_startup.c: everything before the first ReadyForQuery. True when the session may go on.
 bool mr_pg_startup(struct mr_pg_session *s);

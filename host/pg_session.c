@@ -9,11 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void report(struct mr_pg_session *s, enum mr_pg_state state, const struct mr_span *query)
+static void report(
+	struct mr_pg_session *s, enum mr_session_state state, const struct mr_span *query)
 {
-	if (s->opts.report)
-		s->opts.report(s->opts.owner, state, query,
-			mr_session_setting(s->sql, "application_name"));
+	mr_seat_report(s->seat, state, query, mr_session_setting(s->sql, "application_name"));
 }
 
 static void put_fatal(struct mr_pg_session *s, const struct mr_diag *diag)
@@ -45,7 +44,7 @@ static void fatal_stopping(struct mr_pg_session *s)
 
 static bool is_stopping(const struct mr_pg_session *s)
 {
-	return atomic_load(s->opts.stopping);
+	return atomic_load(&s->seat->stopping);
 }
 
 int mr_pg_check_text(struct mr_pg_session *s, struct mr_span text)
@@ -61,10 +60,10 @@ int mr_pg_check_text(struct mr_pg_session *s, struct mr_span text)
 
 void mr_pg_send_ready(struct mr_pg_session *s)
 {
-	static const enum mr_pg_state states[] = {
-		['I'] = MR_PG_IDLE,
-		['T'] = MR_PG_IDLE_IN_TRANSACTION,
-		['E'] = MR_PG_IDLE_IN_FAILED_TRANSACTION,
+	static const enum mr_session_state states[] = {
+		['I'] = MR_SESSION_IDLE,
+		['T'] = MR_SESSION_IDLE_IN_TRANSACTION,
+		['E'] = MR_SESSION_IDLE_IN_FAILED_TRANSACTION,
 	};
 	char status = mr_session_status(s->sql);
 	const char *name, *value;
@@ -97,7 +96,7 @@ static void send_error(struct mr_pg_session *s)
 		fatal_stopping(s);
 		return;
 	}
-	if (strcmp(s->diag.sqlstate, "57014") == 0 && atomic_load(s->opts.timed_out))
+	if (strcmp(s->diag.sqlstate, "57014") == 0 && atomic_load(&s->seat->timed_out))
 		mr_diag_set(&s->diag, MR_ERR_CANCELLED, "57014", 0,
 			"canceling statement due to statement timeout");
 	mr_pg_put_diag(&s->out, 'E', "ERROR", &s->diag);
@@ -159,7 +158,7 @@ static int handle_query(struct mr_pg_session *s, struct mr_span body)
 	if (r.bad || mr_read_left(&r) > 0) {
 		rc = mr_pg_bad_message(s);
 	} else {
-		report(s, MR_PG_ACTIVE, &text);
+		report(s, MR_SESSION_ACTIVE, &text);
 		mr_pg_portal_drop(s, mr_span(NULL, 0));
 		mr_pg_prepared_drop(s, mr_span(NULL, 0));
 		rc = simple_statements(s, text);
@@ -228,15 +227,6 @@ static const struct {
 	['f'] = {handle_copy, false},
 };
 
-// A new request begins: a cancel that came too late for the one before must not hit this one.
-static void request_begin(struct mr_pg_session *s)
-{
-	s->is_busy = true;
-	atomic_store(s->opts.cancelled, false);
-	if (is_stopping(s))
-		atomic_store(s->opts.cancelled, true);
-}
-
 static void message_handle(struct mr_pg_session *s, const struct mr_pg_message *m)
 {
 	if (m->type >= MR_COUNT_OF(handlers) || !handlers[m->type].handle) {
@@ -247,7 +237,8 @@ static void message_handle(struct mr_pg_session *s, const struct mr_pg_message *
 	if (s->is_skipping && m->type != 'S' && m->type != 'X')
 		return;
 	if (!s->is_busy)
-		request_begin(s);
+		mr_seat_request_begin(s->seat);
+	s->is_busy = true;
 	if (handlers[m->type].handle(s, m->body) < 0) {
 		send_error(s);
 		s->is_skipping = handlers[m->type].is_extended;
@@ -269,8 +260,8 @@ static void framing_error(struct mr_pg_session *s, int rc, uint32_t bytes_max)
 
 static void messages_run(struct mr_pg_session *s)
 {
-	uint32_t bytes_max = s->opts.pg->message_bytes_max ? s->opts.pg->message_bytes_max
-							   : MR_PG_MESSAGE_BYTES_MAX;
+	uint32_t bytes_max =
+		s->pg->message_bytes_max ? s->pg->message_bytes_max : MR_PG_MESSAGE_BYTES_MAX;
 	struct mr_pg_message m;
 	int rc;
 
@@ -286,12 +277,13 @@ static void messages_run(struct mr_pg_session *s)
 	}
 }
 
-void mr_pg_session_run(const struct mr_pg_session_opts *opts)
+void mr_pg_session_run(const struct mr_pg_opts *pg, struct mr_seat *seat)
 {
 	struct mr_pg_session s = {
-		.opts = *opts,
-		.in = {.link = opts->link},
-		.out = {.link = opts->link, .buf = {.bytes_limit = MR_PG_ROW_BYTES_MAX}},
+		.pg = pg,
+		.seat = seat,
+		.in = {.link = seat->link},
+		.out = {.link = seat->link, .buf = {.bytes_limit = MR_PG_ROW_BYTES_MAX}},
 	};
 
 	mr_arena_init(&s.bind_arena, 2 * MR_PG_MESSAGE_BYTES_MAX);

@@ -38,7 +38,7 @@ struct startup {
 // connection just ends: nobody who speaks PostgreSQL sends the others.
 static int packet_read(struct mr_pg_session *s, struct mr_span *out)
 {
-	struct mr_clock *clock = s->opts.pg->clock;
+	struct mr_clock *clock = s->pg->clock;
 	int64_t end_ns = mr_now_ns(clock) + MR_PG_STARTUP_TIMEOUT_MS * 1000000ll;
 	size_t need = 4;
 	int rc;
@@ -211,7 +211,7 @@ static bool startup_admit(struct mr_pg_session *s, struct startup *st)
 		mr_pg_fatal(s, "0A000", "replication connections are not supported");
 		return false;
 	}
-	if (s->opts.link->over_limit) {
+	if (s->seat->link->over_limit) {
 		mr_pg_fatal(s, "53300", "sorry, too many clients already");
 		return false;
 	}
@@ -247,13 +247,13 @@ static void startup_negotiate(struct mr_pg_session *s, const struct startup *st)
 static bool startup_session(struct mr_pg_session *s, const struct startup *st)
 {
 	const struct mr_session_opts opts = {
-		.env = s->opts.pg->env,
-		.clock = s->opts.pg->clock,
-		.cancelled = s->opts.cancelled,
-		.query_bytes_max = s->opts.pg->query_bytes_max,
+		.env = s->pg->env,
+		.clock = s->pg->clock,
+		.cancelled = &s->seat->cancelled,
+		.query_bytes_max = s->pg->query_bytes_max,
 		.user = st->user,
 		.database = st->database,
-		.backend_pid = s->opts.pid,
+		.backend_pid = s->seat->activity.pid,
 	};
 
 	if (mr_session_create(&opts, &s->sql) < 0) {
@@ -280,8 +280,8 @@ static void startup_greet(struct mr_pg_session *s)
 	while (mr_session_changed_setting(s->sql, &name, &value))
 		continue;
 	mr_pg_begin(&s->out, 'K'); // BackendKeyData
-	mr_buf_be32(&s->out.buf, (uint32_t)s->opts.pid);
-	mr_buf_be32(&s->out.buf, s->opts.secret);
+	mr_buf_be32(&s->out.buf, (uint32_t)s->seat->activity.pid);
+	mr_buf_be32(&s->out.buf, s->seat->secret);
 	mr_pg_end(&s->out);
 	mr_pg_send_ready(s);
 }
@@ -321,7 +321,7 @@ bool mr_pg_startup(struct mr_pg_session *s)
 		code = mr_load_be32(packet.data);
 		if (code == MR_PG_CODE_CANCEL) {
 			if (packet.bytes == 12)
-				s->opts.cancel(s->opts.owner,
+				mr_sessions_cancel_request(s->seat->group->sessions,
 					(int32_t)mr_load_be32(packet.data + 4),
 					mr_load_be32(packet.data + 8));
 			return false;

@@ -15,7 +15,6 @@ int main(int argc, char **argv)
 		.env = &mr_fake_env,
 		.clock = &mr_clock_system,
 		.query_bytes_max = 64u << 20,
-		.statement_timeout_ms = argc > 2 ? (uint64_t)atoi(argv[2]) : 0,
 		.thread_start = mr_thread_lower_priority,
 	};
 	struct mr_pg_server *server;
@@ -26,7 +25,10 @@ int main(int argc, char **argv)
 	sigaddset(&stop, SIGTERM);
 	sigaddset(&stop, SIGINT);
 	sigprocmask(SIG_BLOCK, &stop, NULL);
-	rc = mr_pg_start(&opts, &server);
+	rc = mr_sessions_create(
+		&mr_clock_system, argc > 2 ? (uint64_t)atoi(argv[2]) : 0, &opts.sessions);
+	if (rc == 0)
+		rc = mr_pg_start(&opts, &server);
 	if (rc < 0) {
 		fprintf(stderr, "cannot listen: %s\n", mr_err_text(rc));
 		return 1;
@@ -35,5 +37,6 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	sigwait(&stop, &sig);
 	mr_pg_stop(server);
+	mr_sessions_destroy(opts.sessions);
 	return 0;
 }

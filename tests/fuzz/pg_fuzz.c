@@ -6,10 +6,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
-static void ignore_cancel(void *, int32_t, uint32_t)
-{
-}
-
 // After the lone bytes that answer SSLRequest and GSSENCRequest come messages with lengths.
 static void check_output(struct mr_span output)
 {
@@ -35,25 +31,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		.query_bytes_max = 1 << 20,
 		.message_bytes_max = 64 << 10,
 	};
-	_Atomic bool cancelled = false, stopping = false, timed_out = false;
+	static struct mr_session_group group = {.port = "sql"};
 	struct mr_mem_link link;
-	const struct mr_pg_session_opts opts = {
-		.pg = &pg,
-		.link = &link.link,
-		.pid = 1,
-		.secret = 2,
-		.cancelled = &cancelled,
-		.stopping = &stopping,
-		.timed_out = &timed_out,
-		.cancel = ignore_cancel,
-	};
+	struct mr_seat seat;
 
+	if (!group.sessions)
+		MR_ASSERT(mr_sessions_create(&mr_clock_system, 0, &group.sessions) == 0);
 	mr_mem_link_init(&link, mr_span(data, bytes));
 	link.write_max = 4 << 20;
 	// The first byte also says how the rest is cut.
 	if (bytes > 0)
 		link.read_max = data[bytes - 1] % 64;
-	mr_pg_session_run(&opts);
+	mr_sessions_attach(&group, &seat, &link.link);
+	mr_pg_session_run(&pg, &seat);
+	mr_sessions_detach(&seat);
 	check_output(mr_buf_span(&link.output));
 	mr_mem_link_fini(&link);
 	return 0;

@@ -220,15 +220,7 @@ static void decode(struct mr_span bytes, struct mr_buf *out)
 	mr_buf_u8(out, 0);
 }
 
-static _Atomic bool cancelled, stopping, timed_out;
-static int32_t cancel_pid;
-static uint32_t cancel_secret;
-
-static void note_cancel(void *, int32_t pid, uint32_t secret)
-{
-	cancel_pid = pid;
-	cancel_secret = secret;
-}
+static struct mr_sessions *sessions;
 
 static struct mr_pg_opts pg = {
 	.env = &mr_fake_env,
@@ -237,20 +229,17 @@ static struct mr_pg_opts pg = {
 	.message_bytes_max = 4096,
 };
 
+// As the server does, but pid and secret are always the same.
 static void run_session(struct mr_mem_link *link)
 {
-	const struct mr_pg_session_opts opts = {
-		.pg = &pg,
-		.link = &link->link,
-		.pid = 7,
-		.secret = 0xabcd,
-		.cancelled = &cancelled,
-		.stopping = &stopping,
-		.timed_out = &timed_out,
-		.cancel = note_cancel,
-	};
+	struct mr_session_group group = {.sessions = sessions, .port = "sql"};
+	struct mr_seat seat;
 
-	mr_pg_session_run(&opts);
+	mr_sessions_attach(&group, &seat, &link->link);
+	seat.activity.pid = 7;
+	seat.secret = 0xabcd;
+	mr_pg_session_run(&pg, &seat);
+	mr_sessions_detach(&seat);
 }
 
 #define GREETING                                                                       \
@@ -384,16 +373,63 @@ static void startup_closes_on_what_is_not_postgresql(void **)
 	expect_exactly("E(S=FATAL|C=08P01|M=invalid startup packet layout)");
 }
 
-static void cancel_request_reaches_the_server_and_answers_nothing(void **)
+static void cancel_request(int32_t pid, uint32_t secret)
 {
 	mr_buf_reset(&in);
 	mr_buf_be32(&in, 16);
 	mr_buf_be32(&in, MR_PG_CODE_CANCEL);
-	mr_buf_be32(&in, 99);
-	mr_buf_be32(&in, 0xfeed);
+	mr_buf_be32(&in, (uint32_t)pid);
+	mr_buf_be32(&in, secret);
 	expect_exactly("");
-	assert_int_equal(cancel_pid, 99);
-	assert_int_equal(cancel_secret, 0xfeed);
+}
+
+static void cancel_request_needs_pid_and_secret_and_answers_nothing(void **)
+{
+	struct mr_session_group group = {.sessions = sessions, .port = "sql"};
+	struct mr_mem_link link;
+	struct mr_seat seat;
+
+	mr_mem_link_init(&link, mr_span(NULL, 0));
+	mr_sessions_attach(&group, &seat, &link.link);
+	seat.activity.pid = 99;
+	cancel_request(99, seat.secret + 1);
+	cancel_request(98, seat.secret);
+	assert_false(atomic_load(&seat.cancelled));
+	cancel_request(99, seat.secret);
+	assert_true(atomic_load(&seat.cancelled));
+	mr_seat_request_begin(&seat);
+	assert_false(atomic_load(&seat.cancelled));
+	mr_sessions_detach(&seat);
+}
+
+static void sessions_are_listed_with_what_they_run(void **)
+{
+	struct mr_session_group group = {.sessions = sessions, .port = "sql"};
+	struct mr_span text = mr_span_str("select 1");
+	struct mr_activity list[4];
+	struct mr_seat seats[2];
+	struct mr_mem_link link;
+
+	mr_mem_link_init(&link, mr_span(NULL, 0));
+	mr_sessions_attach(&group, &seats[0], &link.link);
+	mr_sessions_attach(&group, &seats[1], &link.link);
+	mr_seat_report(&seats[1], MR_SESSION_ACTIVE, &text, "app");
+	assert_int_equal(mr_sessions_list(sessions, list, 4), 2);
+	assert_true(list[0].pid < list[1].pid);
+	assert_int_equal(list[0].state, MR_SESSION_STARTING);
+	assert_int_equal(list[1].state, MR_SESSION_ACTIVE);
+	assert_string_equal(list[1].query, "select 1");
+	assert_string_equal(list[1].application_name, "app");
+	assert_true(mr_sessions_cancel(sessions, list[0].pid, true));
+	assert_true(atomic_load(&seats[0].stopping) && !atomic_load(&seats[1].stopping));
+	assert_false(mr_sessions_cancel(sessions, 1234567, false));
+	mr_sessions_stop(&group);
+	assert_true(atomic_load(&seats[1].stopping));
+	mr_sessions_detach(&seats[0]);
+	mr_sessions_detach(&seats[1]);
+	mr_sessions_attach(&group, &seats[0], &link.link); // too late
+	assert_true(atomic_load(&seats[0].stopping));
+	mr_sessions_detach(&seats[0]);
 }
 
 static void simple_query_runs_each_statement(void **)
@@ -787,7 +823,8 @@ int main(void)
 		cmocka_unit_test(startup_negotiates_newer_minor_and_options),
 		cmocka_unit_test(startup_over_the_limit_is_refused_politely),
 		cmocka_unit_test(startup_closes_on_what_is_not_postgresql),
-		cmocka_unit_test(cancel_request_reaches_the_server_and_answers_nothing),
+		cmocka_unit_test(cancel_request_needs_pid_and_secret_and_answers_nothing),
+		cmocka_unit_test(sessions_are_listed_with_what_they_run),
 		cmocka_unit_test(simple_query_runs_each_statement),
 		cmocka_unit_test(simple_query_error_drops_the_rest),
 		cmocka_unit_test(simple_query_with_a_parameter_is_refused),
@@ -815,8 +852,12 @@ int main(void)
 		cmocka_unit_test(vanished_client_ends_the_query),
 		cmocka_unit_test(stopping_says_so),
 	};
-	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	int failed;
 
+	if (mr_sessions_create(&mr_clock_system, 0, &sessions) < 0)
+		return 1;
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	mr_sessions_destroy(sessions);
 	mr_buf_fini(&in);
 	return failed;
 }
