@@ -1,11 +1,24 @@
 // A server of the SQL and HTTP ports over an empty catalog, for tests of real clients. Prints
-// "ready sql=PORT" and serves until SIGTERM. Usage: pg_server [CONNECTIONS_MAX [TIMEOUT_MS]]
+// "ready sql=PORT http=PORT" and serves until SIGTERM. Usage: pg_server [CONNECTIONS_MAX
+// [TIMEOUT_MS]]
+#include "host/http.h"
 #include "host/pg.h"
 #include "tests/lib/sql_fake.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+// Not well as long as this file is there, so that a test can say so.
+static int health(void *owner, struct mr_diag *diag)
+{
+	const char *file = owner;
+
+	if (!file || access(file, F_OK) != 0)
+		return 0;
+	return mr_diag_set(diag, MR_ERR_STOPPED, "58030", 0, "writing has failed twice");
+}
 
 int main(int argc, char **argv)
 {
@@ -17,7 +30,22 @@ int main(int argc, char **argv)
 		.query_bytes_max = 64u << 20,
 		.thread_start = mr_thread_lower_priority,
 	};
-	struct mr_pg_server *server;
+	struct mr_http_opts http = {
+		.address = "127.0.0.1",
+		.connections_max = opts.connections_max,
+		.env = &mr_fake_env,
+		.clock = &mr_clock_system,
+		.query_bytes_max = 64u << 20,
+		.version = "test",
+		.kafka_address = "127.0.0.1:9092",
+		.sql_address = "127.0.0.1:5433",
+		.workers = 1,
+		.health = health,
+		.owner = getenv("UNWELL_FILE"),
+		.thread_start = mr_thread_lower_priority,
+	};
+	struct mr_pg_server *pg_server = NULL;
+	struct mr_http_server *http_server = NULL;
 	sigset_t stop;
 	int rc, sig;
 
@@ -27,16 +55,29 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &stop, NULL);
 	rc = mr_sessions_create(
 		&mr_clock_system, argc > 2 ? (uint64_t)atoi(argv[2]) : 0, &opts.sessions);
+	http.sessions = opts.sessions;
 	if (rc == 0)
-		rc = mr_pg_start(&opts, &server);
+		rc = mr_metrics_create(&http.metrics);
+	if (rc == 0)
+		rc = mr_pg_start(&opts, &pg_server);
+	if (rc == 0)
+		rc = mr_http_start(&http, &http_server);
+	if (rc == 0)
+		rc = mr_pg_metrics(pg_server, http.metrics);
+	if (rc == 0)
+		rc = mr_http_metrics(http_server, http.metrics);
+	if (rc == 0)
+		rc = mr_sessions_metrics(opts.sessions, http.metrics);
 	if (rc < 0) {
-		fprintf(stderr, "cannot listen: %s\n", mr_err_text(rc));
+		fprintf(stderr, "cannot serve: %s\n", mr_err_text(rc));
 		return 1;
 	}
-	printf("ready sql=%u\n", mr_pg_port(server));
+	printf("ready sql=%u http=%u\n", mr_pg_port(pg_server), mr_http_port(http_server));
 	fflush(stdout);
 	sigwait(&stop, &sig);
-	mr_pg_stop(server);
+	mr_http_stop(http_server);
+	mr_pg_stop(pg_server);
+	mr_metrics_destroy(http.metrics);
 	mr_sessions_destroy(opts.sessions);
 	return 0;
 }

@@ -529,3 +529,8 @@ WEAK size_t mr_utf8_valid_bytes(struct mr_span text)
 
 static const struct mr_env_ops fake_ops;
 static struct mr_env mr_fake_env = {&fake_ops};
+
+WEAK size_t mr_typeref_format(struct mr_typeref t, char out[40])
+{
+	return (size_t)snprintf(out, 40, "%s", mr_type_info((enum mr_type)t.type)->name);
+}
