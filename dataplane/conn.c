@@ -16,6 +16,7 @@
 
 #include "dataplane/conn_int.h"
 #include "host/base/err.h"
+#include "host/base/note.h"
 
 static struct mr_conn_counters *counters_of(struct mr_conn *c)
 {
@@ -266,6 +267,15 @@ static void reap(struct mr_conn *c)
 		mr_conn_put(c);
 }
 
+static void close_for_protocol(struct mr_conn *c)
+{
+	char peer[72];
+
+	mr_conn_peer(c, peer);
+	mr_note(MR_NOTE_INFO, "net", "connection closed: peer=%s why=\"%s\"", peer, c->why);
+	mr_conn_close(c, &counters_of(c)->closed_protocol);
+}
+
 static void flush_task(struct mr_net_task *t)
 {
 	struct mr_conn *c = MR_CONTAINER(t, struct mr_conn, flush);
@@ -284,7 +294,7 @@ static void flush_task(struct mr_net_task *t)
 	if (c->sending)
 		return;
 	if (c->first && c->first->finished && c->first->close)
-		mr_conn_close(c, &counters_of(c)->closed_protocol);
+		close_for_protocol(c);
 	else if (!c->first && c->ended && !c->closing)
 		mr_conn_close(c, &counters_of(c)->closed_by_peer);
 }

@@ -113,8 +113,7 @@ static void sock_finish(struct plain_net *p, struct plain_sock *ps)
 	struct mr_sock *s = &ps->sock;
 
 	starved_remove(p, ps);
-	close(s->fd); // leaves the epoll set with it
-	mr_sock_drop(s);
+	mr_sock_shut(s); // leaves the epoll set with it
 	mr_net_count(s->error ? &p->net.counters.reset : &p->net.counters.closed, 1);
 	s->stream.events->closed(&s->stream, s->error);
 	mr_net_forget(&p->net, &s->work);

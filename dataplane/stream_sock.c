@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { DISCARDS_MAX = 16, DISCARD_BYTES = 1 << 20 };
+
 int mr_socks_init(struct mr_socks *t, size_t bytes, uint32_t count_max, int node)
 {
 	*t = (struct mr_socks){.bytes = mr_round_up(bytes, 64), .count_max = count_max};
@@ -303,8 +305,15 @@ void mr_sock_fail(struct mr_sock *s, int err)
 	s->error = err;
 }
 
-void mr_sock_drop(struct mr_sock *s)
+void mr_sock_shut(struct mr_sock *s)
 {
+	// Closing with unread bytes resets the connection, and drops what is still queued to be
+	// sent: the last answers before a close. So what has come by now is thrown away unread
+	// first.
+	for (int i = 0; i < DISCARDS_MAX && !s->error; i++)
+		if (recv(s->fd, NULL, DISCARD_BYTES, MSG_TRUNC | MSG_DONTWAIT) <= 0)
+			break;
+	close(s->fd);
 	while (s->backlog_first)
 		backlog_pop(s);
 }

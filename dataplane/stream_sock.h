@@ -69,8 +69,8 @@ void mr_sock_deliver(struct mr_sock *s);
 void mr_sock_spill(struct mr_sock *s);
 // The connection has failed or ended: no more events but `closed`.
 void mr_sock_fail(struct mr_sock *s, int err);
-// Drops the backlog; before the slot is put back.
-void mr_sock_drop(struct mr_sock *s);
+// Drops the backlog and closes the descriptor; before the slot is put back.
+void mr_sock_shut(struct mr_sock *s);
 
 // Common parts of the stream's functions.
 void mr_sock_place(struct mr_sock *s, uint8_t *to, size_t bytes);

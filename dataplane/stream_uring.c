@@ -130,8 +130,7 @@ static void sock_finish(struct uring_net *u, struct uring_sock *us)
 	struct mr_sock *s = &us->sock;
 
 	starved_remove(u, us);
-	close(s->fd);
-	mr_sock_drop(s);
+	mr_sock_shut(s);
 	mr_net_count(s->error ? &u->net.counters.reset : &u->net.counters.closed, 1);
 	s->stream.events->closed(&s->stream, s->error);
 	mr_net_forget(&u->net, &s->work);

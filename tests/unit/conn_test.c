@@ -562,6 +562,36 @@ static void close_lets_earlier_responses_leave(void **)
 	bench_close(b);
 }
 
+// Unread bytes at a close would reset the connection under the responses on their way.
+static void close_with_requests_unread_loses_no_response(void **)
+{
+	struct mr_conn_limits l = {.requests_per_connection = 4};
+	struct bench *b = bench_open(&l, NULL);
+	struct net_client c;
+	size_t at = 0;
+
+	b->echo.hold = true;
+	b->echo.close_at = 4;
+	net_client_open(&c, &b->at, 0);
+	c.reads = false;
+	for (size_t i = 0; i < 3; i++)
+		net_client_frame(&c, 300000, i);
+	for (size_t i = 0; i < 50; i++)
+		net_client_frame(&c, 10000, 0);
+	UNTIL(b, &c, 1, b->echo.seen == 4 && c.out.bytes == 0);
+	while (b->echo.held_count)
+		echo_release(&b->echo, &b->rand);
+	settle(b, &c, 1);
+	c.reads = true;
+	UNTIL(b, &c, 1, c.ended);
+	assert_int_equal(c.error, 0);
+	for (size_t i = 0; i < 3; i++)
+		expect_frame(&c, &at, 300000, i);
+	assert_int_equal(c.in.bytes, at);
+	net_client_close(&c);
+	bench_close(b);
+}
+
 static void a_peer_that_shuts_down_gets_its_answers(void **)
 {
 	struct bench *b = bench_open(NULL, NULL);
@@ -775,6 +805,7 @@ static int run_all(const char *name)
 		cmocka_unit_test(a_connection_that_is_owed_an_answer_is_not_idle),
 		cmocka_unit_test(requests_that_dribble_are_closed),
 		cmocka_unit_test(close_lets_earlier_responses_leave),
+		cmocka_unit_test(close_with_requests_unread_loses_no_response),
 		cmocka_unit_test(a_peer_that_shuts_down_gets_its_answers),
 		cmocka_unit_test(frames_cut_off_are_counted_and_freed),
 		cmocka_unit_test(a_reset_abandons_unfinished_requests),
