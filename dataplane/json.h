@@ -1,4 +1,4 @@
-// JSON (RFC 8259), read in place: where the values of one object's fields are, checked strictly.
+// JSON (RFC 8259), read in place: where the values of one object's fields are.
 //
 // mr_json_read walks one document and says where the value of each wanted field lies, without
 // copying, converting or allocating. Everything is checked, also what nobody asked for: grammar,
@@ -27,7 +27,10 @@ struct mr_json_value {
 	uint32_t bytes;    // of a string: up to the closing quote
 	uint8_t kind;      // enum mr_json_kind
 	bool escaped;      // a string with escapes in it
+	uint8_t unused[2];
 };
+
+static_assert(sizeof(struct mr_json_value) == 16);
 
 enum mr_json_error {
 	MR_JSON_OK,

@@ -6,8 +6,7 @@ static bool is_tail(uint8_t c)
 	return (c & 0xc0) == 0x80;
 }
 
-// Bytes of the valid sequence at `p`, which starts with a byte >= 0x80; 0 when it is not valid.
-static size_t sequence_bytes(const uint8_t *p, size_t left)
+size_t mr_utf8_sequence_bytes(const uint8_t *p, size_t left)
 {
 	uint8_t a = p[0], b = left > 1 ? p[1] : 0;
 
@@ -37,7 +36,7 @@ size_t mr_utf8_valid_bytes(struct mr_span text)
 			i += 8;
 			continue;
 		}
-		n = text.data[i] < 0x80 ? 1 : sequence_bytes(text.data + i, text.bytes - i);
+		n = text.data[i] < 0x80 ? 1 : mr_utf8_sequence_bytes(text.data + i, text.bytes - i);
 		if (n == 0)
 			return i;
 		i += n;

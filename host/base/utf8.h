@@ -12,6 +12,10 @@ static inline bool mr_utf8_is_valid(struct mr_span text)
 	return mr_utf8_valid_bytes(text) == text.bytes;
 }
 
+// Bytes of the valid sequence at `p`, which starts with a byte >= 0x80 and has `left` bytes; 0 when
+// it is not valid.
+size_t mr_utf8_sequence_bytes(const uint8_t *p, size_t left);
+
 // Code points in valid UTF-8.
 size_t mr_utf8_count(struct mr_span text);
 
