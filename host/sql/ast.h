@@ -216,10 +216,11 @@ struct mr_ast_call {
 };
 
 struct mr_ast_expr {
-	uint8_t kind;    // enum mr_ast_expr_kind
-	bool negated;    // the NOT of IS NOT, NOT IN, NOT BETWEEN, NOT LIKE, IS NOT DISTINCT FROM
-	uint16_t height; // longest path down to a leaf
-	int pos;         // operators: of the operator, as PostgreSQL reports it
+	uint8_t kind;      // enum mr_ast_expr_kind
+	bool negated : 1;  // the NOT of IS NOT, NOT IN, NOT BETWEEN, NOT LIKE, IS NOT DISTINCT FROM
+	bool implicit : 1; // MR_AST_ROW: (a, b) without the word ROW; in GROUP BY a set, not a row
+	uint16_t height;   // longest path down to a leaf
+	int pos;           // operators: of the operator, as PostgreSQL reports it
 	union {
 		struct {
 			bool boolean;

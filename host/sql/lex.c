@@ -42,10 +42,19 @@ static bool is_op(int c)
 
 // ---- Positions and errors ----
 
+static int chars_between(const struct mr_lexer *l, uint32_t from, uint32_t to)
+{
+	int n = 0;
+
+	for (; from < to; from++)
+		n += (l->text[from] & 0xc0) != 0x80;
+	return n;
+}
+
 static void start_token(struct mr_lexer *l, struct mr_token *t)
 {
-	for (; l->pos_off < l->at; l->pos_off++)
-		l->pos += (l->text[l->pos_off] & 0xc0) != 0x80;
+	l->pos += chars_between(l, l->pos_off, l->at);
+	l->pos_off = l->at;
 	*t = (struct mr_token){.pos = l->pos, .off = l->at};
 }
 
@@ -218,11 +227,13 @@ static size_t put_utf8(char *out, uint32_t c)
 static size_t read_unicode(struct mr_lexer *l, struct mr_token *t, int letter, char *out)
 {
 	int digits = letter == 'u' ? 4 : 8;
+	uint32_t escape = l->at - 2;
 	uint32_t c;
 	uint32_t low;
 
 	if (read_digits(l, 16, digits, &c) != digits) {
 		fail_as(l, t, -EINVAL, "22025", "invalid Unicode escape");
+		l->diag.position += chars_between(l, t->off, escape);
 		mr_diag_hint(&l->diag, "Unicode escapes must be \\uXXXX or \\UXXXXXXXX.");
 		return 0;
 	}

@@ -87,6 +87,8 @@ static void parse_frame(struct mr_parser *p, struct mr_ast_window *w)
 	w->end = (struct mr_ast_bound){.kind = MR_AST_CURRENT_ROW};
 	if (w->between) {
 		mr_expect_kw(p, MR_KW_AND);
+		if (w->start.kind != MR_AST_UNBOUNDED_FOLLOWING)
+			pos = mr_pos(p);
 		w->end = parse_bound(p);
 	}
 	check_frame(p, w, pos);
@@ -312,8 +314,8 @@ static struct mr_ast_expr *parse_keyword_call(struct mr_parser *p)
 		struct mr_ast_arg *arg = mr_list_add(p, &args, sizeof(*arg));
 
 		arg->value = value;
-	} while (mr_accept_char(p, ','));
-	if (two && args.count != 2)
+	} while ((!two || args.count < 2) && mr_accept_char(p, ','));
+	if (two && args.count < 2)
 		mr_parse_syntax(p);
 	mr_expect_char(p, ')');
 	if (!p->failed) {

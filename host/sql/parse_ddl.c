@@ -5,7 +5,7 @@
 
 // ---- WITH (…) ----
 
-// reloption_elem: ColLabel ['.' ColLabel] ['=' value]
+// reloption_elem: ColLabel ['.' ColLabel] ['=' (value | reserved word)]
 static struct mr_ast_option parse_reloption(struct mr_parser *p)
 {
 	struct mr_ast_option o = {.pos = mr_pos(p), .text = ""};
@@ -13,8 +13,15 @@ static struct mr_ast_option parse_reloption(struct mr_parser *p)
 	o.name = mr_parse_col_label(p);
 	if (mr_accept_char(p, '.'))
 		o.name = mr_parse_text(p, "%s.%s", o.name, mr_parse_col_label(p));
-	if (mr_accept_op(p, "="))
+	if (!mr_accept_op(p, "="))
+		return o;
+	if (mr_keywords[mr_cur(p)->keyword].class == MR_KW_RESERVED && mr_cur(p)->keyword) {
+		o.kind = MR_AST_VALUE_WORD;
+		o.value_pos = mr_pos(p);
+		o.text = mr_parse_col_label(p);
+	} else {
 		mr_parse_option_value(p, &o);
+	}
 	return o;
 }
 
@@ -34,12 +41,11 @@ struct mr_ast_options mr_parse_reloptions(struct mr_parser *p)
 	return (struct mr_ast_options){list.items, list.count};
 }
 
-// OptWith: [WITH reloptions]. WITH [NO] DATA is not ours.
+// OptWith: [WITH reloptions]
 static struct mr_ast_options parse_opt_with(struct mr_parser *p)
 {
-	if (!mr_is_kw(p, MR_KW_WITH) || !mr_is_char_at(p, 1, '('))
+	if (!mr_accept_kw(p, MR_KW_WITH))
 		return (struct mr_ast_options){0};
-	mr_parse_eat(p);
 	return mr_parse_reloptions(p);
 }
 
@@ -71,12 +77,14 @@ static bool parse_if_not_exists(struct mr_parser *p)
 // False if none stands here.
 static bool parse_column_constraint(struct mr_parser *p, struct mr_ast_column_def *d)
 {
-	if (mr_accept_kws(p, MR_KW_NOT, MR_KW_NULL))
+	if (mr_accept_kw(p, MR_KW_NOT)) {
+		mr_expect_kw(p, MR_KW_NULL);
 		d->not_null = true;
-	else if (mr_accept_kw(p, MR_KW_NULL))
-		d->not_null = false;
-	else if (mr_accept_kws(p, MR_KW_PRIMARY, MR_KW_KEY))
+	} else if (mr_accept_kw(p, MR_KW_PRIMARY)) {
+		mr_expect_kw(p, MR_KW_KEY);
 		d->primary_key = true;
+	} else if (mr_accept_kw(p, MR_KW_NULL))
+		d->not_null = false;
 	else if (mr_accept_kw(p, MR_KW_UNIQUE))
 		d->unique = true;
 	else if (mr_accept_kw(p, MR_KW_DEFAULT))
@@ -257,7 +265,9 @@ const struct mr_ast_stmt *mr_parse_create(struct mr_parser *p)
 	bool or_replace;
 
 	mr_parse_eat(p);
-	or_replace = mr_accept_kws(p, MR_KW_OR, MR_KW_REPLACE);
+	or_replace = mr_accept_kw(p, MR_KW_OR);
+	if (or_replace)
+		mr_expect_kw(p, MR_KW_REPLACE);
 	if (mr_is_kw(p, MR_KW_MATERIALIZED) || mr_is_kw(p, MR_KW_VIEW))
 		return parse_create_view(p, or_replace, pos);
 	if (mr_is_kw(p, MR_KW_TEMP) || mr_is_kw(p, MR_KW_TEMPORARY))
@@ -282,7 +292,8 @@ static bool parse_object(struct mr_parser *p, uint8_t *object)
 		{MR_KW_SEQUENCE, MR_AST_OBJECT_SEQUENCE}, {MR_KW_COLUMN, MR_AST_OBJECT_COLUMN},
 		{MR_KW_DATABASE, MR_AST_OBJECT_DATABASE}};
 
-	if (mr_accept_kws(p, MR_KW_MATERIALIZED, MR_KW_VIEW)) {
+	if (mr_accept_kw(p, MR_KW_MATERIALIZED)) {
+		mr_expect_kw(p, MR_KW_VIEW);
 		*object = MR_AST_OBJECT_MATERIALIZED_VIEW;
 		return true;
 	}

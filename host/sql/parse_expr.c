@@ -361,25 +361,29 @@ static struct mr_ast_expr *parse_row_rest(
 	struct mr_parser *p, const struct mr_ast_expr *first, int pos)
 {
 	struct mr_list list = {0};
+	struct mr_ast_expr *row;
 
 	mr_list_expr(p, &list, first);
 	while (mr_accept_char(p, ','))
 		mr_list_expr(p, &list, mr_parse_expr(p));
-	return mr_new_list(p, MR_AST_ROW, pos, mr_list_exprs(list));
+	row = mr_new_list(p, MR_AST_ROW, pos, mr_list_exprs(list));
+	row->implicit = true;
+	return row;
 }
 
 static struct mr_ast_expr *parse_query_inside(
 	struct mr_parser *p, const struct mr_ast_select **query)
 {
 	int pos = mr_pos(p);
-	const struct mr_ast_select *inner = NULL;
-	struct mr_ast_expr *e = NULL;
+	const struct mr_ast_select *inner;
+	struct mr_ast_expr *e;
 
 	*query = NULL;
-	if (mr_is_char(p, '('))
-		e = parse_query_parens(p, &inner);
-	else
-		inner = mr_parse_select(p);
+	if (!mr_is_char(p, '(')) {
+		*query = mr_parse_select(p);
+		return NULL;
+	}
+	e = parse_query_parens(p, &inner);
 	if (inner && (mr_is_char(p, ')') || mr_is_select_rest(p))) {
 		*query = mr_parse_select_rest(p, inner);
 		return NULL;
@@ -526,6 +530,30 @@ static struct mr_ast_expr *parse_c_expr(struct mr_parser *p)
 }
 
 // ---- Operators ----
+
+// row OVERLAPS row, each of two expressions: overlaps(a, b, c, d)
+static struct mr_ast_expr *parse_overlaps(struct mr_parser *p, const struct mr_ast_expr *left)
+{
+	int pos = mr_pos(p);
+	struct mr_ast_expr *e = mr_new_call(p, MR_AST_CALL_OVERLAPS, "overlaps", pos);
+	const struct mr_ast_expr *sides[2] = {left, NULL};
+
+	mr_parse_eat(p);
+	if (!mr_is_char(p, '(') && !mr_is_kw(p, MR_KW_ROW))
+		mr_parse_syntax(p);
+	sides[1] = parse_c_expr(p);
+	if (!p->failed && sides[1]->kind != MR_AST_ROW)
+		mr_parse_syntax(p);
+	for (int i = 0; i < 2 && !p->failed; i++) {
+		if (sides[i]->list.count != 2)
+			mr_parse_fail(p, -EINVAL, "42601", sides[i]->pos,
+				"wrong number of parameters on %s side of OVERLAPS expression",
+				i ? "right" : "left");
+		for (uint32_t k = 0; k < sides[i]->list.count && !p->failed; k++)
+			mr_call_arg(p, e, sides[i]->list.items[k]);
+	}
+	return e;
+}
 
 // a AND b AND c is one node: `left` takes the new operand if it is such a node already.
 static struct mr_ast_expr *parse_logic(
@@ -822,6 +850,8 @@ static struct mr_ast_expr *climb(struct mr_parser *p, enum strength limit, bool 
 		left = parse_prefix(p, b_expr);
 	else
 		left = parse_c_expr(p);
+	if (left->kind == MR_AST_ROW && !b_expr && mr_is_kw(p, MR_KW_OVERLAPS))
+		left = parse_overlaps(p, left);
 	left = climb_from(p, left, limit, b_expr);
 	mr_parse_leave(p);
 	return left;

@@ -115,7 +115,8 @@ static bool is_value_function(struct mr_parser *p)
 // func_expr_windowless: func_application | func_expr_common_subexpr
 static const struct mr_ast_expr *parse_function(struct mr_parser *p)
 {
-	struct mr_ast_expr *e = mr_parse_special(p);
+	bool grouping = mr_is_kw(p, MR_KW_GROUPING); // no function here
+	struct mr_ast_expr *e = grouping ? NULL : mr_parse_special(p);
 	const char *schema = NULL;
 	const char *name;
 	int pos = mr_pos(p);
@@ -339,8 +340,8 @@ static struct mr_ast_from *parse_from_parens(struct mr_parser *p)
 static struct mr_ast_from *parse_from_primary(struct mr_parser *p)
 {
 	struct mr_ast_from *f;
-	int pos = mr_pos(p);
 	bool lateral = mr_accept_kw(p, MR_KW_LATERAL);
+	int pos = mr_pos(p);
 
 	if (lateral && mr_is_char(p, '('))
 		f = finish_subquery(p, mr_parse_select_parens(p), pos);

@@ -415,13 +415,12 @@ static void once(struct mr_parser *p, bool twice, const char *what, int pos)
 }
 
 // limit_clause: LIMIT (a_expr | ALL)
-static void parse_limit(struct mr_parser *p, struct mr_ast_select *s, bool *seen)
+static void parse_limit(struct mr_parser *p, struct mr_ast_select *s)
 {
 	int pos = mr_pos(p);
 
 	mr_parse_eat(p);
-	once(p, *seen || s->limit, "LIMIT", pos);
-	*seen = true;
+	once(p, s->limit, "LIMIT", mr_pos(p));
 	if (mr_accept_kw(p, MR_KW_ALL))
 		return;
 	s->limit = mr_parse_expr(p);
@@ -433,15 +432,14 @@ static void parse_limit(struct mr_parser *p, struct mr_ast_select *s, bool *seen
 }
 
 // FETCH (FIRST | NEXT) [c_expr | sign number] (ROW | ROWS) (ONLY | WITH TIES)
-static void parse_fetch_first(struct mr_parser *p, struct mr_ast_select *s, bool *seen)
+static void parse_fetch_first(struct mr_parser *p, struct mr_ast_select *s)
 {
 	int pos = mr_pos(p);
 
 	mr_parse_eat(p);
-	once(p, *seen || s->limit, "LIMIT", pos);
-	*seen = true;
 	if (!mr_accept_kw(p, MR_KW_FIRST))
 		mr_expect_kw(p, MR_KW_NEXT);
+	once(p, s->limit, "LIMIT", mr_pos(p));
 	if (mr_is_kw(p, MR_KW_ROW) || mr_is_kw(p, MR_KW_ROWS))
 		s->limit = mr_new_int(p, 1, pos);
 	else if (mr_is_tok(p, MR_TOK_OP))
@@ -461,39 +459,49 @@ static void parse_fetch_first(struct mr_parser *p, struct mr_ast_select *s, bool
 // offset_clause: OFFSET a_expr | OFFSET c_expr (ROW | ROWS)
 static void parse_offset(struct mr_parser *p, struct mr_ast_select *s)
 {
-	int pos = mr_pos(p);
-
 	mr_parse_eat(p);
-	once(p, s->offset, "OFFSET", pos);
+	once(p, s->offset, "OFFSET", mr_pos(p));
 	s->offset = mr_parse_expr(p);
 	raise_expr(p, s, s->offset);
 	if (!mr_accept_kw(p, MR_KW_ROW))
 		mr_accept_kw(p, MR_KW_ROWS);
 }
 
-// [sort_clause] {limit_clause | offset_clause | for_locking_clause}
-static void parse_select_tail(struct mr_parser *p, struct mr_ast_select *s)
+// select_limit: limit_clause and offset_clause, each at most once, in either order
+static void parse_limits(struct mr_parser *p, struct mr_ast_select *s)
 {
 	bool limited = false;
+	bool moved = false;
 
-	if (mr_is_kw(p, MR_KW_ORDER)) {
-		once(p, s->order_by.count > 0, "ORDER BY", mr_pos(p));
-		mr_parse_eat(p);
-		s->order_by = mr_parse_order_by(p);
+	for (;;) {
+		bool limit = mr_is_kw(p, MR_KW_LIMIT);
+
+		if (!moved && mr_is_kw(p, MR_KW_OFFSET)) {
+			parse_offset(p, s);
+			moved = true;
+		} else if (!limited && (limit || mr_is_kw(p, MR_KW_FETCH))) {
+			(limit ? parse_limit : parse_fetch_first)(p, s);
+			limited = true;
+		} else {
+			return;
+		}
+	}
+}
+
+// [sort_clause] [select_limit] [for_locking_clause]
+static void parse_select_tail(struct mr_parser *p, struct mr_ast_select *s)
+{
+	if (mr_accept_kw(p, MR_KW_ORDER)) {
+		struct mr_ast_sorts sorts = mr_parse_order_by(p);
+
+		if (!p->failed)
+			once(p, s->order_by.count, "ORDER BY", sorts.items[0].expr->pos);
+		s->order_by = sorts;
 		mr_raise_sorts(p, &s->height, s->order_by);
 	}
-	for (;;) {
-		if (mr_is_kw(p, MR_KW_LIMIT))
-			parse_limit(p, s, &limited);
-		else if (mr_is_kw(p, MR_KW_FETCH))
-			parse_fetch_first(p, s, &limited);
-		else if (mr_is_kw(p, MR_KW_OFFSET))
-			parse_offset(p, s);
-		else
-			break;
-	}
+	parse_limits(p, s);
 	if (s->limit_with_ties && s->order_by.count == 0)
-		mr_parse_fail(p, -EINVAL, "42601", s->pos,
+		mr_parse_fail(p, -EINVAL, "42601", 0,
 			"WITH TIES cannot be specified without ORDER BY clause");
 	if (mr_accept_kws(p, MR_KW_FOR, MR_KW_READ))
 		mr_expect_kw(p, MR_KW_ONLY);

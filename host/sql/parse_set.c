@@ -3,7 +3,8 @@
 
 // ---- Values ----
 
-// var_value: opt_boolean_or_string | NumericOnly; also what WITH (…) options take
+// var_value: opt_boolean_or_string | NumericOnly; opt_boolean_or_string:
+// Sconst | TRUE | FALSE | ON | any word that is not reserved
 void mr_parse_option_value(struct mr_parser *p, struct mr_ast_option *o)
 {
 	bool minus = mr_is_op(p, "-");
@@ -23,6 +24,11 @@ void mr_parse_option_value(struct mr_parser *p, struct mr_ast_option *o)
 		o->kind = MR_AST_VALUE_STRING;
 		o->text = mr_parse_string(p);
 	} else {
+		enum mr_keyword k = mr_cur(p)->keyword;
+
+		if (mr_keywords[k].class == MR_KW_RESERVED && k != MR_KW_TRUE && k != MR_KW_FALSE &&
+			k != MR_KW_ON)
+			mr_parse_syntax(p);
 		o->kind = MR_AST_VALUE_WORD;
 		o->text = mr_parse_col_label(p);
 	}
@@ -79,11 +85,12 @@ static bool parse_txn_mode(struct mr_parser *p, struct mr_ast_txn_modes *m)
 	if (mr_accept_kw(p, MR_KW_ISOLATION)) {
 		mr_expect_kw(p, MR_KW_LEVEL);
 		m->isolation = (uint8_t)parse_isolation(p);
-	} else if (mr_accept_kws(p, MR_KW_READ, MR_KW_ONLY)) {
-		m->read_only = 1;
-	} else if (mr_accept_kws(p, MR_KW_READ, MR_KW_WRITE)) {
-		m->read_only = 0;
-	} else if (mr_accept_kws(p, MR_KW_NOT, MR_KW_DEFERRABLE)) {
+	} else if (mr_accept_kw(p, MR_KW_READ)) {
+		m->read_only = mr_accept_kw(p, MR_KW_ONLY);
+		if (!m->read_only)
+			mr_expect_kw(p, MR_KW_WRITE);
+	} else if (mr_accept_kw(p, MR_KW_NOT)) {
+		mr_expect_kw(p, MR_KW_DEFERRABLE);
 		m->deferrable = 0;
 	} else if (mr_accept_kw(p, MR_KW_DEFERRABLE)) {
 		m->deferrable = 1;
@@ -157,9 +164,11 @@ static void parse_set_variable(struct mr_parser *p, struct mr_ast_stmt *s)
 	s->set.values = (struct mr_ast_options){list.items, list.count};
 }
 
-// SCHEMA Sconst | NAMES [Sconst | DEFAULT] | ROLE name | SESSION AUTHORIZATION (name | DEFAULT)
+// SCHEMA Sconst | NAMES [Sconst | DEFAULT] | ROLE (name | Sconst)
+// | SESSION AUTHORIZATION (name | Sconst | DEFAULT). False if none of them stands here.
 static bool parse_set_special(struct mr_parser *p, struct mr_ast_stmt *s)
 {
+	bool names;
 	int pos;
 
 	if (mr_is_kw(p, MR_KW_SCHEMA) && mr_parse_peek(p, 1)->kind == MR_TOK_STRING)
@@ -177,9 +186,14 @@ static bool parse_set_special(struct mr_parser *p, struct mr_ast_stmt *s)
 	mr_accept_kw(p, MR_KW_SESSION);
 	mr_parse_eat(p);
 	pos = mr_pos(p);
-	if (mr_accept_kw(p, MR_KW_DEFAULT) || mr_is_tok(p, MR_TOK_END) || mr_is_char(p, ';'))
+	names = strcmp(s->set.name, "client_encoding") == 0;
+	if (mr_is_tok(p, MR_TOK_END) || mr_is_char(p, ';')) {
+		if (!names)
+			mr_parse_syntax(p);
 		s->set.is_default = true;
-	else if (mr_is_tok(p, MR_TOK_STRING))
+	} else if (strcmp(s->set.name, "role") != 0 && mr_accept_kw(p, MR_KW_DEFAULT))
+		s->set.is_default = true;
+	else if (names || mr_is_tok(p, MR_TOK_STRING))
 		s->set.values = one_value(p, MR_AST_VALUE_STRING, mr_parse_string(p), pos);
 	else
 		s->set.values = one_value(p, MR_AST_VALUE_WORD, mr_parse_col_id(p), pos);

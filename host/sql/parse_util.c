@@ -8,7 +8,13 @@ static void add_option(struct mr_parser *p, struct mr_list *list, const char *na
 	*o = (struct mr_ast_option){.name = name, .text = "", .pos = pos};
 }
 
-// utility_option_list: '(' (ColLabel) [value] {',' …} ')'
+// Reserved words that are options all the same.
+static bool is_option_word(struct mr_parser *p)
+{
+	return mr_is_kw(p, MR_KW_ANALYZE) || mr_is_kw(p, MR_KW_ANALYSE) || mr_is_kw(p, MR_KW_NULL);
+}
+
+// utility_option_list: '(' word [value] {',' word [value]} ')'
 struct mr_ast_options mr_parse_option_list(struct mr_parser *p)
 {
 	struct mr_list list = {0};
@@ -18,6 +24,8 @@ struct mr_ast_options mr_parse_option_list(struct mr_parser *p)
 		struct mr_ast_option o = {.pos = mr_pos(p), .text = ""};
 		struct mr_ast_option *item;
 
+		if (mr_keywords[mr_cur(p)->keyword].class == MR_KW_RESERVED && !is_option_word(p))
+			mr_parse_syntax(p);
 		o.name = mr_parse_col_label(p);
 		if (mr_is_op(p, "*"))
 			mr_parse_unsupported(p, "* as an option's value is");
