@@ -21,6 +21,7 @@ struct sim_write {
 struct image {
 	uint8_t *data;
 	uint64_t bytes;
+	uint64_t bytes_max;
 };
 
 struct sim_inode {
@@ -67,7 +68,10 @@ static void image_resize(struct image *im, uint64_t bytes)
 {
 	if (bytes == im->bytes)
 		return;
-	im->data = (uint8_t *)need(realloc(im->data, MR_MAX(bytes, (uint64_t)1)));
+	if (bytes > im->bytes_max) {
+		im->bytes_max = MR_MAX(bytes, im->bytes_max * 2);
+		im->data = (uint8_t *)need(realloc(im->data, im->bytes_max));
+	}
 	if (bytes > im->bytes)
 		memset(im->data + im->bytes, 0, bytes - im->bytes);
 	im->bytes = bytes;

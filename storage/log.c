@@ -264,15 +264,16 @@ static bool fits(const struct mr_log *log, uint64_t end, uint64_t spare)
 	       end + index + spare <= mr_log_file_end(f);
 }
 
-// With the disk full and no file ready, the last part of the file is for urgent records.
-static bool in_headroom(struct mr_log *log, uint64_t end)
+// While no next file is ready the last part of this one is for urgent records.
+static int check_headroom(struct mr_log *log, uint64_t end)
 {
 	uint64_t room = MR_MIN(file_now(log)->bytes / HEAD_ROOM_SHARE, (uint64_t)HEAD_ROOM_MAX);
 	bool disk_full;
 
-	if (fits(log, end, room))
-		return false;
-	return !mr_log_store_has_ready(log->store, log->id, &disk_full) && disk_full;
+	if (fits(log, end, room) || mr_log_store_has_ready(log->store, log->id, &disk_full))
+		return 0;
+	return disk_full ? refuse(&log->stats.disk_full, -ENOSPC)
+			 : refuse(&log->stats.file_wait, -EAGAIN);
 }
 
 static int make_place(struct mr_log *log, uint64_t bytes, unsigned flags)
@@ -288,8 +289,9 @@ static int make_place(struct mr_log *log, uint64_t bytes, unsigned flags)
 	end = place_end(log, bytes);
 	if (!fits(log, end, 0))
 		return -EMSGSIZE;
-	if (!(flags & MR_LOG_URGENT) && in_headroom(log, end))
-		return refuse(&log->stats.disk_full, -ENOSPC);
+	rc = flags & MR_LOG_URGENT ? 0 : check_headroom(log, end);
+	if (rc)
+		return rc;
 	if (end > ring_limit(log) || log->q_tail - log->q_head > log->slot_count / 2)
 		return refuse(&log->stats.ring_full, -EAGAIN);
 	return 0;

@@ -244,8 +244,8 @@ struct mr_log_meta *mr_log_store_log(struct mr_log_store *s, uint64_t log_id);
 enum {
 	MR_LOG_M_OPEN = MR_MANIFEST_TYPE_LOG, // u64 log id
 	MR_LOG_M_FILE_ADD,                    // u64 file id, log id, sequence, bytes
-	MR_LOG_M_FILE_SEAL,   // u64 file id, first lsn, end lsn, index lsn, incarnation, previous,
-			      // last checksum, flags (bit 0: continues)
+	MR_LOG_M_FILE_SEAL, // u64 file id, first lsn, end lsn, index lsn, incarnation, previous,
+			    // last checksum, flags (bit 0: continues)
 	MR_LOG_M_FILE_REMOVE, // u64 file id
 	MR_LOG_M_SEAL,        // u64 log id, end lsn
 	MR_LOG_M_REMOVE,      // u64 log id

@@ -1,0 +1,497 @@
+// The log and its store: on real files with both queues, and on the simulated disk where a full
+// disk or a crash is wanted.
+#include "storage/dir.h"
+#include "storage/io_sim.h"
+#include "storage/log_store.h"
+#include "tests/lib/mr_test.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FILE_BYTES = 1 << 20 };
+
+static const struct mr_uuid topic = {{7}};
+
+// One start of the storage on some disk.
+struct rig {
+	char path[40];
+	struct mr_io_sim sim;
+	bool is_sim;
+	bool plain;
+	uint64_t file_bytes;
+	struct mr_disk *disk;
+	struct mr_uring *ring;
+	struct mr_io *io;
+	struct mr_manifest *manifest;
+	struct mr_log_store *store;
+	struct mr_log *log;
+	uint32_t ref[4];
+	uint64_t durable;
+	struct mr_diag diag;
+};
+
+static void on_durable(void *ctx, uint64_t lsn)
+{
+	((struct rig *)ctx)->durable = lsn;
+}
+
+static int rig_start(struct rig *g)
+{
+	struct mr_log_store_options so = {.clock = &mr_clock_system,
+		.file_bytes = g->file_bytes ? g->file_bytes : FILE_BYTES,
+		.bytes_free_min = 1 << 20,
+		.seed = 9};
+	struct mr_manifest_options mo = {.file_bytes = 1 << 20};
+	int rc = 0;
+
+	if (g->is_sim) {
+		g->disk = &g->sim.disk;
+		g->io = &g->sim.io;
+		g->sim.locked = false;
+	} else {
+		rc = mr_dir_open(&g->disk, g->path, &g->diag);
+		assert_int_equal(rc, 0);
+		if (g->plain) {
+			assert_int_equal(mr_io_plain_create(&g->io), 0);
+		} else {
+			assert_int_equal(mr_uring_create(&g->ring, NULL), 0);
+			assert_int_equal(mr_io_uring_create(&g->io, g->ring), 0);
+		}
+	}
+	assert_int_equal(mr_dir_init(g->disk, &g->diag), 0);
+	mo.disk = so.disk = g->disk;
+	assert_int_equal(mr_manifest_create(&g->manifest, &mo), 0);
+	so.manifest = g->manifest;
+	assert_int_equal(mr_log_store_create(&g->store, &so), 0);
+	rc = mr_manifest_open(g->manifest, &g->diag);
+	if (!rc)
+		rc = mr_log_store_recover(g->store, &g->diag);
+	if (!rc)
+		rc = mr_log_open(&g->log, g->store,
+			&(struct mr_log_options){
+				.io = g->io, .events = {.ctx = g, .durable = on_durable}});
+	for (int i = 0; i < 4 && !rc; i++)
+		rc = mr_log_bind(g->log, topic, i, &g->ref[i]);
+	g->durable = 0;
+	return rc;
+}
+
+static void rig_stop(struct rig *g)
+{
+	if (g->log)
+		assert_int_equal(mr_log_close(g->log), 0);
+	g->log = NULL;
+	mr_log_store_destroy(g->store);
+	mr_manifest_destroy(g->manifest);
+	mr_io_destroy(g->io);
+	mr_uring_destroy(g->ring);
+	g->ring = NULL;
+	mr_disk_destroy(g->disk);
+}
+
+static struct rig *rig_real(bool plain)
+{
+	struct rig *g = (struct rig *)calloc(1, sizeof(*g));
+
+	snprintf(g->path, sizeof(g->path), "/tmp/mr_log_XXXXXX");
+	assert_non_null(mkdtemp(g->path));
+	g->plain = plain;
+	return g;
+}
+
+static struct rig *rig_sim(uint64_t capacity)
+{
+	struct rig *g = (struct rig *)calloc(1, sizeof(*g));
+
+	mr_io_sim_init(&g->sim, &(struct mr_io_sim_options){.seed = 4, .capacity_bytes = capacity});
+	g->is_sim = true;
+	return g;
+}
+
+static void rig_free(struct rig *g)
+{
+	char command[64];
+
+	if (g->is_sim) {
+		mr_io_sim_fini(&g->sim);
+	} else {
+		snprintf(command, sizeof(command), "rm -rf %s", g->path);
+		assert_int_equal(system(command), 0);
+	}
+	free(g);
+}
+
+static void turn(struct rig *g)
+{
+	mr_log_flush(g->log);
+	while (mr_log_store_work(g->store) > 0)
+		;
+	if (g->io->in_flight)
+		assert_true(mr_io_wait(g->io) >= 0);
+}
+
+static void settle(struct rig *g)
+{
+	while (mr_log_durable(g->log) < mr_log_head(g->log))
+		turn(g);
+}
+
+static void fill_batch(uint8_t *p, uint32_t bytes, int partition, int64_t offset)
+{
+	for (uint32_t i = 0; i < bytes; i++)
+		p[i] = (uint8_t)(i * 3 + (uint32_t)partition * 11 + (uint64_t)offset * 7);
+}
+
+// Appends a batch of `count` offsets; retries while the log asks for patience.
+static int append(struct rig *g, int partition, int64_t offset, uint32_t count, uint32_t bytes)
+{
+	struct mr_log_record *r;
+	int rc = mr_log_reserve(g->log, MR_LOG_BATCH, bytes, 0, &r);
+
+	for (int i = 0; rc == -EAGAIN && i < 100000; i++) {
+		turn(g);
+		rc = mr_log_reserve(g->log, MR_LOG_BATCH, bytes, 0, &r);
+	}
+	if (rc)
+		return rc;
+	fill_batch(mr_log_payload(r), bytes, partition, offset);
+	r->partition_ref = g->ref[partition];
+	r->base_offset = offset;
+	r->offset_count = count;
+	r->max_timestamp_ms = 1000 + offset;
+	mr_log_commit(g->log);
+	return 0;
+}
+
+struct read_call {
+	struct mr_log_read read;
+	bool done;
+	int res;
+};
+
+static void read_done(struct mr_log_read *r, int res)
+{
+	struct read_call *c = MR_CONTAINER(r, struct read_call, read);
+
+	c->done = true;
+	c->res = res;
+}
+
+// Reads the batch back from disk and compares.
+static int read_back(struct rig *g, const struct mr_log_entry *e, int partition)
+{
+	uint64_t bytes = mr_log_record_bytes(e->bytes);
+	struct read_call c = {.read = {.done = read_done,
+				      .log_id = e->log_id,
+				      .lsn = e->lsn,
+				      .bytes = bytes,
+				      .buffer = -1}};
+	uint8_t *want = (uint8_t *)malloc(e->bytes);
+	int rc;
+
+	c.read.data = (uint8_t *)aligned_alloc(4096, mr_log_read_bytes(e->lsn, bytes));
+	rc = mr_log_store_read(g->store, g->io, &c.read);
+	while (!rc && !c.done)
+		assert_true(mr_io_wait(g->io) >= 0);
+	if (!rc && !c.res) {
+		const struct mr_log_record *r =
+			(const struct mr_log_record *)(const void *)c.read.records.data;
+
+		fill_batch(want, e->bytes, partition, e->base_offset);
+		assert_int_equal(r->type, MR_LOG_BATCH);
+		assert_true(r->base_offset == e->base_offset);
+		assert_memory_equal(r + 1, want, e->bytes);
+	}
+	free(c.read.data);
+	free(want);
+	return rc ? rc : c.res;
+}
+
+static void keeps_and_finds(bool plain)
+{
+	enum { BATCHES = 600, STEP = 3 };
+	struct rig *g = rig_real(plain);
+	struct mr_log_entry e;
+	struct mr_log_extent x;
+
+	assert_int_equal(rig_start(g), 0);
+	for (int i = 0; i < BATCHES; i++) {
+		assert_int_equal(append(g, i % 4, i / 4 * STEP, STEP, 9000 + (uint32_t)i), 0);
+		if (i % 10 == 0)
+			turn(g);
+	}
+	settle(g);
+	assert_true(g->durable == mr_log_head(g->log));
+	assert_true(mr_log_stats(g->log)->rolls >= 4);
+	for (int i = 0; i < BATCHES; i += 37) {
+		assert_int_equal(mr_log_find(g->log, topic, i % 4, i / 4 * STEP + 1, &e), 0);
+		assert_true(e.base_offset == i / 4 * STEP);
+		assert_non_null(mr_log_hot(g->log, e.lsn, mr_log_record_bytes(e.bytes)));
+		assert_int_equal(read_back(g, &e, i % 4), 0);
+	}
+	assert_int_equal(mr_log_find(g->log, topic, 0, BATCHES * STEP, &e), -ENOENT);
+	rig_stop(g);
+
+	// A second start: everything is found through the store, by offset and by time.
+	assert_int_equal(rig_start(g), 0);
+	mr_log_store_extent(g->store, topic, 1, &x);
+	assert_true(x.offset_first == 0 && x.offset_end == BATCHES / 4 * STEP);
+	assert_int_equal(x.batches, BATCHES / 4);
+	for (int i = 0; i < BATCHES; i += 41) {
+		assert_int_equal(
+			mr_log_store_find(g->store, topic, i % 4, i / 4 * STEP + 2, &e), 0);
+		assert_true(e.base_offset == i / 4 * STEP);
+		assert_int_equal(read_back(g, &e, i % 4), 0);
+		assert_int_equal(
+			mr_log_store_find_time(g->store, topic, i % 4, 1000 + i / 4 * STEP, &e), 0);
+		assert_true(e.base_offset == i / 4 * STEP);
+	}
+	assert_int_equal(mr_log_store_find(g->store, (struct mr_uuid){{8}}, 0, 0, &e), -ENOENT);
+	rig_stop(g);
+	rig_free(g);
+}
+
+static void log_keeps_and_finds_batches_with_plain_calls(void **)
+{
+	keeps_and_finds(true);
+}
+
+static void log_keeps_and_finds_batches_on_the_ring(void **)
+{
+	if (mr_uring_probe())
+		skip();
+	keeps_and_finds(false);
+}
+
+static void log_takes_records_of_16_mib_and_refuses_larger(void **)
+{
+	struct rig *g = rig_real(true);
+	struct mr_log_record *r;
+	struct mr_log_entry e;
+
+	g->file_bytes = 40 << 20;
+	assert_int_equal(rig_start(g), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(append(g, 0, i, 1, 16 << 20), 0);
+	settle(g);
+	assert_int_equal(mr_log_reserve(g->log, MR_LOG_BATCH, 17 << 20, 0, &r), -EMSGSIZE);
+	assert_int_equal(mr_log_find(g->log, topic, 0, 1, &e), 0);
+	assert_int_equal(read_back(g, &e, 0), 0);
+	rig_stop(g);
+	g->file_bytes = FILE_BYTES;
+	assert_int_equal(rig_start(g), 0);
+	assert_int_equal(append(g, 0, 3, 1, 2 << 20), -EMSGSIZE);
+	assert_int_equal(mr_log_store_find(g->store, topic, 0, 2, &e), 0);
+	assert_int_equal(read_back(g, &e, 0), 0);
+	rig_stop(g);
+	rig_free(g);
+}
+
+static void log_ring_pushes_back_and_loses_nothing(void **)
+{
+	struct rig *g = rig_sim(1 << 30);
+	struct mr_log_record *r;
+	int rc = 0;
+
+	g->file_bytes = 128 << 20;
+	assert_int_equal(rig_start(g), 0);
+	for (int i = 0; i < 200 && !rc; i++) {
+		rc = mr_log_reserve(g->log, MR_LOG_BATCH, 1 << 20, 0, &r);
+		if (rc)
+			break;
+		r->partition_ref = g->ref[0];
+		r->base_offset = i;
+		r->offset_count = 1;
+		mr_log_commit(g->log);
+	}
+	assert_int_equal(rc, -EAGAIN);
+	assert_true(mr_log_stats(g->log)->ring_full == 1);
+	settle(g);
+	// What decoding still needs is not overwritten either.
+	mr_log_keep(g->log, mr_log_tail(g->log));
+	assert_int_equal(mr_log_reserve(g->log, MR_LOG_BATCH, 8 << 20, 0, &r), -EAGAIN);
+	mr_log_keep(g->log, UINT64_MAX);
+	assert_int_equal(mr_log_reserve(g->log, MR_LOG_BATCH, 8 << 20, 0, &r), 0);
+	mr_log_abort(g->log);
+	rig_stop(g);
+	rig_free(g);
+}
+
+static void log_abort_leaves_no_trace(void **)
+{
+	struct rig *g = rig_sim(1 << 30);
+	struct mr_log_record *r;
+	struct mr_log_entry e;
+	uint64_t head;
+
+	assert_int_equal(rig_start(g), 0);
+	settle(g);
+	head = mr_log_head(g->log);
+	assert_int_equal(mr_log_reserve(g->log, MR_LOG_BATCH, 5000, 0, &r), 0);
+	mr_log_abort(g->log);
+	assert_true(mr_log_head(g->log) == head);
+	assert_int_equal(append(g, 0, 0, 1, 100), 0);
+	assert_int_equal(mr_log_reserve(g->log, MR_LOG_BATCH, 5000, 0, &r), 0);
+	mr_log_abort(g->log);
+	assert_int_equal(append(g, 0, 1, 1, 100), 0);
+	settle(g);
+	assert_int_equal(mr_log_find(g->log, topic, 0, 1, &e), 0);
+	assert_int_equal(read_back(g, &e, 0), 0);
+	rig_stop(g);
+	rig_free(g);
+}
+
+// Two partitions, one released: files go when nothing in them is needed, and are used again.
+static void store_recycles_files_that_nobody_needs(void **)
+{
+	struct rig *g = rig_sim(1 << 30);
+	struct mr_log_store_stats before, after;
+	struct mr_log_entry e;
+
+	assert_int_equal(rig_start(g), 0);
+	for (int i = 0; i < 500; i++)
+		assert_int_equal(append(g, i < 250 ? 0 : 1, i, 1, 20000), 0);
+	settle(g);
+	before = mr_log_store_stats(g->store);
+	assert_true(before.files > 8);
+	mr_log_store_retain_lsn(g->store, mr_log_id(g->log), UINT64_MAX);
+	turn(g);
+	assert_int_equal(mr_log_store_stats(g->store).files, before.files);
+	mr_log_store_retain_offset(g->store, topic, 0, 250);
+	turn(g);
+	after = mr_log_store_stats(g->store);
+	assert_true(after.files < before.files - 2);
+	assert_true(after.bytes_live < before.bytes_live);
+	// The file in which one partition ends and the other begins is all that is left of the
+	// first.
+	assert_int_equal(mr_log_store_find(g->store, topic, 0, 0, &e), 0);
+	assert_true(e.base_offset > 180);
+	assert_int_equal(mr_log_store_find(g->store, topic, 1, 300, &e), 0);
+	assert_int_equal(read_back(g, &e, 1), 0);
+	for (int i = 500; i < 700; i++)
+		assert_int_equal(append(g, 1, i, 1, 20000), 0);
+	settle(g);
+	assert_true(mr_log_store_stats(g->store).files_recycled > 0);
+	rig_stop(g);
+	// After a start the same is found, and what is released now goes with its whole log.
+	assert_int_equal(rig_start(g), 0);
+	assert_int_equal(mr_log_store_find(g->store, topic, 1, 699, &e), 0);
+	assert_int_equal(read_back(g, &e, 1), 0);
+	mr_log_store_retain_offset(g->store, topic, 0, INT64_MAX);
+	mr_log_store_retain_offset(g->store, topic, 1, INT64_MAX);
+	mr_log_store_retain_lsn(g->store, e.log_id, UINT64_MAX);
+	turn(g);
+	assert_int_equal(mr_log_store_stats(g->store).logs, 1);
+	rig_stop(g);
+	rig_free(g);
+}
+
+// A disk fills: appends are refused in time, urgent ones and deletions still work, then all is
+// well.
+static void log_refuses_in_time_when_the_disk_is_full(void **)
+{
+	struct rig *g = rig_sim(12 << 20);
+	struct mr_log_record *r;
+	struct mr_log_entry e;
+	int64_t offset = 0;
+	int rc = 0;
+
+	assert_int_equal(rig_start(g), 0);
+	while (!rc)
+		rc = append(g, 0, offset++, 1, 20000);
+	offset--;
+	assert_int_equal(rc, -ENOSPC);
+	assert_true(offset > 200);
+	settle(g);
+	assert_true(mr_log_store_stats(g->store).disk_full);
+	assert_int_equal(append(g, 0, offset, 1, 20000), -ENOSPC);
+	assert_int_equal(mr_log_reserve(g->log, MR_LOG_PARTITION, 24, MR_LOG_URGENT, &r), 0);
+	mr_log_abort(g->log);
+	assert_int_equal(mr_log_find(g->log, topic, 0, 3, &e), 0);
+	assert_int_equal(read_back(g, &e, 0), 0);
+	mr_log_store_retain_lsn(g->store, mr_log_id(g->log), UINT64_MAX);
+	mr_log_store_retain_offset(g->store, topic, 0, offset / 2);
+	turn(g);
+	assert_int_equal(append(g, 0, offset, 1, 20000), 0);
+	settle(g);
+	assert_false(mr_log_store_stats(g->store).disk_full);
+	rig_stop(g);
+	rig_free(g);
+}
+
+static int refuse_record(void *arg, const struct mr_log_scan_record *r)
+{
+	++*(int *)arg;
+	return r->record->type == MR_LOG_BATCH ? -ECANCELED : 0;
+}
+
+static void store_scan_stops_where_told_and_starts_where_asked(void **)
+{
+	struct rig *g = rig_sim(1 << 30);
+	struct mr_log_info logs[4];
+	struct mr_diag diag;
+	int calls = 0;
+
+	assert_int_equal(rig_start(g), 0);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(append(g, i % 4, i, 1, 30000), 0);
+	settle(g);
+	rig_stop(g);
+	assert_int_equal(rig_start(g), 0);
+	assert_int_equal(mr_log_store_logs(g->store, logs, 4), 2);
+	assert_int_equal(logs[0].id, 1);
+	assert_false(logs[0].open);
+	assert_true(logs[1].open);
+	assert_int_equal(
+		mr_log_store_scan(g->store, 1, 0, refuse_record, &calls, &diag), -ECANCELED);
+	assert_int_equal(calls, 5); // four bindings and the first batch
+	calls = 0;
+	assert_int_equal(
+		mr_log_store_scan(g->store, 1, logs[0].lsn_end, refuse_record, &calls, &diag), 0);
+	assert_int_equal(calls, 0);
+	rig_stop(g);
+	rig_free(g);
+}
+
+static void store_refuses_foreign_and_missing_log_files(void **)
+{
+	struct rig *g = rig_real(true);
+	char path[96];
+	FILE *f;
+
+	assert_int_equal(rig_start(g), 0);
+	assert_int_equal(append(g, 0, 0, 1, 100), 0);
+	rig_stop(g);
+	snprintf(path, sizeof(path), "%s/log/readme.txt", g->path);
+	f = fopen(path, "w");
+	fclose(f);
+	assert_int_equal(rig_start(g), MR_ERR_FOREIGN);
+	assert_non_null(strstr(g->diag.message, "readme.txt"));
+	rig_stop(g);
+	remove(path);
+	snprintf(path, sizeof(path), "%s/log/0000000000000001.mlog", g->path);
+	assert_int_equal(remove(path), 0);
+	assert_int_equal(rig_start(g), MR_ERR_CORRUPT);
+	assert_non_null(strstr(g->diag.message, "missing"));
+	rig_stop(g);
+	rig_free(g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(log_keeps_and_finds_batches_with_plain_calls),
+		cmocka_unit_test(log_keeps_and_finds_batches_on_the_ring),
+		cmocka_unit_test(log_takes_records_of_16_mib_and_refuses_larger),
+		cmocka_unit_test(log_ring_pushes_back_and_loses_nothing),
+		cmocka_unit_test(log_abort_leaves_no_trace),
+		cmocka_unit_test(store_recycles_files_that_nobody_needs),
+		cmocka_unit_test(log_refuses_in_time_when_the_disk_is_full),
+		cmocka_unit_test(store_scan_stops_where_told_and_starts_where_asked),
+		cmocka_unit_test(store_refuses_foreign_and_missing_log_files),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
