@@ -99,6 +99,14 @@ static inline int mr_batch_codec(const struct mr_batch *b)
 	return b->attributes & MR_BATCH_ATTR_CODEC;
 }
 
+// The codec that unchecked bytes claim, or -1 when they are no batch.
+static inline int mr_batch_span_codec(struct mr_span batch)
+{
+	if (batch.bytes < MR_BATCH_HEADER_BYTES || batch.data[MR_BATCH_OFF_MAGIC] != MR_BATCH_MAGIC)
+		return -1;
+	return mr_load_be16(batch.data + MR_BATCH_OFF_ATTRIBUTES) & MR_BATCH_ATTR_CODEC;
+}
+
 static inline bool mr_batch_is_append_time(const struct mr_batch *b)
 {
 	return b->attributes & MR_BATCH_ATTR_APPEND_TIME;

@@ -3,7 +3,11 @@
 // Sessions (KIP-227) are never made: the answer to a request that asks for one carries session id
 // 0, which tells the client to send full requests for ever. A request that names one is told that
 // it is not known.
+#include "dataplane/batch.h"
 #include "dataplane/kafka_int.h"
+
+// KIP-110: clients below this version cannot read zstd.
+#define VERSION_ZSTD_MIN 10
 
 struct topic {
 	struct mr_span name;
@@ -176,10 +180,35 @@ static void encode_fetch(struct mr_kout *out, struct mr_kafka_call *c)
 	mr_kout_tags(out);
 }
 
+static bool has_zstd(struct mr_span records)
+{
+	struct mr_batch b;
+
+	// The last batch may be cut off: then it is not read.
+	while (mr_batch_read(records, &b) == MR_BATCH_FAULT_NONE) {
+		if (mr_batch_codec(&b) == MR_CODEC_ZSTD)
+			return true;
+		records = mr_span(records.data + b.bytes, records.bytes - b.bytes);
+	}
+	return false;
+}
+
+static void refuse_zstd(struct fetch *f)
+{
+	for (uint32_t i = 0; i < f->fetch.parts_count; i++) {
+		struct mr_fetch_part *p = &f->fetch.parts[i];
+
+		if (!p->error && has_zstd(mr_span(p->records, p->records_bytes)))
+			p->error = MR_KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
+	}
+}
+
 static void fetch_done(struct mr_fetch *m)
 {
 	struct fetch *f = m->user;
 
+	if (f->call->in.version < VERSION_ZSTD_MIN && !f->call->rq->abandoned)
+		refuse_zstd(f);
 	f->call->rq->on_abandon = NULL;
 	mr_kafka_respond(f->call, encode_fetch);
 }

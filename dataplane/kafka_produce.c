@@ -2,7 +2,11 @@
 //
 // The batches stay where the connection put them, and the broker looks into them. With acks=0
 // nothing is answered, and an error closes the connection, because there is no other way to tell.
+#include "dataplane/batch.h"
 #include "dataplane/kafka_int.h"
+
+// KIP-110: only clients from this version on know zstd, for here they also read it.
+#define VERSION_ZSTD_MIN 7
 
 struct part {
 	struct mr_append append; // its `error` and offsets are the answer's, whoever set them
@@ -164,6 +168,11 @@ static void start_part(struct produce *s, const struct topic *t, struct part *p)
 	a->error = mr_kafka_find(s->call, t->name, p->index, &a->topic);
 	if (a->error)
 		return;
+	if (s->call->in.version < VERSION_ZSTD_MIN &&
+		mr_batch_span_codec(a->batch) == MR_CODEC_ZSTD) {
+		refuse(a, MR_KAFKA_UNSUPPORTED_COMPRESSION_TYPE, "zstd needs version 7 of Produce");
+		return;
+	}
 	a->partition = (uint32_t)p->index;
 	a->may_skip_done = s->acks == 0;
 	a->received_ns = s->call->rq->received_ns;

@@ -54,12 +54,11 @@ static size_t one_record_batch(uint8_t *out)
 	return w.at;
 }
 
-// Produce v7 of one batch into each of `partitions` partitions of "t".
-static struct mr_span produce(uint8_t *bytes, size_t room, int16_t acks, int32_t partitions)
+// Produce of one batch into each of `partitions` partitions of "t".
+static struct mr_span produce_of(uint8_t *bytes, size_t room, int16_t version, int16_t acks,
+	int32_t partitions, const uint8_t *batch, size_t n)
 {
-	struct mr_writer w = frame_begin(bytes, room, 0, 7);
-	uint8_t batch[256];
-	size_t n = one_record_batch(batch);
+	struct mr_writer w = frame_begin(bytes, room, 0, version);
 
 	mr_write_be16(&w, UINT16_MAX);
 	mr_write_be16(&w, (uint16_t)acks);
@@ -72,6 +71,14 @@ static struct mr_span produce(uint8_t *bytes, size_t room, int16_t acks, int32_t
 		add_batch(&w, batch, n);
 	}
 	return frame_end(&w);
+}
+
+static struct mr_span produce(uint8_t *bytes, size_t room, int16_t acks, int32_t partitions)
+{
+	uint8_t batch[256];
+	size_t n = one_record_batch(batch);
+
+	return produce_of(bytes, room, 7, acks, partitions, batch, n);
 }
 
 // Fetch v4 of `repeat` times partition 0 of "t".
@@ -235,6 +242,27 @@ static void fetch_attaches_many_partitions_and_copies_the_rest(void **)
 		assert_memory_equal(m->response.data + at + 30, big, sizeof(big));
 	}
 	assert_int_equal(count(&mr_kafka_stats(m->kafka)->fetched_bytes), 51 * sizeof(big));
+	mock_destroy_all(m);
+}
+
+// Clients that speak old versions could not read it.
+static void zstd_is_refused_in_old_versions(void **)
+{
+	struct mock *m = mock_create_all();
+	const struct mr_kafka_stats *s = mr_kafka_stats(m->kafka);
+	const _Atomic uint64_t *refused = &s->errors[MR_KAFKA_UNSUPPORTED_COMPRESSION_TYPE];
+	uint8_t batch[256];
+	size_t n = one_record_batch(batch);
+
+	mr_store_be16(batch + MR_BATCH_OFF_ATTRIBUTES, MR_CODEC_ZSTD);
+	mr_store_be32(batch + MR_BATCH_OFF_CRC, mr_batch_crc(batch, n));
+	assert_null(mock_send(m, produce_of(room, sizeof(room), 6, -1, 1, batch, n)));
+	assert_int_equal(count(refused), 1);
+	assert_null(mock_send(m, produce_of(room, sizeof(room), 7, -1, 1, batch, n)));
+	assert_int_equal(count(refused), 1);
+	assert_null(mock_send(m, fetch(room, sizeof(room), 0, 1)));
+	assert_int_equal(count(refused), 2);
+	assert_int_equal(count(&s->fetched_bytes), 0);
 	mock_destroy_all(m);
 }
 
@@ -466,6 +494,7 @@ int main(void)
 		cmocka_unit_test(produce_finishes_after_the_connection_went),
 		cmocka_unit_test(partitions_of_another_worker_are_refused),
 		cmocka_unit_test(fetch_attaches_many_partitions_and_copies_the_rest),
+		cmocka_unit_test(zstd_is_refused_in_old_versions),
 		cmocka_unit_test(fetch_is_cancelled_when_the_connection_goes),
 		cmocka_unit_test(metadata_creates_topics_one_after_the_other),
 		cmocka_unit_test(metadata_does_not_create_when_that_is_off),
