@@ -5,19 +5,26 @@
 // (stream_uring.c), kernel sockets through epoll (stream_plain.c), and later our own TCP on a port.
 // They are of equal rank; nothing above this header knows which one runs.
 //
-//	struct mr_net *net;
-//	struct mr_net_options o = {.clock = &mr_clock_system};   // no ring: the plain one
+//	struct mr_net_options o = {.clock = &mr_clock_system, .node = -1};
+//	if (mr_uring_probe() == 0)
+//		mr_uring_create(&o.uring, NULL);        // else plain: epoll
 //	mr_net_create(&o, &net);
-//	struct mr_conns *conns;
-//	mr_conns_create(net, NULL, &conns);                      // conn.h: framing, limits
-//	uint16_t port;
-//	mr_conns_listen(conns, "127.0.0.1", 0, &protocol, &port, &listener);
+//	mr_conns_create(net, NULL, -1, &conns);         // conn.h: framing, limits
+//	mr_conns_listen(conns, "127.0.0.1", 0, &protocol, &port);
 //	struct mr_watch w = {.fd = box.event_fd, .ready = on_mail};
-//	mr_net_watch(net, &w);
-//	while (!stop)
-//		mr_net_turn(net, 100000000);                     // at most 100 ms asleep
+//	mr_net_watch(net, &w);                          // clears and drains the mailbox
+//	while (!stop) {
+//		mr_net_turn(net, 100000000);            // at most 100 ms asleep
+//		…                                       // commit, decode, fold
+//	}
+//	mr_conns_unlisten(conns);
+//	mr_conns_close_all(conns);                      // requests are told by on_abandon
+//	while (mr_conns_count(conns))
+//		mr_net_turn(net, 10000000);             // until the protocol has finished them
 //	mr_conns_destroy(conns);
+//	mr_net_unwatch(net, &w);
 //	mr_net_destroy(net);
+//	mr_uring_destroy(o.uring);
 //
 // The loop: a turn waits, handles every completion that is there, runs the tasks that these have
 // asked for (mr_net_later), hands the outgoing work to the kernel, and returns. Nothing reacts from
