@@ -187,6 +187,9 @@ static int read_params(struct mr_pg_session *s, struct mr_reader *r, const struc
 		if (r->bad)
 			break;
 		rc = read_param(s, value, types[i], format_is_binary(f, i), &params[i]);
+		if (rc < 0 && strcmp(s->diag.sqlstate, "22P03") == 0)
+			mr_diag_set(&s->diag, rc, "22P03", 0,
+				"incorrect binary data format in bind parameter %u", i + 1);
 	}
 	return r->bad ? mr_pg_bad_message(s) : rc;
 }
