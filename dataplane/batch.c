@@ -150,10 +150,41 @@ void mr_records_begin(struct mr_records *it, struct mr_span records, int32_t cou
 	*it = (struct mr_records){.r = mr_reader(records), .count = count};
 }
 
-// A length and that many bytes; -1 is null where that is allowed.
-static struct mr_span read_bytes(struct mr_reader *r, bool nullable)
+// Nearly all integers of a record take one byte or two: read these without a call.
+static inline bool read_short(struct mr_reader *r, uint32_t *v)
 {
-	int32_t bytes = mr_read_varint(r);
+	if (MR_UNLIKELY(mr_read_left(r) < 2))
+		return false;
+	if (MR_LIKELY(r->at[0] < 0x80)) {
+		*v = r->at[0];
+		r->at += 1;
+		return true;
+	}
+	if (MR_UNLIKELY(r->at[1] >= 0x80))
+		return false;
+	*v = (r->at[0] & 0x7fu) | (uint32_t)r->at[1] << 7;
+	r->at += 2;
+	return true;
+}
+
+static inline int32_t read_varint(struct mr_reader *r)
+{
+	uint32_t v;
+
+	return read_short(r, &v) ? (int32_t)mr_zigzag_decode(v) : mr_read_varint(r);
+}
+
+static inline int64_t read_varlong(struct mr_reader *r)
+{
+	uint32_t v;
+
+	return read_short(r, &v) ? mr_zigzag_decode(v) : mr_read_varlong(r);
+}
+
+// A length and that many bytes; -1 is null where that is allowed.
+static inline struct mr_span read_bytes(struct mr_reader *r, bool nullable)
+{
+	int32_t bytes = read_varint(r);
 
 	if (bytes < 0) {
 		r->bad |= bytes != -1 || !nullable;
@@ -176,7 +207,7 @@ static void read_headers(struct mr_reader *r, struct mr_record *out)
 	struct mr_record_header h;
 	const uint8_t *start;
 
-	out->headers_count = mr_read_varint(r);
+	out->headers_count = read_varint(r);
 	start = r->at;
 	// Each header takes at least two bytes, so a hostile count ends with the bytes.
 	if (out->headers_count < 0)
@@ -193,8 +224,8 @@ static enum mr_batch_fault read_record(struct mr_records *it, struct mr_record *
 	if (it->r.bad)
 		return MR_BATCH_FAULT_RECORD;
 	mr_read_u8(&r); // attributes: unused so far
-	out->timestamp_delta = mr_read_varlong(&r);
-	out->offset_delta = mr_read_varint(&r);
+	out->timestamp_delta = read_varlong(&r);
+	out->offset_delta = read_varint(&r);
 	out->key = read_bytes(&r, true);
 	out->value = read_bytes(&r, true);
 	read_headers(&r, out);

@@ -244,7 +244,8 @@ static void on_request(void *owner, struct mr_request *rq)
 	int16_t key;
 
 	if (!c) {
-		mr_request_close(rq, mr_kafka_close_text(MR_KAFKA_CLOSE_MEMORY));
+		mr_kafka_close(
+			&(struct mr_kafka_call){.k = owner, .rq = rq}, MR_KAFKA_CLOSE_MEMORY);
 		return;
 	}
 	c->k = owner;
