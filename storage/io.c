@@ -89,21 +89,22 @@ int64_t mr_file_bytes(struct mr_file *f)
 
 int mr_file_fill(struct mr_file *f, uint64_t bytes)
 {
-	enum { CHUNK = 1 << 20 }; // 1 MiB direct writes run at the disk's speed
 	int64_t at = mr_file_bytes(f);
+	size_t chunk =
+		MR_MIN((uint64_t)1 << 20, bytes); // 1 MiB direct writes run at the disk's speed
 	uint8_t *zeros;
 	int rc = 0;
 
-	if (at < 0)
-		return (int)at;
+	if (at < 0 || (uint64_t)at >= bytes)
+		return at < 0 ? (int)at : mr_file_sync(f);
 	MR_ASSERT(bytes % MR_IO_ALIGN == 0);
 	at -= at % MR_IO_ALIGN;
-	zeros = (uint8_t *)aligned_alloc(MR_IO_ALIGN, CHUNK);
+	zeros = (uint8_t *)aligned_alloc(MR_IO_ALIGN, chunk);
 	if (!zeros)
 		return -ENOMEM;
-	memset(zeros, 0, CHUNK);
+	memset(zeros, 0, chunk);
 	while (!rc && (uint64_t)at < bytes) {
-		size_t n = MR_MIN((uint64_t)CHUNK, bytes - (uint64_t)at);
+		size_t n = MR_MIN((uint64_t)chunk, bytes - (uint64_t)at);
 
 		rc = mr_file_write(f, (uint64_t)at, zeros, n);
 		at += (int64_t)n;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SEEDS = 200, ROUNDS = 3 };
+enum { SEEDS = 150, ROUNDS = 3 };
 
 static const struct life_options plain_options = {0};
 static const struct life_options look_options = {.read_only = true};
