@@ -460,6 +460,56 @@ static void arrays_longer_than_the_request_are_refused(void **)
 	mock_destroy_all(m);
 }
 
+// Metadata v9 of topic "t", with tagged fields wherever they may be; `tag_bytes` is the length that
+// the last one claims, and two bytes are there.
+static struct mr_span tagged_metadata(uint8_t *bytes, size_t size, uint8_t tag_bytes)
+{
+	struct mr_writer w = frame_begin(bytes, size, 3, 9);
+	static const uint8_t tail[] = {
+		2, 5, 1, 'x', 200, 1, 0,  // header: tag 5 of one byte, tag 200 of none
+		2, 2, 't', 1, 0, 2, 9, 9, // one topic, with a tag
+		0, 0, 0,                  // three flags
+		1, 7,                     // a tag at the end
+	};
+
+	mr_write_bytes(&w, tail, sizeof(tail));
+	mr_write_u8(&w, tag_bytes);
+	mr_write_zeros(&w, 2);
+	return frame_end(&w);
+}
+
+static void unknown_tagged_fields_are_skipped(void **)
+{
+	struct mock *m = mock_create_all();
+
+	assert_null(mock_send(m, tagged_metadata(room, sizeof(room), 2)));
+	assert_int_equal(m->answered, 1);
+	assert_int_equal(count(&mr_kafka_stats(m->kafka)->trailing_bytes), 0);
+	assert_null(mock_send(m, tagged_metadata(room, sizeof(room), 3)));
+	assert_string_equal(m->close_reason, mr_kafka_close_text(MR_KAFKA_CLOSE_BODY));
+	mock_destroy_all(m);
+}
+
+// A compact length could say more than a string of Kafka's may have; echoing it would not fit.
+static void strings_above_32767_bytes_are_refused(void **)
+{
+	for (uint32_t bytes = 32767; bytes <= 32768; bytes++) {
+		struct mock *m = mock_create_all();
+		struct mr_writer w = frame_begin(room, sizeof(room), 3, 9);
+
+		mr_write_u8(&w, 0);
+		mr_write_u8(&w, 2);
+		mr_write_uvarint(&w, bytes + 1);
+		for (uint32_t i = 0; i < bytes; i++)
+			mr_write_u8(&w, 'a');
+		mr_write_zeros(&w, 5);
+		assert_null(mock_send(m, frame_end(&w)));
+		assert_int_equal(m->answered, bytes == 32767);
+		assert_int_equal(m->closed, bytes == 32768);
+		mock_destroy_all(m);
+	}
+}
+
 static void requests_are_counted_by_api(void **)
 {
 	struct mock *m = mock_create_all();
@@ -506,6 +556,8 @@ int main(void)
 		cmocka_unit_test(requests_that_are_not_served_close_the_connection),
 		cmocka_unit_test(headers_cut_anywhere_close_the_connection),
 		cmocka_unit_test(arrays_longer_than_the_request_are_refused),
+		cmocka_unit_test(unknown_tagged_fields_are_skipped),
+		cmocka_unit_test(strings_above_32767_bytes_are_refused),
 		cmocka_unit_test(requests_are_counted_by_api),
 		cmocka_unit_test(advertised_versions_are_in_order_and_hold_the_served_ones),
 	};

@@ -55,6 +55,7 @@ static void free_span(struct mr_span s)
 
 static void zip_gives_back_what_it_took(void **)
 {
+	volatile unsigned padding = 0;
 	static const size_t sizes[] = {
 		0, 1, 2, 63, 64, 1000, 32767, 32768, 32769, 65536, 300000, 2000000};
 
@@ -65,12 +66,12 @@ static void zip_gives_back_what_it_took(void **)
 
 			assert_int_equal(mr_zip_decompress(zip, codec, z, BYTES_MAX, &out), 0);
 			assert_true(mr_span_eq(out, mr_span(in, sizes[i])));
-			for (size_t k = 0; k < MR_ZIP_PADDING; k++) // readable, for the sanitizer
-				assert_true(*(volatile const uint8_t *)(out.data + out.bytes + k) <
-					    256);
+			for (size_t k = 0; k < MR_ZIP_PADDING; k++)
+				padding += out.data[out.bytes + k]; // the sanitizer looks on
 			free_span(z);
 			free(in);
 		}
+	(void)padding;
 }
 
 static void zip_decompresses_into_memory_of_exactly_the_size(void **)
