@@ -23,37 +23,44 @@
 
 static_assert(MR_JSON_DEPTH_MAX <= 64);
 
+// The place is handed from function to function in a register: each takes it and returns the next
+// one, or NULL after an error, whose kind and place are then here.
+typedef const uint8_t *place;
+
 struct cursor {
-	const uint8_t *p;
-	const uint8_t *end;
+	place end;
+	place error_at;
 	enum mr_json_error error;
 };
 
-static bool fail(struct cursor *c, enum mr_json_error e)
+static place fail(struct cursor *c, place p, enum mr_json_error e)
 {
 	c->error = e;
-	return false;
+	c->error_at = p;
+	return NULL;
 }
 
 // What stands here is wrong: the end, or something else.
-static bool fail_here(struct cursor *c)
+static place fail_here(struct cursor *c, place p)
 {
-	return fail(c, c->p == c->end ? MR_JSON_ENDS_EARLY : MR_JSON_MALFORMED);
+	return fail(c, p, p == c->end ? MR_JSON_ENDS_EARLY : MR_JSON_MALFORMED);
 }
 
-static inline void skip_space(struct cursor *c)
+static inline place skip_space(const struct cursor *c, place p)
 {
-	while (c->p < c->end && *c->p <= ' ' &&
-		(*c->p == ' ' || *c->p == '\n' || *c->p == '\t' || *c->p == '\r'))
-		c->p++;
+	while (p < c->end && *p <= ' ' && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
+		p++;
+	return p;
 }
 
-static inline bool take(struct cursor *c, uint8_t want)
+static inline bool is_at(const struct cursor *c, place p, uint8_t want)
 {
-	if (MR_UNLIKELY(c->p == c->end || *c->p != want))
-		return fail_here(c);
-	c->p++;
-	return true;
+	return MR_LIKELY(p < c->end) && *p == want;
+}
+
+static inline place take(struct cursor *c, place p, uint8_t want)
+{
+	return MR_LIKELY(is_at(c, p, want)) ? p + 1 : fail_here(c, p);
 }
 
 // ---- strings
@@ -75,33 +82,32 @@ static int32_t hex4(const uint8_t *p)
 }
 
 // At `u` of \uXXXX. A high surrogate must have its low one behind it (RFC 8259 section 8.2).
-static bool skip_unicode_escape(struct cursor *c)
+static place skip_unicode_escape(struct cursor *c, place p)
 {
 	int32_t v, low;
 
-	if (c->end - c->p < 5)
-		return fail(c, MR_JSON_BAD_ESCAPE);
-	v = hex4(c->p + 1);
+	if (c->end - p < 5)
+		return fail(c, p, MR_JSON_BAD_ESCAPE);
+	v = hex4(p + 1);
 	if (v < 0 || (v >= 0xdc00 && v <= 0xdfff))
-		return fail(c, MR_JSON_BAD_ESCAPE);
-	c->p += 5;
+		return fail(c, p, MR_JSON_BAD_ESCAPE);
+	p += 5;
 	if (v < 0xd800 || v > 0xdbff)
-		return true;
-	if (c->end - c->p < 6 || c->p[0] != '\\' || c->p[1] != 'u')
-		return fail(c, MR_JSON_BAD_ESCAPE);
-	low = hex4(c->p + 2);
+		return p;
+	if (c->end - p < 6 || p[0] != '\\' || p[1] != 'u')
+		return fail(c, p, MR_JSON_BAD_ESCAPE);
+	low = hex4(p + 2);
 	if (low < 0xdc00 || low > 0xdfff)
-		return fail(c, MR_JSON_BAD_ESCAPE);
-	c->p += 6;
-	return true;
+		return fail(c, p, MR_JSON_BAD_ESCAPE);
+	return p + 6;
 }
 
-static bool skip_escape(struct cursor *c)
+static place skip_escape(struct cursor *c, place p)
 {
-	c->p++;
-	if (c->p == c->end)
-		return fail(c, MR_JSON_ENDS_EARLY);
-	switch (*c->p) {
+	p++;
+	if (p == c->end)
+		return fail(c, p, MR_JSON_ENDS_EARLY);
+	switch (*p) {
 	case '"':
 	case '\\':
 	case '/':
@@ -109,70 +115,66 @@ static bool skip_escape(struct cursor *c)
 	case 'f':
 	case 'n':
 	case 'r':
-	case 't': c->p++; return true;
-	case 'u': return skip_unicode_escape(c);
-	default: return fail(c, MR_JSON_BAD_ESCAPE);
+	case 't': return p + 1;
+	case 'u': return skip_unicode_escape(c, p);
+	default: return fail(c, p, MR_JSON_BAD_ESCAPE);
 	}
 }
 
 // To the first byte of a string that is not plain, or the end.
-static inline void skip_plain(struct cursor *c)
+static inline place skip_plain(const struct cursor *c, place p)
 {
-	const uint8_t *p = c->p;
-
 	while (MR_LIKELY(c->end - p >= 8)) {
 		uint64_t w = mr_load_le64(p);
 		uint64_t mark = ((w ^ EVERY(0x02)) - EVERY(0x21)) & ~w;
 		uint64_t slash = w ^ EVERY(0x5c);
 		uint64_t hit = (mark | ((slash - EVERY(0x01)) & ~slash) | w) & EVERY(0x80);
 
-		if (hit) {
-			c->p = p + __builtin_ctzll(hit) / 8;
-			return;
-		}
+		if (hit)
+			return p + __builtin_ctzll(hit) / 8;
 		p += 8;
 	}
 	while (p < c->end && *p >= 0x20 && *p != '"' && *p != '\\' && *p < 0x80)
 		p++;
-	c->p = p;
+	return p;
 }
 
-// A byte that is not plain: passes an escape or a sequence of UTF-8. False: an error.
-static bool skip_special(struct cursor *c, bool *escaped)
+// A byte that is not plain: passes an escape or a sequence of UTF-8.
+static place skip_special(struct cursor *c, place p, bool *escaped)
 {
 	size_t n;
 
-	if (c->p == c->end)
-		return fail(c, MR_JSON_ENDS_EARLY);
-	if (*c->p == '\\') {
+	if (p == c->end)
+		return fail(c, p, MR_JSON_ENDS_EARLY);
+	if (*p == '\\') {
 		*escaped = true;
-		return skip_escape(c);
+		return skip_escape(c, p);
 	}
-	if (*c->p < 0x20)
-		return fail(c, MR_JSON_CONTROL);
-	n = mr_utf8_sequence_bytes(c->p, (size_t)(c->end - c->p));
-	if (n == 0)
-		return fail(c, MR_JSON_BAD_UTF8);
-	c->p += n;
-	return true;
+	if (*p < 0x20)
+		return fail(c, p, MR_JSON_CONTROL);
+	n = mr_utf8_sequence_bytes(p, (size_t)(c->end - p));
+	return n ? p + n : fail(c, p, MR_JSON_BAD_UTF8);
 }
 
-// Behind the opening quote. Leaves the cursor behind the closing one.
-static inline bool read_string(struct cursor *c, struct mr_json_value *v)
+// Behind the opening quote; returns the place behind the closing one.
+static inline place read_string(struct cursor *c, place p, struct mr_json_value *v)
 {
-	v->at = c->p;
-	v->kind = MR_JSON_STRING;
-	v->escaped = false;
+	place start = p;
+	bool escaped = false;
+
 	for (;;) {
-		skip_plain(c);
-		if (MR_LIKELY(c->p < c->end && *c->p == '"'))
+		p = skip_plain(c, p);
+		if (MR_LIKELY(is_at(c, p, '"')))
 			break;
-		if (!skip_special(c, &v->escaped))
-			return false;
+		p = skip_special(c, p, &escaped);
+		if (!p)
+			return NULL;
 	}
-	v->bytes = (uint32_t)(c->p - v->at);
-	c->p++;
-	return true;
+	*v = (struct mr_json_value){.at = start,
+		.bytes = (uint32_t)(p - start),
+		.kind = MR_JSON_STRING,
+		.escaped = escaped};
+	return p + 1;
 }
 
 static size_t unescape_unicode(const uint8_t **p, uint8_t *out)
@@ -222,156 +224,159 @@ static inline bool is_digit(uint8_t c)
 	return (uint8_t)(c - '0') < 10;
 }
 
-static inline bool skip_digits(struct cursor *c)
+static inline place skip_digits(struct cursor *c, place p)
 {
-	const uint8_t *start = c->p;
+	place start = p;
 
-	while (c->p < c->end && is_digit(*c->p))
-		c->p++;
-	return c->p > start ? true : fail_here(c);
+	while (p < c->end && is_digit(*p))
+		p++;
+	return MR_LIKELY(p > start) ? p : fail_here(c, p);
 }
 
-// -? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?
-static inline bool read_number(struct cursor *c, struct mr_json_value *v)
+// (. [0-9]+)? ([eE] [+-]? [0-9]+)?
+static inline place skip_fraction(struct cursor *c, place p)
 {
-	v->at = c->p;
-	v->kind = MR_JSON_NUMBER;
-	c->p += *c->p == '-';
-	if (c->p < c->end && *c->p == '0')
-		c->p++;
-	else if (!skip_digits(c))
-		return false;
-	if (c->p < c->end && *c->p == '.') {
-		c->p++;
-		if (!skip_digits(c))
-			return false;
+	if (is_at(c, p, '.')) {
+		p = skip_digits(c, p + 1);
+		if (!p)
+			return NULL;
 	}
-	if (c->p < c->end && (*c->p | 32) == 'e') {
-		c->p++;
-		if (c->p < c->end && (*c->p == '+' || *c->p == '-'))
-			c->p++;
-		if (!skip_digits(c))
-			return false;
+	if (p < c->end && MR_UNLIKELY((*p | 32) == 'e')) {
+		p++;
+		p += is_at(c, p, '+') || is_at(c, p, '-');
+		p = skip_digits(c, p);
 	}
-	v->bytes = (uint32_t)(c->p - v->at);
-	return true;
+	return p;
 }
 
-static inline bool read_word(
-	struct cursor *c, struct mr_json_value *v, const char *word, size_t bytes, uint8_t kind)
+// -? (0 | [1-9][0-9]*) and what skip_fraction takes.
+static inline place read_number(struct cursor *c, place p, struct mr_json_value *v)
 {
-	v->at = c->p;
-	v->kind = kind;
-	v->bytes = (uint32_t)bytes;
-	for (size_t i = 0; i < bytes; i++, c->p++)
-		if (c->p == c->end || *c->p != (uint8_t)word[i])
-			return fail_here(c);
-	return true;
+	place start = p;
+
+	p += *p == '-';
+	p = is_at(c, p, '0') ? p + 1 : skip_digits(c, p);
+	if (p)
+		p = skip_fraction(c, p);
+	if (p)
+		*v = (struct mr_json_value){
+			.at = start, .bytes = (uint32_t)(p - start), .kind = MR_JSON_NUMBER};
+	return p;
+}
+
+static place read_word(
+	struct cursor *c, place p, struct mr_json_value *v, const char *word, uint8_t kind)
+{
+	place start = p;
+
+	for (; *word; word++, p++)
+		if (!is_at(c, p, (uint8_t)*word))
+			return fail_here(c, p);
+	*v = (struct mr_json_value){.at = start, .bytes = (uint32_t)(p - start), .kind = kind};
+	return p;
 }
 
 // Anything but an object or array.
-static inline bool read_scalar(struct cursor *c, struct mr_json_value *v)
+static inline place read_scalar(struct cursor *c, place p, struct mr_json_value *v)
 {
-	if (MR_UNLIKELY(c->p == c->end))
-		return fail(c, MR_JSON_ENDS_EARLY);
-	switch (*c->p) {
-	case '"': c->p++; return read_string(c, v);
-	case 't': return read_word(c, v, "true", 4, MR_JSON_TRUE);
-	case 'f': return read_word(c, v, "false", 5, MR_JSON_FALSE);
-	case 'n': return read_word(c, v, "null", 4, MR_JSON_NULL);
-	default: break;
+	if (MR_UNLIKELY(p == c->end))
+		return fail(c, p, MR_JSON_ENDS_EARLY);
+	if (*p == '"')
+		return read_string(c, p + 1, v);
+	if (is_digit(*p) || *p == '-')
+		return read_number(c, p, v);
+	switch (*p) {
+	case 't': return read_word(c, p, v, "true", MR_JSON_TRUE);
+	case 'f': return read_word(c, p, v, "false", MR_JSON_FALSE);
+	case 'n': return read_word(c, p, v, "null", MR_JSON_NULL);
+	default: return fail(c, p, MR_JSON_MALFORMED);
 	}
-	if (*c->p != '-' && !is_digit(*c->p))
-		return fail(c, MR_JSON_MALFORMED);
-	return read_number(c, v);
 }
 
 // ---- objects and arrays inside
 
+struct nest {
+	uint64_t stack;
+	int depth;
+	bool more; // a value follows
+};
+
 // "name" : of an inner object.
-static bool skip_name(struct cursor *c)
+static place skip_name(struct cursor *c, place p)
 {
 	struct mr_json_value name;
 
-	skip_space(c);
-	if (!take(c, '"') || !read_string(c, &name))
-		return false;
-	skip_space(c);
-	return take(c, ':');
+	p = take(c, skip_space(c, p), '"');
+	if (p)
+		p = read_string(c, p, &name);
+	return p ? take(c, skip_space(c, p), ':') : NULL;
 }
 
-// Behind a value: closes what ends here. True with *more = true when another value follows.
-static bool skip_closers(struct cursor *c, uint64_t *stack, int *depth, bool *more)
+// Behind a value: closes what ends here.
+static place skip_closers(struct cursor *c, place p, struct nest *n)
 {
-	*more = false;
-	while (*depth > 0) {
-		bool object = *stack & 1;
+	n->more = false;
+	while (p && n->depth > 0) {
+		bool object = n->stack & 1;
 
-		skip_space(c);
-		if (c->p < c->end && *c->p == ',') {
-			c->p++;
-			*more = true;
-			return object ? skip_name(c) : true;
+		p = skip_space(c, p);
+		if (is_at(c, p, ',')) {
+			n->more = true;
+			return object ? skip_name(c, p + 1) : p + 1;
 		}
-		if (!take(c, object ? '}' : ']'))
-			return false;
-		*stack >>= 1;
-		(*depth)--;
+		p = take(c, p, object ? '}' : ']');
+		n->stack >>= 1;
+		n->depth--;
 	}
-	return true;
+	return p;
 }
 
-// Opens what stands here; an empty one is closed at once (*opened = false).
-static bool open_nested(struct cursor *c, uint64_t *stack, int *depth, bool *opened)
+// Opens what stands here; an empty one is closed at once and no value follows in it.
+static place open_nested(struct cursor *c, place p, struct nest *n)
 {
-	bool object = *c->p == '{';
+	bool object = *p == '{';
 
-	if (*depth == MR_JSON_DEPTH_MAX - 1)
-		return fail(c, MR_JSON_TOO_DEEP);
-	c->p++;
-	skip_space(c);
-	*opened = !(c->p < c->end && *c->p == (object ? '}' : ']'));
-	if (!*opened) {
-		c->p++;
-		return true;
-	}
-	*stack = *stack << 1 | object;
-	(*depth)++;
-	return object ? skip_name(c) : true;
+	if (n->depth == MR_JSON_DEPTH_MAX - 1)
+		return fail(c, p, MR_JSON_TOO_DEEP);
+	p = skip_space(c, p + 1);
+	n->more = !is_at(c, p, object ? '}' : ']');
+	if (!n->more)
+		return p + 1;
+	n->stack = n->stack << 1 | object;
+	n->depth++;
+	return object ? skip_name(c, p) : p;
 }
 
-static bool read_nested(struct cursor *c, struct mr_json_value *v)
+static place read_nested(struct cursor *c, place p, struct mr_json_value *v)
 {
+	struct nest n = {.more = true};
 	struct mr_json_value inner;
-	const uint8_t *start = c->p;
-	uint64_t stack = 0;
-	int depth = 0;
-	bool more = true;
+	place start = p;
 
-	v->kind = *c->p == '{' ? MR_JSON_OBJECT : MR_JSON_ARRAY;
-	while (more) {
-		skip_space(c);
-		if (c->p < c->end && (*c->p == '{' || *c->p == '[')) {
-			if (!open_nested(c, &stack, &depth, &more))
-				return false;
-			if (more)
+	while (p && n.more) {
+		p = skip_space(c, p);
+		if (is_at(c, p, '{') || is_at(c, p, '[')) {
+			p = open_nested(c, p, &n);
+			if (n.more)
 				continue;
-		} else if (!read_scalar(c, &inner)) {
-			return false;
+		} else {
+			p = read_scalar(c, p, &inner);
 		}
-		if (!skip_closers(c, &stack, &depth, &more))
-			return false;
+		if (p)
+			p = skip_closers(c, p, &n);
 	}
-	v->at = start;
-	v->bytes = (uint32_t)(c->p - start);
-	return true;
+	if (p)
+		*v = (struct mr_json_value){.at = start,
+			.bytes = (uint32_t)(p - start),
+			.kind = *start == '{' ? MR_JSON_OBJECT : MR_JSON_ARRAY};
+	return p;
 }
 
-static inline bool read_value(struct cursor *c, struct mr_json_value *v)
+static inline place read_value(struct cursor *c, place p, struct mr_json_value *v)
 {
-	if (MR_UNLIKELY(c->p < c->end && (*c->p == '{' || *c->p == '[')))
-		return read_nested(c, v);
-	return read_scalar(c, v);
+	if (MR_UNLIKELY(is_at(c, p, '{') || is_at(c, p, '[')))
+		return read_nested(c, p, v);
+	return read_scalar(c, p, v);
 }
 
 // ---- the top level
@@ -383,9 +388,8 @@ void mr_json_init(struct mr_json *j, const struct mr_schema *schema, struct mr_j
 }
 
 // Whether `name"` stands at `p`. The name is filled up with zeros to whole words.
-static inline bool name_is_here(const struct cursor *c, struct mr_span name)
+static inline bool name_is_here(const struct cursor *c, place p, struct mr_span name)
 {
-	const uint8_t *p = c->p;
 	size_t n = name.bytes;
 
 	if (MR_UNLIKELY((size_t)(c->end - p) < mr_round_up(n, 8) + 1))
@@ -426,66 +430,67 @@ static int find_column(struct mr_json *j, const struct mr_json_value *name, uint
 }
 
 // Name, colon and value of the n-th field; at the opening quote.
-static inline bool read_field(struct mr_json *j, struct cursor *c, uint32_t n)
+static inline place read_field(struct mr_json *j, struct cursor *c, place p, uint32_t n)
 {
 	int column = n < j->order_count ? j->order[n] : -1;
 	struct mr_json_value name, unused;
 
-	if (!take(c, '"'))
-		return false;
-	if (MR_LIKELY(column >= 0 && name_is_here(c, j->schema->columns[column].name))) {
-		c->p += j->schema->columns[column].name.bytes + 1;
+	p = take(c, p, '"');
+	if (!p)
+		return NULL;
+	if (MR_LIKELY(column >= 0 && name_is_here(c, p, j->schema->columns[column].name))) {
+		p += j->schema->columns[column].name.bytes + 1;
 	} else {
-		if (!read_string(c, &name))
-			return false;
+		p = read_string(c, p, &name);
+		if (!p)
+			return NULL;
 		column = find_column(j, &name, n);
 	}
-	skip_space(c);
-	if (!take(c, ':'))
-		return false;
-	skip_space(c);
-	return read_value(c, column >= 0 ? &j->values[column] : &unused);
+	p = take(c, skip_space(c, p), ':');
+	if (!p)
+		return NULL;
+	return read_value(c, skip_space(c, p), column >= 0 ? &j->values[column] : &unused);
 }
 
-static bool read_fields(struct mr_json *j, struct cursor *c)
+static place read_fields(struct mr_json *j, struct cursor *c, place p)
 {
-	skip_space(c);
-	if (c->p < c->end && *c->p == '}') {
-		c->p++;
-		return true;
+	p = skip_space(c, p);
+	if (is_at(c, p, '}'))
+		return p + 1;
+	for (uint32_t n = 0; p; n++) {
+		p = read_field(j, c, skip_space(c, p), n);
+		if (!p)
+			return NULL;
+		p = skip_space(c, p);
+		if (!is_at(c, p, ','))
+			return take(c, p, '}');
+		p++;
 	}
-	for (uint32_t n = 0;; n++) {
-		skip_space(c);
-		if (!read_field(j, c, n))
-			return false;
-		skip_space(c);
-		if (c->p < c->end && *c->p == ',')
-			c->p++;
-		else
-			return take(c, '}');
-	}
+	return NULL;
+}
+
+static place read_document(struct mr_json *j, struct cursor *c, place p)
+{
+	p = skip_space(c, p);
+	if (p == c->end)
+		return fail(c, p, MR_JSON_ENDS_EARLY);
+	if (*p != '{')
+		return fail(c, p, MR_JSON_NOT_OBJECT);
+	p = read_fields(j, c, p + 1);
+	if (!p)
+		return NULL;
+	p = skip_space(c, p);
+	return p == c->end ? p : fail(c, p, MR_JSON_TRAILING);
 }
 
 enum mr_json_error mr_json_read(struct mr_json *j, struct mr_span document)
 {
-	struct cursor c = {document.data, document.data + document.bytes, MR_JSON_OK};
+	struct cursor c = {document.data + document.bytes, NULL, MR_JSON_OK};
 
 	MR_DASSERT(document.bytes <= UINT32_MAX);
 	memset(j->values, 0, j->schema->columns_count * sizeof(j->values[0]));
-	skip_space(&c);
-	if (c.p == c.end) {
-		fail(&c, MR_JSON_ENDS_EARLY);
-	} else if (*c.p != '{') {
-		fail(&c, MR_JSON_NOT_OBJECT);
-	} else {
-		c.p++;
-		if (read_fields(j, &c)) {
-			skip_space(&c);
-			if (c.p < c.end)
-				fail(&c, MR_JSON_TRAILING);
-		}
-	}
-	j->error_at = (uint32_t)(c.p - document.data);
+	if (!read_document(j, &c, document.data))
+		j->error_at = (uint32_t)(c.error_at - document.data);
 	return c.error;
 }
 
