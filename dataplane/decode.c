@@ -174,7 +174,18 @@ static inline bool short_decimal(struct mr_span s, int64_t *coefficient, unsigne
 	return true;
 }
 
-// A copy of the text's span without zeros that end its fraction: "5.000…" has one digit.
+// The same of a number that the reader has read already, or of a string's text.
+static inline bool short_number(
+	const struct mr_json_value *v, struct mr_span s, int64_t *coefficient, unsigned *scale)
+{
+	if (MR_UNLIKELY(v->kind != MR_JSON_NUMBER))
+		return short_decimal(s, coefficient, scale);
+	*coefficient = v->mantissa;
+	*scale = v->scale;
+	return v->is_short;
+}
+
+// The text without zeros that end its fraction: "5.000…" has one digit.
 static struct mr_span trim_fraction(struct mr_span s)
 {
 	size_t n = s.bytes;
@@ -208,7 +219,7 @@ static enum convert to_int(struct mr_decoder *d, const struct mr_json_value *v, 
 
 	if (!number_text(d, v, &s))
 		return CONVERT_TYPE;
-	if (MR_LIKELY(short_decimal(s, out, &scale) && scale == 0))
+	if (MR_LIKELY(short_number(v, s, out, &scale) && scale == 0))
 		return CONVERT_OK;
 	return s.bytes ? long_int(s, out) : CONVERT_SYNTAX;
 }
@@ -246,7 +257,7 @@ static enum convert put_float(
 		return CONVERT_TYPE;
 	if (type == MR_TYPE_FLOAT4) {
 		err = mr_num_parse_float(s, slot);
-	} else if (MR_LIKELY(short_decimal(s, &digits, &scale) && digits &&
+	} else if (MR_LIKELY(short_number(v, s, &digits, &scale) && digits &&
 			     mr_num_scale_double((uint64_t)llabs(digits), -(int)scale, slot))) {
 		if (digits < 0)
 			*(double *)slot = -*(double *)slot;
@@ -291,7 +302,7 @@ static enum convert put_numeric(
 		return CONVERT_TYPE;
 	if (s.bytes == 0)
 		return CONVERT_SYNTAX;
-	if (MR_LIKELY(mr_type_phys(t) == MR_PHYS_I64 && short_decimal(s, &coefficient, &scale) &&
+	if (MR_LIKELY(mr_type_phys(t) == MR_PHYS_I64 && short_number(v, s, &coefficient, &scale) &&
 		      scale <= t.scale)) {
 		int64_t limit = pow10_i64[t.precision], scaled;
 
@@ -329,7 +340,7 @@ static enum convert epoch_ms(struct mr_decoder *d, const struct mr_json_value *v
 	unsigned scale;
 
 	number_text(d, v, &s);
-	if (MR_LIKELY(short_decimal(s, &n, &scale) && scale == 0)) {
+	if (MR_LIKELY(short_number(v, s, &n, &scale) && scale == 0)) {
 		if (__builtin_mul_overflow(n, (int64_t)MR_US_PER_MS, us))
 			return CONVERT_RANGE;
 	} else {

@@ -27,10 +27,12 @@ struct mr_json_value {
 	uint32_t bytes;    // of a string: up to the closing quote
 	uint8_t kind;      // enum mr_json_kind
 	bool escaped;      // a string with escapes in it
-	uint8_t unused[2];
+	bool is_short;     // a number of at most 18 digits, no exponent: mantissa * 10^-scale
+	uint8_t scale;
+	int64_t mantissa;
 };
 
-static_assert(sizeof(struct mr_json_value) == 16);
+static_assert(sizeof(struct mr_json_value) == 24);
 
 enum mr_json_error {
 	MR_JSON_OK,
