@@ -33,6 +33,11 @@ ISA_v4       := -O3 -march=x86-64-v4 -mpclmul -mvpclmulqdq -mprefer-vector-width
 ISA_emu      := -O2 -Wno-psabi
 ISA_neon     := -O3 -march=armv8-a+crc
 ISAS         := $(ISAS_$(ARCH))
+# A cross build (goal isa) makes static programs for qemu; xxhash is only headers, the host's do.
+ifneq ($(ARCH),$(shell uname -m))
+CPPFLAGS += -idirafter /usr/include
+LDFLAGS  += -static
+endif
 
 LIB_DIRS := host/base hw kernels dataplane storage host host/sql host/view
 LIB_SRC  := $(filter-out %_k.c host/main.c,$(wildcard $(LIB_DIRS:%=%/*.c)))
@@ -49,11 +54,15 @@ FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
 E2E_SRC  := $(wildcard tests/e2e/*.c)
 BENCH_SRC := $(wildcard bench/*_bench.c)
 TESTS    := $(TEST_SRC:%.c=$B/%)
+CHECKS   := $(filter %_check,$(TESTS))
+# All that a kernel check needs: no library but libc, so that it links for another CPU.
+CHECK_OBJ := $(patsubst %,$B/%.o,kernels/dispatch hw/cpu host/base/rand host/base/err host/base/note) \
+	$(foreach i,$(ISAS),$(KERN_SRC:%.c=$B/$i/%.o))
 FUZZERS  := $(FUZZ_SRC:%.c=$B/%)
 E2E_BIN  := $(E2E_SRC:%.c=$B/%)
 BENCHES  := $(BENCH_SRC:%.c=$B/%)
 
-.PHONY: all help deps test test-long ci run demo clean fmt fmt-check lint bench bench-smoke fuzz check-bin isa
+.PHONY: all help deps test test-long ci run demo clean fmt fmt-check lint bench bench-smoke fuzz check-bin check-isa isa
 .SECONDARY:
 
 all: $(BUILD)/millraced $(BUILD)/millrace
@@ -90,6 +99,8 @@ $B/tests/e2e/%: $B/tests/e2e/%.o $(TLIB_OBJ) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lrdkafka -lpq -lcmocka
 $B/tests/fuzz/%: $B/tests/fuzz/%.o $B/tests/lib/fuzz_main.o $(TLIB_OBJ) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+$B/tests/kernels/%: $B/tests/kernels/%.o $(CHECK_OBJ)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lm
 $B/tests/%: $B/tests/%.o $(TLIB_OBJ) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 $B/bench/%: $B/bench/%.o $(TLIB_OBJ) $(LIB)
@@ -107,6 +118,12 @@ test: ## the short tests; ends with "N passed, N failed"
 
 test-unit: check-bin ## unit, kernel, wire, SQL, crash and fuzz-replay tests only
 	$(Q)tools/run-tests $B --no-e2e $(T)
+
+check-isa: $(CHECKS)
+	$(Q)for t in $(CHECKS); do $(RUN) $$t || exit 1; done
+isa: ## the kernel checks on this CPU, and on aarch64 under qemu
+	$(Q)$(MAKE) --no-print-directory check-isa
+	$(Q)$(MAKE) --no-print-directory check-isa CC=aarch64-linux-gnu-gcc BUILD=$(BUILD)/aarch64 RUN=qemu-aarch64
 
 fmt: ## format the sources
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format-14 -i
