@@ -18,7 +18,7 @@ struct mr_quantile_bin {
 	uint64_t count;
 };
 
-// Owns its memory: at most 64 bytes times bins_max rounded up to a power of two; little while there
+// Owns its memory: at most 32 bytes times bins_max rounded up to a power of two; little while there
 // are few distinct values.
 struct mr_quantile {
 	struct mr_quantile_bin *slots; // open addressing; count 0 = free
