@@ -167,6 +167,16 @@ static size_t add_pieces(struct mr_request *rq, const struct mr_kout *out)
 
 static_assert(2 * MR_KOUT_CUTS_MAX + 1 <= MR_REQUEST_PIECES_MAX);
 
+// The frame's length is an int32.
+static bool is_too_long(const struct mr_kout *out)
+{
+	size_t bytes = out->w.at;
+
+	for (uint32_t i = 0; i < out->cuts_count; i++)
+		bytes += out->cuts[i].bytes;
+	return bytes > INT32_MAX;
+}
+
 void mr_kafka_respond(struct mr_kafka_call *c, mr_kafka_encode *encode)
 {
 	struct mr_kout out;
@@ -178,7 +188,7 @@ void mr_kafka_respond(struct mr_kafka_call *c, mr_kafka_encode *encode)
 		return;
 	}
 	bytes = encode_all(c, encode, &out, NULL, 0);
-	data = mr_request_alloc(c->rq, bytes);
+	data = is_too_long(&out) ? NULL : mr_request_alloc(c->rq, bytes);
 	if (!data) {
 		mr_kafka_close(c, MR_KAFKA_CLOSE_MEMORY);
 		return;

@@ -44,6 +44,10 @@ struct mr_kafka_api {
 
 extern const struct mr_kafka_api mr_kafka_apis[MR_KAFKA_API_COUNT];
 
+// A Fetch answer's records, whatever the client would take. Kafka's fetch.max.bytes. One batch may
+// be larger and is still given.
+#define MR_KAFKA_FETCH_BYTES_MAX (55 << 20)
+
 // Why a connection was closed by this layer; the text is given to mr_request_close.
 #define MR_KAFKA_CLOSES(X)                                              \
 	X(HEADER, "kafka request header is cut off")                    \

@@ -119,6 +119,7 @@ static bool read_request(struct mr_kafka_call *c, struct fetch *f)
 	f->fetch.wait_ms_max = at_least_0(mr_kin_i32(in));
 	f->fetch.bytes_min = at_least_0(mr_kin_i32(in));
 	f->fetch.bytes_max = at_least_0(mr_kin_i32(in));
+	f->fetch.bytes_max = MR_MIN(f->fetch.bytes_max, MR_KAFKA_FETCH_BYTES_MAX);
 	mr_kin_i8(in); // isolationLevel: everything is committed
 	if (in->version >= 7) {
 		if (mr_kin_i32(in) != 0) // sessionId

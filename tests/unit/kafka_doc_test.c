@@ -72,9 +72,11 @@ static void put_limits(struct mr_buf *b)
 		"| topics made by one Metadata request | %d | the others are unknown; clients ask "
 		"again |\n"
 		"| partitions of a topic | %d | INVALID_PARTITIONS |\n"
+		"| bytes of records in one Fetch answer | %d | the rest is for the next one |\n"
 		"| batches attached to one Fetch answer | %d | further ones are copied |\n",
 		MR_KAFKA_REQUEST_BYTES_MAX, MR_KIN_ELEMENTS_MAX, MR_KAFKA_METADATA_PARTITIONS_MAX,
-		MR_KAFKA_AUTO_CREATE_MAX, MR_TOPIC_PARTITIONS_MAX, MR_KOUT_CUTS_MAX);
+		MR_KAFKA_AUTO_CREATE_MAX, MR_TOPIC_PARTITIONS_MAX, MR_KAFKA_FETCH_BYTES_MAX,
+		MR_KOUT_CUTS_MAX);
 	mr_buf_str(b, "\n## Why this layer closes a connection\n\n");
 	for (int i = 0; i < MR_KAFKA_CLOSE_COUNT; i++)
 		mr_buf_printf(b, "- %s\n", mr_kafka_close_text((enum mr_kafka_close)i));

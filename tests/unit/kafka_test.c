@@ -89,7 +89,7 @@ static struct mr_span fetch(uint8_t *bytes, size_t room, int32_t wait_ms, int32_
 	mr_write_be32(&w, UINT32_MAX);
 	mr_write_be32(&w, (uint32_t)wait_ms);
 	mr_write_be32(&w, 1);
-	mr_write_be32(&w, 1 << 20);
+	mr_write_be32(&w, INT32_MAX);
 	mr_write_u8(&w, 0);
 	mr_write_be32(&w, 1);
 	add_string(&w, "t");
@@ -242,6 +242,17 @@ static void fetch_attaches_many_partitions_and_copies_the_rest(void **)
 		assert_memory_equal(m->response.data + at + 30, big, sizeof(big));
 	}
 	assert_int_equal(count(&mr_kafka_stats(m->kafka)->fetched_bytes), 51 * sizeof(big));
+	mock_destroy_all(m);
+}
+
+static void fetch_of_everything_is_bounded(void **)
+{
+	struct mock *m = mock_create_all();
+	char want[64];
+
+	snprintf(want, sizeof(want), "max=%d\n", MR_KAFKA_FETCH_BYTES_MAX);
+	assert_null(mock_send(m, fetch(room, sizeof(room), 0, 1))); // asks for 2 GiB
+	assert_int_equal(contains(&m->calls, want), 1);
 	mock_destroy_all(m);
 }
 
@@ -544,6 +555,7 @@ int main(void)
 		cmocka_unit_test(produce_finishes_after_the_connection_went),
 		cmocka_unit_test(partitions_of_another_worker_are_refused),
 		cmocka_unit_test(fetch_attaches_many_partitions_and_copies_the_rest),
+		cmocka_unit_test(fetch_of_everything_is_bounded),
 		cmocka_unit_test(zstd_is_refused_in_old_versions),
 		cmocka_unit_test(fetch_is_cancelled_when_the_connection_goes),
 		cmocka_unit_test(metadata_creates_topics_one_after_the_other),
