@@ -208,7 +208,6 @@ static void begin_file(struct mr_log *log)
 static void add_file(struct mr_log *log, struct mr_log_file *f)
 {
 	f->first_lsn = log->head;
-	f->continues = false;
 	f->index_lsn = MR_LOG_NO_LSN;
 	log->files[log->file_count++] = f;
 }

@@ -420,9 +420,8 @@ static struct mr_log_file *next_file(
 	m = mr_log_store_log(s, log_id);
 	for (f = m ? m->files : NULL; f; f = f->next) {
 		// One that took over in the middle needs the bindings of its predecessor.
-		bool wanted = f->end_lsn > lsn_from || (f->next && f->next->continues);
-
-		if (is_ended(f) && f->sequence >= sequence && wanted)
+		if (is_ended(f) && f->sequence >= sequence &&
+			(f->end_lsn > lsn_from || (f->next && f->next->continues)))
 			break;
 	}
 	if (f)

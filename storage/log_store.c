@@ -642,11 +642,11 @@ int mr_log_store_work(struct mr_log_store *s)
 void mr_log_store_retain_offset(
 	struct mr_log_store *s, struct mr_uuid topic, int32_t partition, int64_t offset)
 {
-	struct mr_log_part *p;
+	uint32_t part;
 
 	pthread_mutex_lock(&s->lock);
-	p = &s->parts[mr_log_part_get(s, topic, partition)];
-	p->retain_offset = MR_MAX(p->retain_offset, offset);
+	part = mr_log_part_get(s, topic, partition); // may move s->parts
+	s->parts[part].retain_offset = MR_MAX(s->parts[part].retain_offset, offset);
 	pthread_mutex_unlock(&s->lock);
 	wake(s);
 }

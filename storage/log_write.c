@@ -217,6 +217,7 @@ static void fail_over(struct mr_log *log)
 	int err = log->failed;
 	struct mr_log_file *next;
 	bool disk_full;
+	int rc;
 
 	if (log->failures) {
 		stop(log, err);
@@ -234,11 +235,15 @@ static void fail_over(struct mr_log *log)
 	mr_log_frame_close(log);
 	next->index_lsn = MR_LOG_NO_LSN;
 	log->files[log->file_count++] = next;
-	if (shift_files(log, bad)) {
-		stop(log, -ENOMEM);
+	// Background threads look at `continues` of files that are not theirs.
+	pthread_mutex_lock(&log->store->lock);
+	rc = shift_files(log, bad);
+	log->files[bad + 1]->continues |= f->first_lsn < log->durable;
+	pthread_mutex_unlock(&log->store->lock);
+	if (rc) {
+		stop(log, rc);
 		return;
 	}
-	log->files[bad + 1]->continues |= f->first_lsn < log->durable;
 	log->files[bad + 1]->first_lsn = log->durable;
 	// An index that is only partly in the new file is none.
 	if (log->files[bad + 1]->index_lsn < log->durable)

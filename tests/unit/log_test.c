@@ -6,6 +6,7 @@
 #include "tests/lib/mr_test.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -421,6 +422,70 @@ static void log_refuses_in_time_when_the_disk_is_full(void **)
 	rig_free(g);
 }
 
+struct background {
+	struct rig *g;
+	_Atomic bool stop;
+	uint64_t found;
+};
+
+static void *background_main(void *arg)
+{
+	struct background *b = (struct background *)arg;
+	struct mr_log_info logs[4];
+	struct mr_log_extent x;
+
+	while (!b->stop) {
+		MR_ASSERT(mr_log_store_work(b->g->store) >= 0);
+		mr_log_store_extent(b->g->store, topic, 0, &x);
+		mr_log_store_retain_offset(b->g->store, topic, 0, x.offset_end - 100);
+		b->found += mr_log_store_logs(b->g->store, logs, 4);
+		nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+	}
+	return NULL;
+}
+
+// The worker appends and reads while a background thread makes, seals and removes files.
+static void store_works_beside_a_writing_worker(void **)
+{
+	struct rig *g = rig_real(true);
+	struct background b = {.g = g};
+	struct mr_log_record *r;
+	struct mr_log_entry e;
+	pthread_t thread;
+
+	assert_int_equal(rig_start(g), 0);
+	mr_log_store_retain_lsn(g->store, mr_log_id(g->log), UINT64_MAX);
+	assert_int_equal(pthread_create(&thread, NULL, background_main, &b), 0);
+	for (int i = 0; i < 800;) {
+		int rc = mr_log_reserve(g->log, MR_LOG_BATCH, 20000, 0, &r);
+
+		assert_true(rc == 0 || rc == -EAGAIN);
+		if (!rc) {
+			fill_batch(mr_log_payload(r), 20000, 0, i);
+			r->partition_ref = g->ref[0];
+			r->base_offset = i++;
+			r->offset_count = 1;
+			mr_log_commit(g->log);
+		}
+		mr_log_flush(g->log);
+		if (g->io->in_flight && (rc || i % 8 == 0))
+			assert_true(mr_io_wait(g->io) >= 0);
+	}
+	while (mr_log_durable(g->log) < mr_log_head(g->log)) {
+		mr_log_flush(g->log);
+		if (g->io->in_flight)
+			assert_true(mr_io_wait(g->io) >= 0);
+	}
+	assert_int_equal(mr_log_find(g->log, topic, 0, 790, &e), 0);
+	assert_int_equal(read_back(g, &e, 0), 0);
+	b.stop = true;
+	pthread_join(thread, NULL);
+	assert_true(b.found > 0);
+	assert_true(mr_log_store_stats(g->store).files_recycled > 0);
+	rig_stop(g);
+	rig_free(g);
+}
+
 static int refuse_record(void *arg, const struct mr_log_scan_record *r)
 {
 	++*(int *)arg;
@@ -489,6 +554,7 @@ int main(void)
 		cmocka_unit_test(log_abort_leaves_no_trace),
 		cmocka_unit_test(store_recycles_files_that_nobody_needs),
 		cmocka_unit_test(log_refuses_in_time_when_the_disk_is_full),
+		cmocka_unit_test(store_works_beside_a_writing_worker),
 		cmocka_unit_test(store_scan_stops_where_told_and_starts_where_asked),
 		cmocka_unit_test(store_refuses_foreign_and_missing_log_files),
 	};
