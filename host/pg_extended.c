@@ -95,7 +95,7 @@ int mr_pg_parse(struct mr_pg_session *s, struct mr_span body)
 
 	if (r.bad || mr_read_left(&r) != 4 * (size_t)count)
 		return mr_pg_bad_message(s);
-	mr_seat_report(s->seat, MR_SESSION_ACTIVE, &text, NULL);
+	mr_pg_report_query(s, text);
 	if (name.bytes == 0)
 		mr_pg_prepared_drop(s, name);
 	else if (mr_pg_prepared_find(s, name))

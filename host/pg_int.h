@@ -66,6 +66,8 @@ bool mr_pg_startup(struct mr_pg_session *s);
 void mr_pg_fatal(struct mr_pg_session *s, const char *sqlstate, const char *fmt, ...)
 	MR_PRINTF(3, 4);
 void mr_pg_send_ready(struct mr_pg_session *s);
+// A statement begins: its text is listed, its time limit runs.
+void mr_pg_report_query(struct mr_pg_session *s, struct mr_span text);
 // CommandComplete and what a statement's end means to the session.
 void mr_pg_complete(struct mr_pg_session *s, const char *tag);
 // Checks text from outside before the SQL layer sees it: UTF-8, no NUL.

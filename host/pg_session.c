@@ -15,6 +15,20 @@ static void report(
 	mr_seat_report(s->seat, state, query, mr_session_setting(s->sql, "application_name"));
 }
 
+// A time limit that SET gave, in milliseconds; 0 = none.
+static uint32_t setting_ms(struct mr_pg_session *s, const char *name)
+{
+	const char *value = mr_session_setting(s->sql, name);
+
+	return value ? (uint32_t)strtoul(value, NULL, 10) : 0;
+}
+
+void mr_pg_report_query(struct mr_pg_session *s, struct mr_span text)
+{
+	s->seat->timeout_ms = setting_ms(s, "statement_timeout");
+	report(s, MR_SESSION_ACTIVE, &text);
+}
+
 static void put_fatal(struct mr_pg_session *s, const struct mr_diag *diag)
 {
 	if (s->is_ended)
@@ -158,7 +172,7 @@ static int handle_query(struct mr_pg_session *s, struct mr_span body)
 	if (r.bad || mr_read_left(&r) > 0) {
 		rc = mr_pg_bad_message(s);
 	} else {
-		report(s, MR_SESSION_ACTIVE, &text);
+		mr_pg_report_query(s, text);
 		mr_pg_portal_drop(s, mr_span(NULL, 0));
 		mr_pg_prepared_drop(s, mr_span(NULL, 0));
 		rc = simple_statements(s, text);
@@ -250,6 +264,10 @@ static void framing_error(struct mr_pg_session *s, int rc, uint32_t bytes_max)
 	switch (rc) {
 	case MR_ERR_STOPPED: fatal_stopping(s); break;
 	case -EBADMSG: mr_pg_fatal(s, "08P01", "invalid message length"); break;
+	case -ETIMEDOUT:
+		mr_pg_fatal(
+			s, "25P03", "terminating connection due to idle-in-transaction timeout");
+		break;
 	case -ENOMEM: mr_pg_fatal(s, "53200", "out of memory"); break;
 	case MR_ERR_LIMIT:
 		mr_pg_fatal(s, "08P01", "message is longer than the limit of %u bytes", bytes_max);
@@ -263,10 +281,14 @@ static void messages_run(struct mr_pg_session *s)
 	uint32_t bytes_max =
 		s->pg->message_bytes_max ? s->pg->message_bytes_max : MR_PG_MESSAGE_BYTES_MAX;
 	struct mr_pg_message m;
+	uint32_t idle_ms;
 	int rc;
 
 	while (!s->is_ended && !s->out.err) {
-		rc = mr_pg_message_read(&s->in, bytes_max, -1, &m);
+		idle_ms = mr_session_status(s->sql) == 'I' || s->is_busy
+				  ? 0
+				  : setting_ms(s, "idle_in_transaction_session_timeout");
+		rc = mr_pg_message_read(&s->in, bytes_max, idle_ms ? (int)idle_ms : -1, &m);
 		if (rc <= 0) {
 			if (rc == 0 && is_stopping(s))
 				rc = MR_ERR_STOPPED;

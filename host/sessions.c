@@ -57,11 +57,12 @@ static void copy_text(char *out, size_t out_bytes, struct mr_span text)
 static void deadline_set(struct mr_seat *seat)
 {
 	struct mr_sessions *s = seat->group->sessions;
+	uint64_t timeout_ms = seat->timeout_ms ? seat->timeout_ms : s->statement_timeout_ms;
 
 	atomic_store(&seat->timed_out, false);
-	if (!s->statement_timeout_ms)
+	if (!timeout_ms)
 		return;
-	seat->deadline_ns = mr_now_ns(s->clock) + (int64_t)s->statement_timeout_ms * 1000000;
+	seat->deadline_ns = mr_now_ns(s->clock) + (int64_t)timeout_ms * 1000000;
 	pthread_cond_signal(&s->timer_wake);
 }
 

@@ -47,6 +47,7 @@ struct mr_seat {
 	struct mr_session_group *group;
 	struct mr_link *link;
 	uint32_t secret;             // of CancelRequest
+	uint64_t timeout_ms;         // the session's own limit of a statement; 0 = the server's
 	_Atomic bool cancelled;      // the running statement must end
 	_Atomic bool stopping;       // the session must end
 	_Atomic bool timed_out;      // `cancelled` was set by the time limit

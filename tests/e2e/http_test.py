@@ -40,14 +40,14 @@ def curl_gets_each_format(server):
     assert [c["type"] for c in answer["columns"]][:2] == ["integer", "text"], answer
     assert server.curl("/query?format=csv", "-d", "select 1").split() == ["?column?", "1"]
     lines = server.curl("/query", "-H", "Accept: application/x-ndjson", "-d",
-                        "select generate_series(1, 3)").splitlines()
+                        "select * from generate_series(1, 3)").splitlines()
     assert [json.loads(x)["generate_series"] for x in lines] == [1, 2, 3]
     error = json.loads(server.curl("/query", "-d", "select 1/0"))["error"]
     assert error["sqlstate"] == "22012", error
 
 
 def big_result_streams(server):
-    text = server.curl("/query", "-d", "select generate_series(1, 1000000)")
+    text = server.curl("/query", "-d", "select * from generate_series(1, 1000000)")
     answer = json.loads(text)
     assert answer["row_count"] == 1000000 and answer["rows"][-1] == [1000000]
 
@@ -65,7 +65,7 @@ def connections_are_kept(server):
 
 def slow_reader_stalls_only_itself(server):
     slow = socket.create_connection(("127.0.0.1", server.port))
-    text = b"select generate_series(1, 2000000000)"
+    text = b"select * from generate_series(1, 2000000000)"
     slow.sendall(b"POST /query HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
                  % (len(text), text))
     time.sleep(0.2)

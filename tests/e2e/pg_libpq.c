@@ -87,7 +87,7 @@ static void rows_come_one_at_a_time(void)
 	PGresult *r;
 
 	CHECK(PQsendQueryParams(
-		db, "select generate_series(1, 100000)", 0, NULL, NULL, NULL, NULL, 1));
+		db, "select * from generate_series(1, 100000)", 0, NULL, NULL, NULL, NULL, 1));
 	CHECK(PQsetSingleRowMode(db));
 	while ((r = PQgetResult(db))) {
 		if (PQresultStatus(r) == PGRES_SINGLE_TUPLE)

@@ -23,7 +23,7 @@ static const char *const setting_names[SETTINGS] = {"server_version", "server_en
 	"client_encoding", "application_name", "is_superuser", "session_authorization", "DateStyle",
 	"IntervalStyle", "TimeZone", "integer_datetimes", "standard_conforming_strings",
 	"default_transaction_read_only", "in_hot_standby"};
-static const char *const setting_defaults[SETTINGS] = {"15.7", "UTF8", "UTF8", "", "on", "millrace",
+static const char *const setting_defaults[SETTINGS] = {"15.0", "UTF8", "UTF8", "", "on", "millrace",
 	"ISO, MDY", "postgres", "UTC", "on", "on", "off", "off"};
 
 struct mr_session {
@@ -33,7 +33,7 @@ struct mr_session {
 	bool changed[SETTINGS];
 };
 
-enum kind { KIND_SELECT, KIND_SERIES, KIND_SLEEP, KIND_STATUS, KIND_SET, KIND_SHOW };
+enum kind { KIND_DIVIDE, KIND_SELECT, KIND_SERIES, KIND_SLEEP, KIND_STATUS, KIND_SET, KIND_SHOW };
 
 struct mr_statement {
 	enum kind kind;
@@ -173,6 +173,9 @@ static bool item_parse(struct mr_statement *st, char *word)
 		if (st->types[n - 1].type == MR_TYPE_NULL)
 			st->types[n - 1].type = MR_TYPE_TEXT;
 		st->columns[i].type = st->types[n - 1];
+		if (type[0])
+			st->columns[i].name =
+				mr_span_str(mr_type_info((enum mr_type)st->types[n - 1].type)->udt);
 	} else if (strcasecmp(word, "null") == 0) {
 		st->columns[i].type.type = MR_TYPE_NULL;
 	} else if (word[0] == '\'') {
@@ -224,7 +227,7 @@ static int statement_parse(struct mr_statement *st, char *text, int position, st
 			"unrecognized configuration parameter \"%s\"", name);
 	}
 	if (strncasecmp(text, "select ", 7) == 0) {
-		if (sscanf(text + 7, "generate_series(%lld, %lld)", &a, &b) == 2) {
+		if (sscanf(text + 7, "* from generate_series(%lld, %lld)", &a, &b) == 2) {
 			st->kind = KIND_SERIES;
 			st->first = a;
 			st->last = b;
@@ -240,8 +243,13 @@ static int statement_parse(struct mr_statement *st, char *text, int position, st
 			st->columns[0].type.type = MR_TYPE_TEXT;
 			return 0;
 		}
-		if (strcmp(text + 7, "1/0") == 0)
-			return mr_diag_set(d, -EDOM, "22012", 0, "division by zero");
+		if (strcmp(text + 7, "1/0") == 0) {
+			st->kind = KIND_DIVIDE;
+			st->items = 1;
+			st->columns[0].name = mr_span_str("?column?");
+			st->columns[0].type.type = MR_TYPE_INT4;
+			return 0;
+		}
 		st->kind = KIND_SELECT;
 		for (char *save, *w = strtok_r(text + 7, ", ", &save); w;
 			w = strtok_r(NULL, ", ", &save))
@@ -250,8 +258,8 @@ static int statement_parse(struct mr_statement *st, char *text, int position, st
 		return 0;
 	}
 bad:
-	return mr_diag_set(
-		d, -EINVAL, "42601", position, "syntax error at or near \"%.20s\"", text);
+	return mr_diag_set(d, -EINVAL, "42601", position, "syntax error at or near \"%.*s\"",
+		(int)strcspn(text, " "), text);
 }
 
 WEAK int mr_statement_prepare(struct mr_session *s, struct mr_span whole, struct mr_span *text,
@@ -386,6 +394,7 @@ WEAK int mr_cursor_next(
 	if (c->done)
 		return 0;
 	switch (c->st->kind) {
+	case KIND_DIVIDE: return mr_diag_set(diag, -EDOM, "22012", 0, "division by zero");
 	case KIND_SERIES: return series_next(c, rows_max, out);
 	case KIND_SELECT: return select_next(c, out);
 	case KIND_SHOW: return show_next(c, out);

@@ -52,7 +52,7 @@ SEEDS = {
     "wrong_user": startup(user="joe"),
     "http": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-    "simple": S + q("select 1, 'a', null; select generate_series(1, 3)") + q("") + X,
+    "simple": S + q("select 1, 'a', null; select * from generate_series(1, 3)") + q("") + X,
     "error": S + q("select 1/0; select 2") + q("selec") + X,
     "block": S + q("begin") + q("select 1/0") + q("select 1") + q("rollback") + X,
     "settings": S + q("set application_name = 'x'") + q("show TimeZone") + X,
@@ -61,7 +61,7 @@ SEEDS = {
     "named": S + parse(b"s", b"select $1::int8") + m("D", b"Ss\0") + m("H")
     + bind(b"c", b"s", (b"\0\0\0\0\0\0\0\1",), (1,), (1,)) + execute(b"c", 1) + execute(b"c")
     + m("C", b"Pc\0") + m("C", b"Ss\0") + SYNC + X,
-    "suspend": S + q("begin") + parse(b"s", b"select generate_series(1, 9)")
+    "suspend": S + q("begin") + parse(b"s", b"select * from generate_series(1, 9)")
     + bind(b"a", b"s") + bind(b"b", b"s") + execute(b"a", 2) + execute(b"b", 3) + SYNC
     + execute(b"a", 2) + SYNC + q("commit") + X,
     "skip": S + parse(b"", b"select 1/0") + bind(b"", b"") + execute(b"") + SYNC + q("select 1"),
