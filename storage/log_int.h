@@ -240,17 +240,15 @@ int mr_log_store_seal(struct mr_log_store *s, uint64_t log_id, uint64_t end_lsn)
 void mr_log_store_abandon(struct mr_log_store *s, uint64_t log_id);
 struct mr_log_meta *mr_log_store_log(struct mr_log_store *s, uint64_t log_id);
 
-// Manifest records of the store.
+// Manifest records of the store; all fields are u64, as docs/FORMAT.md lists them.
 enum {
-	MR_LOG_M_OPEN = MR_MANIFEST_TYPE_LOG, // u64 log id
-	MR_LOG_M_FILE_ADD,                    // u64 file id, log id, sequence, bytes
-	MR_LOG_M_FILE_SEAL, // u64 file id, first lsn, end lsn, index lsn, incarnation, previous,
-			    // last checksum, flags (bit 0: continues)
-	MR_LOG_M_FILE_REMOVE, // u64 file id
-	MR_LOG_M_SEAL,        // u64 log id, end lsn
-	MR_LOG_M_REMOVE,      // u64 log id
-	MR_LOG_M_NEXT,        // u64 next log id, next file id
-	MR_LOG_M_LAST = MR_LOG_M_NEXT,
+	MR_LOG_M_OPEN = MR_MANIFEST_TYPE_LOG,
+	MR_LOG_M_FILE_ADD,
+	MR_LOG_M_FILE_SEAL,
+	MR_LOG_M_FILE_REMOVE,
+	MR_LOG_M_SEAL,
+	MR_LOG_M_REMOVE,
+	MR_LOG_M_NEXT,
 };
 
 // A few records on their way to the manifest.
