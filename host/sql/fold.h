@@ -43,6 +43,8 @@ size_t mr_fold_state_groups(const struct mr_fold_state *s);
 [[nodiscard]] int mr_fold_rows(
 	struct mr_fold_state *s, const struct mr_block *rows, uint32_t first, uint32_t *rows_done);
 uint64_t mr_fold_state_rows_failed(const struct mr_fold_state *s);
+// Rows that are in no window because their time is NULL (or infinite).
+uint64_t mr_fold_state_rows_untimed(const struct mr_fold_state *s);
 
 // Merges `src` into `dst`; src is unchanged.
 [[nodiscard]] int mr_fold_merge(struct mr_fold_state *dst, const struct mr_fold_state *src);

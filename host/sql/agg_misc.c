@@ -1,0 +1,392 @@
+// min, max, bool_and, bool_or, string_agg, and the exact percentiles.
+#include "host/sql/agg.h"
+
+#include "host/sql/fn.h"
+#include "host/sql/groups.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct extreme_state {
+	union mr_value value;
+	uint32_t bytes_max; // of the string's own memory
+	bool set;
+};
+
+struct bool_state {
+	bool set;
+	bool value;
+};
+
+struct text_state {
+	uint8_t *data;
+	uint32_t bytes;
+	uint32_t bytes_max;
+	bool set;
+};
+
+struct list_state {
+	uint8_t *values;
+	uint64_t count;
+	uint64_t count_max;
+};
+
+static struct mr_typeref arg_type(const struct mr_agg_run *x)
+{
+	return x->call->args[0]->type;
+}
+
+// ---- min and max ----
+
+static int extreme_put(struct mr_agg_run *x, struct extreme_state *s, const void *value)
+{
+	const struct mr_str *from = value;
+	uint8_t *data;
+
+	s->set = true;
+	if (mr_type_phys(arg_type(x)) != MR_PHYS_BYTES) {
+		memcpy(&s->value, value, mr_phys_bytes(mr_type_phys(arg_type(x))));
+		return 0;
+	}
+	data = (uint8_t *)(uintptr_t)s->value.str.data;
+	if (from->bytes > s->bytes_max || !data) {
+		s->bytes_max = MR_MAX(from->bytes + from->bytes / 2, 16u);
+		data = mr_arena_alloc(x->arena, s->bytes_max);
+		if (!data)
+			return mr_agg_limit(x);
+	}
+	if (from->bytes)
+		memcpy(data, from->data, from->bytes);
+	s->value.str = (struct mr_str){data, from->bytes, 0};
+	return 0;
+}
+
+static int extreme_take(struct mr_agg_run *x, struct extreme_state *s, const void *v, int sign)
+{
+	int c = s->set ? mr_value_cmp(arg_type(x), v, &s->value) * sign : 1;
+
+	if (s->set && c == 0 && mr_type_phys(arg_type(x)) == MR_PHYS_DEC)
+		c = mr_dec_scale(*(const struct mr_dec *)v) > mr_dec_scale(s->value.dec);
+	return c > 0 ? extreme_put(x, s, v) : 0;
+}
+
+static int extreme_update(struct mr_agg_run *x, uint8_t *const *rows, const struct mr_vec *args,
+	const uint32_t *sel, uint32_t n, int sign)
+{
+	for (uint32_t k = 0; k < n; k++)
+		if (extreme_take(x, mr_agg_state(x, rows[k]), mr_vec_at(&args[0], mr_sel(sel, k)),
+			    sign) < 0)
+			return MR_ERR_LIMIT;
+	return 0;
+}
+
+static int min_update(struct mr_agg_run *x, uint8_t *const *rows, const struct mr_vec *args,
+	const uint32_t *sel, uint32_t n)
+{
+	return extreme_update(x, rows, args, sel, n, -1);
+}
+
+static int max_update(struct mr_agg_run *x, uint8_t *const *rows, const struct mr_vec *args,
+	const uint32_t *sel, uint32_t n)
+{
+	return extreme_update(x, rows, args, sel, n, 1);
+}
+
+static int min_merge(struct mr_agg_run *x, void *state, const void *other)
+{
+	const struct extreme_state *o = other;
+
+	return o->set ? extreme_take(x, state, &o->value, -1) : 0;
+}
+
+static int max_merge(struct mr_agg_run *x, void *state, const void *other)
+{
+	const struct extreme_state *o = other;
+
+	return o->set ? extreme_take(x, state, &o->value, 1) : 0;
+}
+
+static int extreme_finish(struct mr_agg_run *x, const void *state, void *out)
+{
+	const struct extreme_state *s = state;
+
+	memcpy(out, &s->value, mr_phys_bytes(mr_type_phys(arg_type(x))));
+	return !s->set;
+}
+
+static void extreme_save(const struct mr_agg_run *x, const void *state, struct mr_buf *out)
+{
+	const struct extreme_state *s = state;
+
+	mr_buf_u8(out, s->set);
+	if (!s->set)
+		return;
+	if (mr_type_phys(arg_type(x)) != MR_PHYS_BYTES) {
+		mr_buf_add(out, &s->value, sizeof(s->value));
+		return;
+	}
+	mr_buf_le32(out, s->value.str.bytes);
+	mr_buf_add(out, s->value.str.data, s->value.str.bytes);
+}
+
+static int extreme_load(struct mr_agg_run *x, void *state, struct mr_reader *in)
+{
+	struct extreme_state *s = state;
+	uint8_t set = mr_read_u8(in);
+	const uint8_t *p;
+	struct mr_str str;
+
+	if (in->bad || set > 1)
+		return MR_ERR_CORRUPT;
+	if (!set)
+		return 0;
+	if (mr_type_phys(arg_type(x)) != MR_PHYS_BYTES) {
+		union mr_value v;
+
+		p = mr_read_bytes(in, sizeof(v));
+		if (!p)
+			return MR_ERR_CORRUPT;
+		memcpy(&v, p, sizeof(v));
+		return mr_value_is_sound(arg_type(x), &v) ? extreme_put(x, s, &v) : MR_ERR_CORRUPT;
+	}
+	str = (struct mr_str){.bytes = mr_read_le32(in)};
+	str.data = mr_read_bytes(in, str.bytes);
+	return str.data && mr_value_is_sound(arg_type(x), &str) ? extreme_put(x, s, &str)
+								: MR_ERR_CORRUPT;
+}
+
+// ---- bool_and, bool_or ----
+
+static int bool_update(struct mr_agg_run *x, uint8_t *const *rows, const struct mr_vec *args,
+	const uint32_t *sel, uint32_t n, bool stop)
+{
+	for (uint32_t k = 0; k < n; k++) {
+		struct bool_state *s = mr_agg_state(x, rows[k]);
+		bool v = *(const uint8_t *)mr_vec_at(&args[0], mr_sel(sel, k)) != 0;
+
+		s->value = !s->set || s->value != stop ? v : stop;
+		s->set = true;
+	}
+	return 0;
+}
+
+static int and_update(struct mr_agg_run *x, uint8_t *const *rows, const struct mr_vec *args,
+	const uint32_t *sel, uint32_t n)
+{
+	return bool_update(x, rows, args, sel, n, false);
+}
+
+static int or_update(struct mr_agg_run *x, uint8_t *const *rows, const struct mr_vec *args,
+	const uint32_t *sel, uint32_t n)
+{
+	return bool_update(x, rows, args, sel, n, true);
+}
+
+static int bool_merge(void *state, const void *other, bool stop)
+{
+	struct bool_state *s = state;
+	const struct bool_state *o = other;
+
+	if (!o->set)
+		return 0;
+	s->value = !s->set || s->value != stop ? o->value : stop;
+	s->set = true;
+	return 0;
+}
+
+static int and_merge(struct mr_agg_run *, void *state, const void *other)
+{
+	return bool_merge(state, other, false);
+}
+
+static int or_merge(struct mr_agg_run *, void *state, const void *other)
+{
+	return bool_merge(state, other, true);
+}
+
+static int bool_finish(struct mr_agg_run *, const void *state, void *out)
+{
+	*(uint8_t *)out = ((const struct bool_state *)state)->value;
+	return !((const struct bool_state *)state)->set;
+}
+
+static void bool_save(const struct mr_agg_run *, const void *state, struct mr_buf *out)
+{
+	const struct bool_state *s = state;
+
+	mr_buf_u8(out, (uint8_t)(s->set | s->value << 1));
+}
+
+static int bool_load(struct mr_agg_run *, void *state, struct mr_reader *in)
+{
+	uint8_t bits = mr_read_u8(in);
+
+	*(struct bool_state *)state = (struct bool_state){bits & 1, bits >> 1 & 1};
+	return in->bad || bits > 3 ? MR_ERR_CORRUPT : 0;
+}
+
+// ---- string_agg ----
+
+static int text_add(struct mr_agg_run *x, struct text_state *s, const void *data, uint32_t bytes)
+{
+	uint64_t need = (uint64_t)s->bytes + bytes;
+
+	if (need > INT32_MAX)
+		return mr_agg_limit(x);
+	if (need > s->bytes_max) {
+		uint32_t max = MR_MAX((uint32_t)need, s->bytes_max * 2);
+		uint8_t *p = mr_arena_alloc(x->arena, max);
+
+		if (!p)
+			return mr_agg_limit(x);
+		if (s->bytes)
+			memcpy(p, s->data, s->bytes);
+		s->data = p;
+		s->bytes_max = max;
+	}
+	if (bytes)
+		memcpy(s->data + s->bytes, data, bytes);
+	s->bytes += bytes;
+	return 0;
+}
+
+static int text_update(struct mr_agg_run *x, uint8_t *const *rows, const struct mr_vec *args,
+	const uint32_t *sel, uint32_t n)
+{
+	for (uint32_t k = 0; k < n; k++) {
+		struct text_state *s = mr_agg_state(x, rows[k]);
+		const struct mr_str *v = mr_vec_at(&args[0], mr_sel(sel, k));
+		const struct mr_str *d = mr_vec_at(&args[1], mr_sel(sel, k));
+
+		if (s->set && !mr_vec_is_null(&args[1], mr_sel(sel, k)) &&
+			text_add(x, s, d->data, d->bytes) < 0)
+			return MR_ERR_LIMIT;
+		if (text_add(x, s, v->data, v->bytes) < 0)
+			return MR_ERR_LIMIT;
+		s->set = true;
+	}
+	return 0;
+}
+
+static int text_finish(struct mr_agg_run *, const void *state, void *out)
+{
+	const struct text_state *s = state;
+
+	*(struct mr_str *)out = (struct mr_str){s->data, s->bytes, 0};
+	return !s->set;
+}
+
+// ---- percentile_cont, percentile_disc, mode ----
+
+static int list_update(struct mr_agg_run *x, uint8_t *const *rows, const struct mr_vec *args,
+	const uint32_t *sel, uint32_t n)
+{
+	size_t width = mr_phys_bytes(mr_type_phys(arg_type(x)));
+
+	for (uint32_t k = 0; k < n; k++) {
+		struct list_state *s = mr_agg_state(x, rows[k]);
+		const void *v = mr_vec_at(&args[0], mr_sel(sel, k));
+
+		if (s->count == s->count_max) {
+			uint64_t max = MR_MAX(s->count_max * 2, (uint64_t)8);
+			uint8_t *p = mr_arena_alloc(x->arena, max * width);
+
+			if (!p)
+				return mr_agg_limit(x);
+			if (s->count)
+				memcpy(p, s->values, s->count * width);
+			s->values = p;
+			s->count_max = max;
+		}
+		memcpy(s->values + s->count * width, v, width);
+		if (mr_type_phys(arg_type(x)) == MR_PHYS_BYTES) {
+			const struct mr_str *str = v;
+			struct mr_span copy =
+				mr_arena_copy(x->arena, mr_span(str->data, str->bytes));
+
+			if (!copy.data)
+				return mr_agg_limit(x);
+			memcpy(s->values + s->count * width, &copy.data, sizeof(copy.data));
+		}
+		s->count++;
+	}
+	return 0;
+}
+
+static int list_cmp(const void *a, const void *b, void *type)
+{
+	return mr_value_cmp(*(const struct mr_typeref *)type, a, b);
+}
+
+static void list_sort(struct mr_agg_run *x, const struct list_state *s)
+{
+	struct mr_typeref t = arg_type(x);
+
+	if (s->count)
+		qsort_r(s->values, s->count, mr_phys_bytes(mr_type_phys(t)), list_cmp, &t);
+}
+
+// The i-th in the order asked for.
+static const void *list_at(const struct mr_agg_run *x, const struct list_state *s, uint64_t i)
+{
+	i = x->call->desc ? s->count - 1 - i : i;
+	return s->values + i * mr_phys_bytes(mr_type_phys(arg_type(x)));
+}
+
+static int disc_finish(struct mr_agg_run *x, const void *state, void *out)
+{
+	const struct list_state *s = state;
+	double at = ceil(x->call->fraction * (double)s->count);
+
+	if (s->count == 0)
+		return 1;
+	list_sort(x, s);
+	memcpy(out, list_at(x, s, at < 1 ? 0 : (uint64_t)at - 1),
+		mr_phys_bytes(mr_type_phys(arg_type(x))));
+	return 0;
+}
+
+static int cont_finish(struct mr_agg_run *x, const void *state, void *out)
+{
+	const struct list_state *s = state;
+	double at = x->call->fraction * (double)(s->count - 1), low, high;
+
+	if (s->count == 0)
+		return 1;
+	list_sort(x, s);
+	low = *(const double *)list_at(x, s, (uint64_t)floor(at));
+	high = *(const double *)list_at(x, s, (uint64_t)ceil(at));
+	*(double *)out = floor(at) == ceil(at) ? low : low + (at - floor(at)) * (high - low);
+	return 0;
+}
+
+#define EXTREME(name, kind)                                                                       \
+	{                                                                                         \
+		name, 1, {MR_FN_ANY}, MR_TYPE_NULL, MR_AGG_RET_ARG, sizeof(struct extreme_state), \
+			kind##_update, kind##_merge, extreme_finish, extreme_save, extreme_load,  \
+			NULL                                                                      \
+	}
+#define BOOLEAN(name, kind)                                                                  \
+	{                                                                                    \
+		name, 1, {MR_TYPE_BOOL}, MR_TYPE_BOOL, 0, sizeof(struct bool_state),         \
+			kind##_update, kind##_merge, bool_finish, bool_save, bool_load, NULL \
+	}
+
+const struct mr_agg_fn mr_agg_misc[] = {
+	EXTREME("min", min),
+	EXTREME("max", max),
+	BOOLEAN("bool_and", and),
+	BOOLEAN("every", and),
+	BOOLEAN("bool_or", or),
+	{"string_agg", 2, {MR_TYPE_TEXT, MR_TYPE_TEXT}, MR_TYPE_TEXT, MR_AGG_UNBOUNDED,
+		sizeof(struct text_state), text_update, NULL, text_finish, NULL, NULL, NULL},
+	{"percentile_disc", 2, {MR_FN_ANY, MR_TYPE_FLOAT8}, MR_TYPE_NULL,
+		MR_AGG_WITHIN_GROUP | MR_AGG_FRACTION | MR_AGG_UNBOUNDED | MR_AGG_RET_ARG,
+		sizeof(struct list_state), list_update, NULL, disc_finish, NULL, NULL, NULL},
+	{"percentile_cont", 2, {MR_TYPE_FLOAT8, MR_TYPE_FLOAT8}, MR_TYPE_FLOAT8,
+		MR_AGG_WITHIN_GROUP | MR_AGG_FRACTION | MR_AGG_UNBOUNDED, sizeof(struct list_state),
+		list_update, NULL, cont_finish, NULL, NULL, NULL},
+};
+const size_t mr_agg_misc_count = MR_COUNT_OF(mr_agg_misc);

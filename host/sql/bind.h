@@ -1,0 +1,107 @@
+// The binder: syntax tree to typed plan.
+//
+// Names are looked up through the environment; every relation found is pinned and noted in
+// `relations`, to be put back by the owner of the arena. Errors are PostgreSQL's, with positions.
+#pragma once
+
+#include "host/sql/fn.h"
+#include "host/sql/plan.h"
+
+#define MR_BIND_PARAMS_MAX 1024
+
+struct mr_bind {
+	struct mr_env *env;
+	struct mr_arena *arena; // of everything bound
+	struct mr_diag *diag;
+	struct mr_query query; // what constant expressions are folded with
+	void *session;
+	struct mr_typeref *params; // MR_TYPE_NULL while unknown; MR_BIND_PARAMS_MAX of them
+	uint32_t params_count;
+	bool no_params; // in views
+	const struct mr_relation **relations;
+	uint32_t relations_count;
+	uint32_t relations_max;
+	struct mr_plan_subquery *subqueries;
+	uint32_t subqueries_count;
+	uint32_t subqueries_max;
+	uint32_t memos_count;
+	uint32_t depth;
+};
+
+// A relation of FROM that names can refer to.
+struct mr_scope_rel {
+	struct mr_span alias;
+	struct mr_plan *plan;           // the leaf
+	struct mr_plan_column *columns; // all there are; `source` is the column of the leaf
+	uint32_t columns_count;
+};
+
+struct mr_scope {
+	struct mr_scope *parent; // of the query around
+	struct mr_scope_rel *rels;
+	uint32_t rels_count;
+	uint32_t rels_max;
+	struct mr_plan *root;           // whose columns expressions refer to
+	const struct mr_ast_with *with; // common table expressions that names may refer to
+	uint32_t with_count;            // the first of them
+	const char *clause;             // "WHERE": where aggregates are not allowed; NULL: they are
+	bool in_aggregate;
+	struct mr_agg_call *calls;
+	uint32_t calls_count;
+	uint32_t calls_max;
+};
+
+void mr_bind_fini(struct mr_bind *b); // puts the relations back
+
+[[nodiscard]] int mr_bind_query(
+	struct mr_bind *b, const struct mr_ast_select *ast, struct mr_query_plan *out);
+
+// An expression without columns: VALUES of INSERT, arguments of EXECUTE, LIMIT.
+[[nodiscard]] int mr_bind_value(
+	struct mr_bind *b, const struct mr_ast_expr *ast, struct mr_expr **out);
+[[nodiscard]] int mr_bind_type(
+	struct mr_bind *b, const struct mr_ast_type *ast, struct mr_typeref *out);
+
+enum mr_coerce { MR_COERCE_IMPLICIT, MR_COERCE_ASSIGN, MR_COERCE_EXPLICIT };
+
+// Makes an expression of type `to` of it. `what` NULL: a plain cast error.
+[[nodiscard]] int mr_bind_coerce(struct mr_bind *b, struct mr_expr *e, struct mr_typeref to,
+	enum mr_coerce how, struct mr_expr **out);
+// The common type of several (UNION, CASE, VALUES), which they are then coerced to.
+[[nodiscard]] int mr_bind_unify(struct mr_bind *b, const char *what, struct mr_expr **exprs,
+	uint32_t count, uint32_t stride);
+
+// ---- Between the files of the binder ----
+
+int mr_bind_error(struct mr_bind *b, int pos, const char *sqlstate, const char *fmt, ...)
+	MR_PRINTF(4, 5);
+int mr_bind_unsupported(struct mr_bind *b, int pos, const char *fmt, ...) MR_PRINTF(3, 4);
+int mr_bind_no_memory(struct mr_bind *b);
+[[nodiscard]] int mr_bind_expr(
+	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out);
+[[nodiscard]] int mr_bind_call(
+	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out);
+// A boolean; `what` names the clause in the error.
+[[nodiscard]] int mr_bind_condition(struct mr_bind *b, struct mr_scope *s,
+	const struct mr_ast_expr *ast, const char *what, struct mr_expr **out);
+// Literals and parameters that never got a type become text.
+[[nodiscard]] int mr_bind_known(struct mr_bind *b, struct mr_expr *e, struct mr_expr **out);
+struct mr_expr *mr_bind_new(
+	struct mr_bind *b, enum mr_expr_kind kind, uint8_t type, uint32_t args_count, int pos);
+// A call of a function found by name; folded when constant.
+[[nodiscard]] int mr_bind_function(struct mr_bind *b, struct mr_span name, struct mr_expr **args,
+	uint32_t count, int pos, bool is_operator, struct mr_expr **out);
+struct mr_expr *mr_bind_make_call(struct mr_bind *b, const struct mr_fn *fn, struct mr_typeref type,
+	struct mr_expr **args, uint32_t count, int pos);
+struct mr_expr *mr_bind_fold(struct mr_bind *b, struct mr_expr *e);
+[[nodiscard]] int mr_bind_from(struct mr_bind *b, struct mr_scope *s,
+	const struct mr_ast_from *const *from, uint32_t count, struct mr_plan **out);
+[[nodiscard]] int mr_bind_select(struct mr_bind *b, struct mr_scope *parent,
+	const struct mr_ast_select *ast, struct mr_plan **out, uint32_t *columns);
+// The column of the scope's root that is column `column` of `rel`: appended when it is new.
+[[nodiscard]] int mr_bind_column_of(
+	struct mr_bind *b, struct mr_scope *s, struct mr_scope_rel *rel, uint32_t column);
+struct mr_plan *mr_bind_plan(struct mr_bind *b, enum mr_plan_kind kind, struct mr_plan *child);
+int mr_plan_add_column(struct mr_bind *b, struct mr_plan *p, struct mr_plan_column column);
+bool mr_expr_equal(const struct mr_expr *a, const struct mr_expr *b);
+bool mr_expr_has_columns(const struct mr_expr *e);

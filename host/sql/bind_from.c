@@ -1,0 +1,559 @@
+// Binding of FROM: relations, subqueries, windows, joins.
+#include "host/sql/bind.h"
+
+#include <string.h>
+
+// ---- Columns, on demand ----
+
+static int find_or_add(struct mr_bind *b, struct mr_plan *p, uint32_t source, bool right,
+	const struct mr_plan_column *like)
+{
+	struct mr_plan_column c = *like;
+
+	for (uint32_t i = 0; i < p->columns_count; i++)
+		if (p->columns[i].source == source && p->columns[i].right == right)
+			return (int)i;
+	c.source = source;
+	c.right = right;
+	return mr_plan_add_column(b, p, c);
+}
+
+// The column of a leaf of FROM, by what the scope calls it.
+static int leaf_column(struct mr_bind *b, struct mr_plan *p, const struct mr_plan_column *c)
+{
+	int at;
+
+	if (p->kind == MR_PLAN_SCAN)
+		return find_or_add(b, p, c->source, false, c);
+	if (p->kind != MR_PLAN_WINDOW)
+		return (int)c->source;
+	if (c->source >= MR_PLAN_WINDOW_END)
+		return find_or_add(b, p, c->source, false, c);
+	at = leaf_column(b, p->child, c);
+	return at < 0 ? at : find_or_add(b, p, (uint32_t)at, false, c);
+}
+
+int mr_bind_column_of(
+	struct mr_bind *b, struct mr_scope *s, struct mr_scope_rel *rel, uint32_t column)
+{
+	const struct mr_plan_column *c = &rel->columns[column];
+	struct mr_plan *p = rel->plan;
+	int at = leaf_column(b, p, c);
+
+	for (; at >= 0 && p != s->root; p = p->up)
+		if (p->up->kind == MR_PLAN_JOIN)
+			at = find_or_add(b, p->up, (uint32_t)at, p->is_right, c);
+	return at;
+}
+
+static struct mr_scope_rel *add_rel(struct mr_bind *b, struct mr_scope *s)
+{
+	if (s->rels_count == s->rels_max) {
+		uint32_t max = MR_MAX(2 * s->rels_max, 4u);
+		struct mr_scope_rel *r = mr_arena_zalloc(b->arena, max, sizeof(*r));
+
+		if (!r)
+			return NULL;
+		if (s->rels_count)
+			memcpy(r, s->rels, s->rels_count * sizeof(*r));
+		s->rels = r;
+		s->rels_max = max;
+	}
+	return &s->rels[s->rels_count++];
+}
+
+// Names the relation of a leaf: its alias, its columns' aliases.
+static int name_rel(
+	struct mr_bind *b, struct mr_scope *s, struct mr_scope_rel r, const struct mr_ast_from *f)
+{
+	struct mr_scope_rel *rel;
+
+	if (f->alias)
+		r.alias = mr_span_str(f->alias);
+	for (uint32_t i = 0; i < s->rels_count; i++)
+		if (mr_span_eq(s->rels[i].alias, r.alias))
+			return mr_bind_error(b, f->pos, "42712",
+				"table name \"%.*s\" specified more than once", (int)r.alias.bytes,
+				(const char *)r.alias.data);
+	if (f->alias_columns.count > r.columns_count)
+		return mr_bind_error(b, f->pos, "42P10",
+			"table \"%.*s\" has %u columns available but %u columns specified",
+			(int)r.alias.bytes, (const char *)r.alias.data, r.columns_count,
+			f->alias_columns.count);
+	for (uint32_t i = 0; i < f->alias_columns.count; i++)
+		r.columns[i].name = mr_span_str(f->alias_columns.items[i].name);
+	rel = add_rel(b, s);
+	if (!rel)
+		return mr_bind_no_memory(b);
+	*rel = r;
+	return 0;
+}
+
+// ---- Relations ----
+
+static int pin_relation(struct mr_bind *b, const char *schema, const char *name, int pos,
+	const struct mr_relation **out)
+{
+	struct mr_span sch = mr_span_str(schema ? schema : ""), nm = mr_span_str(name);
+	const struct mr_relation *r = b->env->ops->relation_get(b->env, sch, nm);
+
+	if (!r) {
+		mr_bind_error(b, pos, "42P01", "relation \"%s%s%s\" does not exist",
+			schema ? schema : "", schema ? "." : "", name);
+		if (b->env->ops->relation_hint)
+			b->env->ops->relation_hint(b->env, nm, b->diag);
+		return -1;
+	}
+	if (b->relations_count == b->relations_max) {
+		uint32_t max = MR_MAX(2 * b->relations_max, 4u);
+		const struct mr_relation **all = mr_arena_alloc(b->arena, max * sizeof(*all));
+
+		if (!all) {
+			b->env->ops->relation_put(b->env, r);
+			return mr_bind_no_memory(b);
+		}
+		if (b->relations_count)
+			memcpy(all, b->relations, b->relations_count * sizeof(*all));
+		b->relations = all;
+		b->relations_max = max;
+	}
+	b->relations[b->relations_count++] = r;
+	*out = r;
+	return 0;
+}
+
+static int scan_rel(
+	struct mr_bind *b, const char *schema, const char *name, int pos, struct mr_scope_rel *rel)
+{
+	const struct mr_relation *r;
+	int rc = pin_relation(b, schema, name, pos, &r);
+
+	if (rc < 0)
+		return rc;
+	rel->plan = mr_bind_plan(b, MR_PLAN_SCAN, NULL);
+	rel->alias = r->name;
+	rel->columns_count = r->columns_count;
+	rel->columns = mr_arena_zalloc(b->arena, r->columns_count + 2, sizeof(*rel->columns));
+	if (!rel->plan || !rel->columns)
+		return mr_bind_no_memory(b);
+	rel->plan->relation = r;
+	for (uint32_t i = 0; i < r->columns_count; i++)
+		rel->columns[i] = (struct mr_plan_column){.name = r->columns[i].name,
+			.type = r->columns[i].type,
+			.source = i,
+			.hidden = r->columns[i].hidden};
+	return 0;
+}
+
+static int subquery_rel(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_select *query,
+	const struct mr_ast_idents *names, struct mr_scope_rel *rel)
+{
+	uint32_t count;
+	int rc = mr_bind_select(b, s, query, &rel->plan, &count);
+
+	if (rc < 0)
+		return rc;
+	rel->columns_count = count;
+	rel->columns = mr_arena_zalloc(b->arena, count + 1, sizeof(*rel->columns));
+	if (!rel->columns)
+		return mr_bind_no_memory(b);
+	for (uint32_t i = 0; i < count; i++) {
+		rel->columns[i] = rel->plan->columns[i];
+		rel->columns[i].source = i;
+		if (names && i < names->count)
+			rel->columns[i].name = mr_span_str(names->items[i].name);
+	}
+	return 0;
+}
+
+// 1: not a common table expression.
+static int cte_rel(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_from *f,
+	struct mr_scope_rel *rel)
+{
+	for (; s; s = s->parent)
+		for (uint32_t i = s->with ? s->with_count : 0; i-- > 0;) {
+			const struct mr_ast_cte *c = &s->with->items[i];
+			struct mr_scope *sees = mr_arena_zalloc(b->arena, 1, sizeof(*sees));
+
+			if (strcmp(c->name, f->name.name) != 0)
+				continue;
+			if (!sees)
+				return mr_bind_no_memory(b);
+			if (c->stmt->kind != MR_STMT_SELECT)
+				return mr_bind_unsupported(b, c->pos, "a data-modifying WITH");
+			*sees = (struct mr_scope){
+				.parent = s->parent, .with = s->with, .with_count = i};
+			rel->alias = mr_span_str(c->name);
+			return subquery_rel(b, sees, c->stmt->select, &c->columns, rel);
+		}
+	return 1;
+}
+
+// ---- Windows and series ----
+
+static int constant_interval(
+	struct mr_bind *b, const struct mr_ast_expr *ast, const char *what, struct mr_interval *out)
+{
+	struct mr_expr *e;
+	int rc = mr_bind_value(b, ast, &e);
+
+	rc = rc < 0 ? rc
+		    : mr_bind_coerce(b, e, (struct mr_typeref){.type = MR_TYPE_INTERVAL},
+			      MR_COERCE_IMPLICIT, &e);
+	if (rc < 0)
+		return rc;
+	if (e->kind != MR_EXPR_CONST || e->null)
+		return mr_bind_unsupported(b, ast->pos, "a %s that is not a constant", what);
+	*out = e->value.interval;
+	return 0;
+}
+
+// In microseconds, or in days for a date.
+static int window_width(struct mr_bind *b, const struct mr_ast_expr *ast, const char *what,
+	uint8_t type, int64_t *out)
+{
+	struct mr_interval v;
+	int rc = constant_interval(b, ast, what, &v);
+	int64_t us;
+
+	if (rc < 0)
+		return rc;
+	if (v.months)
+		return mr_bind_error(b, ast->pos, "22023",
+			"%s must not contain months or years: they differ in length", what);
+	if (__builtin_mul_overflow((int64_t)v.days, MR_US_PER_DAY, &us) ||
+		__builtin_add_overflow(us, v.us, &us) || us <= 0)
+		return mr_bind_error(b, ast->pos, "22023", "%s must be above zero", what);
+	if (type == MR_TYPE_DATE && us % MR_US_PER_DAY)
+		return mr_bind_error(
+			b, ast->pos, "22023", "%s of a date column must be whole days", what);
+	*out = type == MR_TYPE_DATE ? us / MR_US_PER_DAY : us;
+	return 0;
+}
+
+static int window_time(struct mr_bind *b, struct mr_scope_rel *rel, const struct mr_ast_expr *ast,
+	uint8_t *type, int *column)
+{
+	struct mr_scope s = {.rels = rel, .rels_count = 1, .root = rel->plan, .clause = "a window"};
+	struct mr_expr *e;
+	int rc = mr_bind_expr(b, &s, ast, &e);
+
+	if (rc < 0)
+		return rc;
+	if (e->kind != MR_EXPR_COLUMN)
+		return mr_bind_error(b, ast->pos, "42601",
+			"the second argument of a window must be a column of the relation");
+	*type = e->type.type;
+	*column = (int)e->index;
+	if (*type != MR_TYPE_DATE && *type != MR_TYPE_TIMESTAMP && *type != MR_TYPE_TIMESTAMPTZ)
+		return mr_bind_error(b, ast->pos, "42804",
+			"the time column of a window must be a date or timestamp, not %s",
+			mr_type_info((enum mr_type) * type)->name);
+	return 0;
+}
+
+static int window_rel(struct mr_bind *b, struct mr_scope *, const struct mr_ast_expr *ast,
+	struct mr_scope_rel *rel)
+{
+	const struct mr_ast_call *c = ast->call;
+	bool hop = strcmp(c->name, "hop") == 0;
+	const struct mr_ast_idents *parts;
+	struct mr_plan *w;
+	uint8_t type;
+	int column, rc;
+
+	if (c->args_count != (hop ? 4u : 3u) || c->args[0].value->kind != MR_AST_COLUMN)
+		return mr_bind_error(b, ast->pos, "42883", "%s wants (relation, time column, %s)",
+			c->name, hop ? "slide, size" : "size");
+	parts = &c->args[0].value->column.parts;
+	rc = scan_rel(b, parts->count > 1 ? parts->items[parts->count - 2].name : NULL,
+		parts->items[parts->count - 1].name, c->args[0].value->pos, rel);
+	rc = rc < 0 ? rc : window_time(b, rel, c->args[1].value, &type, &column);
+	if (rc < 0)
+		return rc;
+	w = mr_bind_plan(b, MR_PLAN_WINDOW, rel->plan);
+	if (!w)
+		return mr_bind_no_memory(b);
+	w->time_column = (uint32_t)column;
+	rc = window_width(b, c->args[2].value, hop ? "slide" : "size", type, &w->slide);
+	w->size = w->slide;
+	if (rc >= 0 && hop)
+		rc = window_width(b, c->args[3].value, "size", type, &w->size);
+	if (rc < 0)
+		return rc;
+	if (w->size / w->slide > 10000)
+		return mr_bind_error(
+			b, ast->pos, "22023", "a row would be in more than 10000 windows");
+	rel->plan = w;
+	rel->columns[rel->columns_count++] =
+		(struct mr_plan_column){.name = mr_span_str("window_start"),
+			.type = {.type = type},
+			.source = MR_PLAN_WINDOW_START};
+	rel->columns[rel->columns_count++] =
+		(struct mr_plan_column){.name = mr_span_str("window_end"),
+			.type = {.type = type},
+			.source = MR_PLAN_WINDOW_END};
+	return 0;
+}
+
+static int series_rel(struct mr_bind *b, const struct mr_ast_expr *ast, struct mr_scope_rel *rel)
+{
+	const struct mr_ast_call *c = ast->call;
+	struct mr_plan *p = mr_bind_plan(b, MR_PLAN_SERIES, NULL);
+
+	if (!p)
+		return mr_bind_no_memory(b);
+	if (c->args_count < 2 || c->args_count > 3)
+		return mr_bind_error(b, ast->pos, "42883",
+			"generate_series wants (start, stop) or (start, stop, step)");
+	p->exprs = mr_arena_zalloc(b->arena, 3, sizeof(*p->exprs));
+	rel->columns = mr_arena_zalloc(b->arena, 1, sizeof(*rel->columns));
+	if (!p->exprs || !rel->columns)
+		return mr_bind_no_memory(b);
+	p->exprs_count = c->args_count;
+	for (uint32_t i = 0; i < c->args_count; i++)
+		if (mr_bind_value(b, c->args[i].value, &p->exprs[i]) < 0)
+			return -1;
+	if (mr_bind_unify(b, "generate_series", p->exprs, c->args_count, 1) < 0)
+		return -1;
+	if (p->exprs[0]->type.type != MR_TYPE_INT4 && p->exprs[0]->type.type != MR_TYPE_INT8)
+		return mr_bind_unsupported(b, ast->pos, "generate_series over %s",
+			mr_type_info((enum mr_type)p->exprs[0]->type.type)->name);
+	rel->alias = mr_span_str("generate_series");
+	rel->columns[0] =
+		(struct mr_plan_column){.name = rel->alias, .type = p->exprs[0]->type, .source = 0};
+	rel->columns_count = 1;
+	rel->plan = p;
+	return mr_plan_add_column(b, p, rel->columns[0]);
+}
+
+static int function_rel(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_from *f,
+	struct mr_scope_rel *rel)
+{
+	const struct mr_ast_expr *e = f->functions.items[0];
+	const char *name = e->kind == MR_AST_CALL ? e->call->name : "";
+
+	if (f->with_ordinality || f->functions.count > 1 || f->column_defs.count)
+		return mr_bind_unsupported(
+			b, f->pos, "WITH ORDINALITY, ROWS FROM or a column list");
+	if (strcmp(name, "tumble") == 0 || strcmp(name, "hop") == 0)
+		return window_rel(b, s, e, rel);
+	if (strcmp(name, "generate_series") == 0) {
+		int rc = series_rel(b, e, rel);
+
+		// A single column is called as the alias is.
+		if (rc >= 0 && f->alias)
+			rel->columns[0].name = mr_span_str(f->alias);
+		return rc;
+	}
+	if (strcmp(name, "cumulate") == 0 || strcmp(name, "session") == 0)
+		return mr_bind_unsupported(
+			b, e->pos, "%s", name[0] == 'c' ? "CUMULATE" : "SESSION");
+	return mr_bind_unsupported(b, e->pos, "function %s in FROM", *name ? name : "call");
+}
+
+// ---- Joins ----
+
+// Whether an expression's columns are all of one side; `*right` tells which.
+static bool one_side(const struct mr_plan *join, const struct mr_expr *e, int *side)
+{
+	if (e->kind == MR_EXPR_COLUMN) {
+		int here = join->columns[e->index].right ? 2 : 1;
+
+		*side |= here;
+		return *side != 3;
+	}
+	for (uint32_t i = 0; i < e->args_count; i++)
+		if (!one_side(join, e->args[i], side))
+			return false;
+	return true;
+}
+
+// A copy whose columns are those of the side.
+static struct mr_expr *to_side(struct mr_bind *b, const struct mr_plan *join, struct mr_expr *e)
+{
+	struct mr_expr *copy = mr_bind_new(b, e->kind, e->type.type, e->args_count, e->position);
+	struct mr_expr **args;
+
+	if (!copy)
+		return NULL;
+	args = copy->args;
+	*copy = *e;
+	copy->args = args;
+	if (e->kind == MR_EXPR_COLUMN)
+		copy->index = join->columns[e->index].source;
+	for (uint32_t i = 0; i < e->args_count; i++)
+		if (!(copy->args[i] = to_side(b, join, e->args[i])))
+			return NULL;
+	return copy;
+}
+
+static bool is_equality(const struct mr_plan *join, struct mr_expr *e, struct mr_expr **left,
+	struct mr_expr **right)
+{
+	int a = 0, c = 0;
+
+	if (e->kind != MR_EXPR_CALL || strcmp(e->fn->name, "=") != 0)
+		return false;
+	if (!one_side(join, e->args[0], &a) || !one_side(join, e->args[1], &c) || a + c != 3 ||
+		!a || !c)
+		return false;
+	*left = e->args[a == 1 ? 0 : 1];
+	*right = e->args[a == 1 ? 1 : 0];
+	return true;
+}
+
+static int split_condition(struct mr_bind *b, struct mr_plan *join, struct mr_expr *on)
+{
+	uint32_t n = on->kind == MR_EXPR_AND ? on->args_count : 1, rest = 0;
+	struct mr_expr **items = on->kind == MR_EXPR_AND ? on->args : &on;
+	struct mr_expr *residual = mr_bind_new(b, MR_EXPR_AND, MR_TYPE_BOOL, n, on->position);
+
+	join->exprs = mr_arena_zalloc(b->arena, n + 1, sizeof(*join->exprs));
+	join->right_exprs = mr_arena_zalloc(b->arena, n + 1, sizeof(*join->right_exprs));
+	if (!residual || !join->exprs || !join->right_exprs)
+		return mr_bind_no_memory(b);
+	for (uint32_t i = 0; i < n; i++) {
+		struct mr_expr *l, *r;
+
+		if (!is_equality(join, items[i], &l, &r)) {
+			residual->args[rest++] = items[i];
+			continue;
+		}
+		join->exprs[join->exprs_count] = to_side(b, join, l);
+		join->right_exprs[join->exprs_count] = to_side(b, join, r);
+		if (!join->exprs[join->exprs_count] || !join->right_exprs[join->exprs_count])
+			return mr_bind_no_memory(b);
+		join->exprs_count++;
+	}
+	residual->args_count = rest;
+	if (rest)
+		join->condition = residual;
+	return 0;
+}
+
+static int from_item(
+	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_from *f, struct mr_plan **out);
+
+static struct mr_plan *make_join(struct mr_bind *b, struct mr_plan *left, struct mr_plan *right)
+{
+	struct mr_plan *j = mr_bind_plan(b, MR_PLAN_JOIN, left);
+
+	if (!j)
+		return NULL;
+	j->right = right;
+	right->up = j;
+	right->is_right = true;
+	return j;
+}
+
+// USING (a, b): left.a = right.a AND …; both columns stay, the left one is found first by name.
+static int using_condition(struct mr_bind *b, struct mr_scope *s, uint32_t left_rels,
+	const struct mr_ast_idents *names, struct mr_expr **out)
+{
+	struct mr_expr *all = mr_bind_new(b, MR_EXPR_AND, MR_TYPE_BOOL, names->count, 0);
+
+	if (!all)
+		return mr_bind_no_memory(b);
+	for (uint32_t i = 0; i < names->count; i++) {
+		struct mr_ast_expr ref = {.kind = MR_AST_COLUMN, .pos = names->items[i].pos};
+		struct mr_scope l = *s, r = *s;
+		struct mr_expr *pair[2];
+
+		ref.column.parts = (struct mr_ast_idents){&names->items[i], 1};
+		l.rels_count = left_rels;
+		r.rels += left_rels;
+		r.rels_count -= left_rels;
+		if (mr_bind_expr(b, &l, &ref, &pair[0]) < 0 ||
+			mr_bind_expr(b, &r, &ref, &pair[1]) < 0 ||
+			mr_bind_function(
+				b, mr_span_str("="), pair, 2, ref.pos, true, &all->args[i]) < 0)
+			return -1;
+		for (uint32_t k = left_rels; k < s->rels_count; k++)
+			for (uint32_t c = 0; c < s->rels[k].columns_count; c++)
+				if (mr_span_eq(s->rels[k].columns[c].name,
+					    mr_span_str(names->items[i].name))) {
+					// Only t.a finds it from here on.
+					s->rels[k].columns[c].hidden = true;
+					s->rels[k].columns[c].right = true;
+				}
+	}
+	*out = all;
+	return 0;
+}
+
+static int join_item(
+	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_from *f, struct mr_plan **out)
+{
+	uint32_t first = s->rels_count, middle;
+	struct mr_plan *left, *right;
+	struct mr_expr *on = NULL;
+	struct mr_scope here;
+	int rc = from_item(b, s, f->join.left, &left);
+
+	middle = s->rels_count;
+	rc = rc < 0 ? rc : from_item(b, s, f->join.right, &right);
+	if (rc < 0)
+		return rc;
+	if (f->join.natural || f->alias || f->join.using_alias)
+		return mr_bind_unsupported(b, f->pos, "NATURAL JOIN or the alias of a join");
+	if (f->join.kind == MR_AST_JOIN_RIGHT || f->join.kind == MR_AST_JOIN_FULL)
+		return mr_bind_unsupported(
+			b, f->pos, "%s JOIN", f->join.kind == MR_AST_JOIN_RIGHT ? "RIGHT" : "FULL");
+	*out = make_join(b, left, right);
+	if (!*out)
+		return mr_bind_no_memory(b);
+	(*out)->outer = f->join.kind == MR_AST_JOIN_LEFT;
+	here = *s;
+	here.rels += first;
+	here.rels_count -= first;
+	here.root = *out;
+	here.clause = "JOIN conditions";
+	if (f->join.on)
+		rc = mr_bind_condition(b, &here, f->join.on, "JOIN/ON", &on);
+	else if (f->join.using.count)
+		rc = using_condition(b, &here, middle - first, &f->join.using, &on);
+	return rc < 0 || !on ? rc : split_condition(b, *out, on);
+}
+
+static int from_item(
+	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_from *f, struct mr_plan **out)
+{
+	struct mr_scope_rel rel = {0};
+	int rc = 1;
+
+	if (f->kind == MR_AST_FROM_JOIN)
+		return join_item(b, s, f, out);
+	if (f->lateral)
+		return mr_bind_unsupported(b, f->pos, "LATERAL");
+	if (f->kind == MR_AST_FROM_RELATION && !f->name.schema)
+		rc = cte_rel(b, s, f, &rel);
+	if (rc == 1 && f->kind == MR_AST_FROM_RELATION)
+		rc = scan_rel(b, f->name.schema, f->name.name, f->pos, &rel);
+	else if (f->kind == MR_AST_FROM_SUBQUERY)
+		rc = subquery_rel(b, s, f->query, NULL, &rel);
+	else if (f->kind == MR_AST_FROM_FUNCTION)
+		rc = function_rel(b, s, f, &rel);
+	rc = rc < 0 ? rc : name_rel(b, s, rel, f);
+	*out = rel.plan;
+	return rc;
+}
+
+int mr_bind_from(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_from *const *from,
+	uint32_t count, struct mr_plan **out)
+{
+	*out = NULL;
+	for (uint32_t i = 0; i < count; i++) {
+		struct mr_plan *p;
+		int rc = from_item(b, s, from[i], &p);
+
+		if (rc < 0)
+			return rc;
+		*out = *out ? make_join(b, *out, p) : p;
+		if (!*out)
+			return mr_bind_no_memory(b);
+	}
+	if (!*out)
+		*out = mr_bind_plan(b, MR_PLAN_ONE, NULL);
+	return *out ? 0 : mr_bind_no_memory(b);
+}

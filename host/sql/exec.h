@@ -1,0 +1,118 @@
+// The executor: a tree of operators pulling batches of at most MR_EXEC_ROWS rows.
+//
+// A batch's columns live until the operator's next call. A run belongs to one thread at a time. It
+// polls for cancellation at every batch.
+#pragma once
+
+#include "host/base/clock.h"
+#include "host/sql/groups.h"
+#include "host/sql/plan.h"
+
+struct mr_batch {
+	uint32_t rows;       // in the columns
+	const uint32_t *sel; // rows of the batch, ascending; NULL = all
+	uint32_t n;          // rows of the batch
+	const struct mr_col *columns;
+};
+
+struct mr_op;
+
+// What one step did, for EXPLAIN ANALYZE.
+struct mr_op_stats {
+	uint64_t rows;
+	uint64_t bytes; // read by a scan
+	int64_t ns;     // with the steps below it
+};
+
+struct mr_run {
+	struct mr_query *query;
+	struct mr_diag *diag;
+	struct mr_clock *clock;
+	int64_t deadline_ns; // statement_timeout; 0 = none
+	const struct mr_datum *params;
+	const struct mr_query_plan *plan;
+	struct mr_datum *subqueries;
+	void *session;
+	struct mr_op *root;
+	struct mr_op *ops; // all, newest first
+	uint64_t dict_epoch;
+	bool timed; // EXPLAIN ANALYZE
+};
+
+// Runs the scalar subqueries, opens the scans. The caller has filled query, diag, clock,
+// deadline_ns, params and session; all must live as long as the run. 0, or negative with diag, and
+// mr_run_close must be called in either case.
+[[nodiscard]] int mr_run_open(struct mr_run *r, const struct mr_query_plan *plan);
+// 1: a batch, perhaps empty; 0: the end; negative with diag.
+[[nodiscard]] int mr_run_next(struct mr_run *r, struct mr_batch *out);
+void mr_run_close(struct mr_run *r);
+// What the operator of a plan node did.
+bool mr_run_stats(const struct mr_run *r, const struct mr_plan *p, struct mr_op_stats *out);
+
+// ---- Between the operators ----
+
+struct mr_op {
+	const struct mr_plan *plan;
+	struct mr_run *run;
+	int (*next)(struct mr_op *op, struct mr_batch *out);
+	void (*close)(struct mr_op *op); // or NULL
+	struct mr_op *child;
+	struct mr_op *right;
+	struct mr_op *older; // in run->ops
+	struct mr_eval eval;
+	struct mr_arena scratch; // of eval, reset at each batch
+	struct mr_arena memo;
+	struct mr_op_stats stats;
+	void *state;
+};
+
+[[nodiscard]] int mr_op_open(struct mr_run *r, const struct mr_plan *p, struct mr_op **out);
+// Calls `next`, polls and counts.
+[[nodiscard]] int mr_op_next(struct mr_op *op, struct mr_batch *out);
+// Makes the batch the input of the operator's expressions; forgets what they gave before.
+void mr_op_input(struct mr_op *op, const struct mr_batch *in);
+int mr_op_no_memory(struct mr_op *op);
+
+int mr_op_scan_open(struct mr_op *op);
+int mr_op_agg_open(struct mr_op *op);
+int mr_op_sort_open(struct mr_op *op);
+int mr_op_join_open(struct mr_op *op);
+int mr_op_window_open(struct mr_op *op);
+int mr_op_small_open(
+	struct mr_op *op); // ONE, VALUES, SERIES, FILTER, PROJECT, DISTINCT, LIMIT, APPEND
+
+// ---- Aggregation, shared with folds ----
+
+struct mr_agg_core {
+	const struct mr_plan *plan; // MR_PLAN_AGG
+	struct mr_groups groups;
+	struct mr_agg_run *runs;    // one per call
+	struct mr_groups *distinct; // one per call, used by DISTINCT ones
+	size_t outside_bytes;       // memory of states that is not the arena's
+};
+
+// An empty aggregation whose memory is `arena`.
+[[nodiscard]] int mr_agg_core_init(struct mr_agg_core *c, const struct mr_plan *plan,
+	struct mr_arena *arena, struct mr_diag *diag);
+// Frees what states hold outside the arena.
+void mr_agg_core_fini(struct mr_agg_core *c);
+// Takes the rows of a batch, which is `ev`'s input. Evaluates everything before any state changes.
+[[nodiscard]] int mr_agg_core_put(
+	struct mr_agg_core *c, struct mr_eval *ev, const uint32_t *sel, uint32_t n);
+// The group of a query without GROUP BY exists even when there are no rows.
+[[nodiscard]] int mr_agg_core_first(struct mr_agg_core *c, struct mr_eval *ev);
+// Columns of keys and results of groups first … first + n, in `ev`'s arena.
+[[nodiscard]] int mr_agg_core_read(const struct mr_agg_core *c, struct mr_eval *ev, uint32_t first,
+	uint32_t n, struct mr_col **out);
+[[nodiscard]] int mr_agg_core_merge(struct mr_agg_core *c, const struct mr_agg_core *from);
+
+// ---- Windows, shared with folds ----
+
+// For the `turn`-th window of each row (0 … turns - 1): the rows that have one, and the start of
+// it. Returns the count of rows; `starts` and `sel_out` have room for `n`.
+uint32_t mr_window_rows(const struct mr_plan *w, const struct mr_col *time, uint32_t turn,
+	const uint32_t *sel, uint32_t n, uint32_t *sel_out, void *starts, void *ends);
+static inline uint32_t mr_window_turns(const struct mr_plan *w)
+{
+	return (uint32_t)((w->size + w->slide - 1) / w->slide);
+}

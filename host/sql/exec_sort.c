@@ -1,0 +1,200 @@
+// SORT: all rows in memory; with a LIMIT above, only as many as can still be in the answer.
+//
+// With a limit of n, rows are gathered up to 2n + 4096, then sorted and cut to n, whose copies move
+// to a second arena so that the first can be emptied; from then on a row above the worst kept one
+// is not even copied. Each row is compared O(log n) times on average, memory is O(n).
+#include "host/sql/rowset.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct sort_state {
+	struct mr_rowset rows;
+	struct mr_arena *arena; // of the rows: the query's, or one of `own`
+	struct mr_arena own[2];
+	uint64_t keep; // UINT64_MAX = all
+	const uint8_t *worst;
+	bool built;
+	uint32_t at;
+};
+
+struct order {
+	const struct mr_plan *plan;
+	const struct mr_rowset *rows;
+};
+
+static int compare_rows(const struct order *o, const uint8_t *a, const uint8_t *b)
+{
+	for (uint32_t i = 0; i < o->plan->sorts_count; i++) {
+		const struct mr_plan_sort *s = &o->plan->sorts[i];
+		bool x = mr_rowset_is_null(a, s->column), y = mr_rowset_is_null(b, s->column);
+		int c;
+
+		if (x || y) {
+			if (x && y)
+				continue;
+			return x == s->nulls_first ? -1 : 1;
+		}
+		c = mr_value_cmp(o->plan->columns[s->column].type,
+			mr_rowset_at(o->rows, a, s->column), mr_rowset_at(o->rows, b, s->column));
+		if (c)
+			return s->desc ? -c : c;
+	}
+	return 0;
+}
+
+static int compare(const void *a, const void *b, void *order)
+{
+	return compare_rows(order, *(const uint8_t *const *)a, *(const uint8_t *const *)b);
+}
+
+static void sort_rows(const struct mr_plan *p, struct mr_rowset *r)
+{
+	struct order o = {p, r};
+
+	if (r->count)
+		qsort_r(r->rows, r->count, sizeof(*r->rows), compare, &o);
+}
+
+static int count_of(struct mr_op *op, const struct mr_expr *e, uint64_t *out)
+{
+	struct mr_batch one = {.rows = 1, .n = 1};
+	struct mr_vec v;
+	int rc;
+
+	*out = 0;
+	if (!e)
+		return 0;
+	mr_op_input(op, &one);
+	rc = mr_expr_eval(&op->eval, e, NULL, 1, &v);
+	if (rc < 0)
+		return rc;
+	if (mr_vec_is_null(&v, 0))
+		return 1;
+	// A negative one is LIMIT's error to raise.
+	*out = (uint64_t)MR_MAX(*(const int64_t *)mr_vec_at(&v, 0), 0);
+	return 0;
+}
+
+// How many rows the LIMIT above can ask for.
+static int find_keep(struct mr_op *op, struct sort_state *s)
+{
+	uint64_t limit, offset;
+	int rc = op->plan->limit ? count_of(op, op->plan->limit, &limit) : 1;
+
+	s->keep = UINT64_MAX;
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
+	rc = count_of(op, op->plan->offset, &offset);
+	if (rc >= 0 && limit + offset >= limit && limit + offset < (1 << 20)) {
+		s->keep = limit + offset;
+		mr_arena_init(&s->own[0], op->run->query->arena->bytes_limit);
+		mr_arena_init(&s->own[1], op->run->query->arena->bytes_limit);
+		s->arena = &s->own[0];
+	}
+	return rc < 0 ? rc : 0;
+}
+
+static int cut(struct mr_op *op, struct sort_state *s)
+{
+	struct mr_arena *to = &s->own[s->arena == &s->own[0]];
+	struct mr_rowset kept = s->rows;
+	uint32_t n = (uint32_t)MR_MIN(s->keep, (uint64_t)s->rows.count);
+
+	sort_rows(op->plan, &s->rows);
+	kept.rows = NULL;
+	kept.count = kept.max = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		uint8_t *row = mr_rowset_clone(&s->rows, to, op->plan->columns, s->rows.rows[i]);
+
+		if (!row || mr_rowset_add(&kept, to, row) < 0)
+			return mr_op_no_memory(op);
+	}
+	mr_arena_reset(s->arena);
+	s->arena = to;
+	s->rows = kept;
+	s->worst = n && n == s->keep ? kept.rows[n - 1] : NULL;
+	return 0;
+}
+
+static int add_row(struct mr_op *op, struct sort_state *s, const struct mr_batch *in, uint32_t i)
+{
+	struct order o = {op->plan, &s->rows};
+	uint8_t *row;
+
+	if (s->worst) {
+		// Compared in the scratch arena first: most rows go no further.
+		row = mr_rowset_copy(&s->rows, &op->scratch, in->columns, i);
+		if (row && compare_rows(&o, row, s->worst) >= 0)
+			return 0;
+	}
+	row = mr_rowset_copy(&s->rows, s->arena, in->columns, i);
+	if (!row || mr_rowset_add(&s->rows, s->arena, row) < 0)
+		return mr_op_no_memory(op);
+	return 0;
+}
+
+static int sort_build(struct mr_op *op, struct sort_state *s)
+{
+	struct mr_batch in;
+	int rc;
+
+	s->arena = op->run->query->arena;
+	mr_rowset_init(&s->rows, op->plan->columns_count);
+	rc = find_keep(op, s);
+	while (rc >= 0 && (rc = mr_op_next(op->child, &in)) == 1) {
+		mr_op_input(op, &in);
+		for (uint32_t k = 0; k < in.n && rc >= 0; k++)
+			rc = add_row(op, s, &in, mr_sel(in.sel, k));
+		if (rc >= 0 && s->keep != UINT64_MAX && s->rows.count > 2 * s->keep + 4096)
+			rc = cut(op, s);
+	}
+	if (rc < 0)
+		return rc;
+	sort_rows(op->plan, &s->rows);
+	s->built = true;
+	return 0;
+}
+
+static int sort_next(struct mr_op *op, struct mr_batch *out)
+{
+	struct sort_state *s = op->state;
+	const struct mr_plan *p = op->plan;
+	struct mr_batch none = {0};
+	struct mr_col *columns;
+	uint32_t n;
+	int rc = s->built ? 0 : sort_build(op, s);
+
+	if (rc < 0)
+		return rc;
+	mr_op_input(op, &none);
+	n = MR_MIN(s->rows.count - s->at, (uint32_t)MR_EXEC_ROWS);
+	columns = mr_arena_zalloc(&op->scratch, p->columns_count + 1, sizeof(*columns));
+	if (!columns)
+		return mr_op_no_memory(op);
+	for (uint32_t c = 0; c < p->columns_count && rc >= 0; c++)
+		rc = mr_rowset_column(&s->rows, &op->eval, p->columns[c].type, c,
+			s->rows.rows + s->at, n, &columns[c]);
+	s->at += n;
+	*out = (struct mr_batch){.rows = n, .n = n, .columns = columns};
+	return rc < 0 ? rc : n > 0;
+}
+
+static void sort_close(struct mr_op *op)
+{
+	struct sort_state *s = op->state;
+
+	if (!s)
+		return;
+	mr_arena_fini(&s->own[0]);
+	mr_arena_fini(&s->own[1]);
+}
+
+int mr_op_sort_open(struct mr_op *op)
+{
+	op->next = sort_next;
+	op->close = sort_close;
+	op->state = mr_arena_zalloc(op->run->query->arena, 1, sizeof(struct sort_state));
+	return op->state ? 0 : mr_op_no_memory(op);
+}

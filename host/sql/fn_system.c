@@ -1,0 +1,132 @@
+// The session and the server, as clients ask for them.
+#include "host/sql/fn_int.h"
+#include "host/sql/session_int.h"
+
+static int answer(struct mr_fn_call *c, const char *text, void *out)
+{
+	return text ? mr_fn_str(c, text, strlen(text), out) : 1;
+}
+
+static int version(struct mr_fn_call *c, const void *const *, void *out)
+{
+	return answer(c, "PostgreSQL 15.0 (millrace " MR_VERSION ")", out);
+}
+
+static int database(struct mr_fn_call *c, const void *const *, void *out)
+{
+	const struct mr_session *s = c->ev->session;
+
+	return answer(c, s ? s->database : "millrace", out);
+}
+
+static int user(struct mr_fn_call *c, const void *const *, void *out)
+{
+	const struct mr_session *s = c->ev->session;
+
+	return answer(c, s ? s->user : "millrace", out);
+}
+
+static int schema(struct mr_fn_call *c, const void *const *, void *out)
+{
+	return answer(c, "public", out);
+}
+
+static int backend_pid(struct mr_fn_call *c, const void *const *, void *out)
+{
+	const struct mr_session *s = c->ev->session;
+
+	RESULT(int32_t) = s ? s->opts.backend_pid : 0;
+	return 0;
+}
+
+static int current_setting(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	struct mr_session *s = c->ev->session;
+	struct mr_span name = fn_span(a[0]), found;
+	char *text = mr_arena_strndup(c->ev->arena, (const char *)name.data, name.bytes);
+	const char *v;
+
+	if (!text)
+		return mr_eval_no_memory(c->ev);
+	v = s ? mr_setting_value(s, text) : NULL;
+	if (v)
+		return answer(c, v, out);
+	if (s && s->opts.env->ops->setting &&
+		s->opts.env->ops->setting(s->opts.env, c->ev->arena, name, &found))
+		return mr_fn_str(c, found.data, found.bytes, out);
+	if (c->args_count > 1 && ARG(uint8_t, 1))
+		return 1;
+	return mr_fn_error(c, "42704", "unrecognized configuration parameter \"%s\"", text);
+}
+
+static int set_config(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	struct mr_session *s = c->ev->session;
+	struct mr_span name = fn_span(a[0]), value = fn_span(a[1]);
+	char *n = mr_arena_strndup(c->ev->arena, (const char *)name.data, name.bytes);
+	char *v = mr_arena_strndup(c->ev->arena, (const char *)value.data, value.bytes);
+	int rc;
+
+	if (!n || !v)
+		return mr_eval_no_memory(c->ev);
+	if (!s)
+		return mr_fn_error(c, "0A000", "set_config is not supported here");
+	rc = mr_setting_change(s, n, v, 0, c->ev->diag);
+	return rc < 0 ? rc : answer(c, mr_setting_value(s, n), out);
+}
+
+static int yes(struct mr_fn_call *, const void *const *, void *out)
+{
+	RESULT(uint8_t) = 1;
+	return 0;
+}
+
+static int no(struct mr_fn_call *, const void *const *, void *out)
+{
+	RESULT(uint8_t) = 0;
+	return 0;
+}
+
+// Waits between polls of the cancel flag, so that a sleeping query can be stopped.
+static int pg_sleep(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	int64_t end = mr_now_ns(&mr_clock_system) + (int64_t)(MR_MIN(ARG(double, 0), 1e6) * 1e9);
+	const _Atomic bool *cancelled = c->ev->query->cancelled;
+
+	while (mr_now_ns(&mr_clock_system) < end) {
+		struct timespec t = {0, 5000000};
+
+		if (cancelled && atomic_load(cancelled))
+			return mr_diag_set(c->ev->diag, MR_ERR_CANCELLED, "57014", 0,
+				"canceling statement due to user request");
+		nanosleep(&t, NULL);
+	}
+	RESULT(struct mr_str) = (struct mr_str){(const uint8_t *)"", 0, 0};
+	return 0;
+}
+
+#define ST MR_FN_STABLE
+#define NONE(name, f)                          \
+	{                                      \
+		name, T_T, 0, {0}, ST, f, NULL \
+	}
+
+static const struct mr_fn fns[] = {
+	{"version", T_T, 0, {0}, ST, version, NULL},
+	NONE("current_database", database),
+	NONE("current_catalog", database),
+	NONE("current_user", user),
+	NONE("session_user", user),
+	NONE("user", user),
+	NONE("current_role", user),
+	NONE("current_schema", schema),
+	{"pg_backend_pid", T_I4, 0, {0}, ST, backend_pid, NULL},
+	{"current_setting", T_T, 1, {T_T}, ST, current_setting, NULL},
+	{"current_setting", T_T, 2, {T_T, T_B}, ST, current_setting, NULL},
+	{"set_config", T_T, 3, {T_T, T_T, T_B}, MR_FN_VOLATILE, set_config, NULL},
+	{"pg_is_in_recovery", T_B, 0, {0}, ST, no, NULL},
+	{"pg_advisory_unlock_all", T_B, 0, {0}, MR_FN_VOLATILE, yes, NULL},
+	{"pg_sleep", T_T, 1, {T_F8}, MR_FN_VOLATILE, pg_sleep, NULL},
+};
+
+const struct mr_fn_family mr_fn_system = {fns, MR_COUNT_OF(fns)};

@@ -1,0 +1,441 @@
+// Dates, timestamps, intervals. What depends on the session's time zone or clock is stable.
+#include "host/base/clock.h"
+#include "host/sql/fn_int.h"
+
+static const struct mr_tz *tz_of(const struct mr_fn_call *c)
+{
+	return c->ev->query->tz ? c->ev->query->tz : mr_tz_utc();
+}
+
+static int checked(struct mr_fn_call *c, int rc)
+{
+	return rc < 0 ? mr_fn_out_of_range(c, (enum mr_type)c->e->fn->ret) : 0;
+}
+
+// ---- Operators ----
+
+static int ts_add(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return checked(c, mr_ts_add(ARG(int64_t, 0), ARG(struct mr_interval, 1), out));
+}
+
+static int tz_add(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return checked(c, mr_tstz_add(ARG(int64_t, 0), ARG(struct mr_interval, 1), tz_of(c), out));
+}
+
+static int iv_ts(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return checked(c, mr_ts_add(ARG(int64_t, 1), ARG(struct mr_interval, 0), out));
+}
+
+static int iv_tz(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return checked(c, mr_tstz_add(ARG(int64_t, 1), ARG(struct mr_interval, 0), tz_of(c), out));
+}
+
+static int ts_minus(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	struct mr_interval v;
+
+	if (mr_interval_neg(ARG(struct mr_interval, 1), &v) < 0)
+		return mr_fn_out_of_range(c, MR_TYPE_INTERVAL);
+	return checked(c, mr_ts_add(ARG(int64_t, 0), v, out));
+}
+
+static int tz_minus(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	struct mr_interval v;
+
+	if (mr_interval_neg(ARG(struct mr_interval, 1), &v) < 0)
+		return mr_fn_out_of_range(c, MR_TYPE_INTERVAL);
+	return checked(c, mr_tstz_add(ARG(int64_t, 0), v, tz_of(c), out));
+}
+
+static int ts_sub(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return checked(c, mr_ts_sub(ARG(int64_t, 0), ARG(int64_t, 1), out));
+}
+
+static int days_add(struct mr_fn_call *c, int64_t d, int64_t n, void *out)
+{
+	d += n;
+	if (d < MR_DATE_MIN || d > MR_DATE_MAX)
+		return mr_fn_out_of_range(c, MR_TYPE_DATE);
+	RESULT(int32_t) = (int32_t)d;
+	return 0;
+}
+
+static int d_plus_i(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return days_add(c, ARG(int32_t, 0), ARG(int32_t, 1), out);
+}
+
+static int i_plus_d(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return days_add(c, ARG(int32_t, 1), ARG(int32_t, 0), out);
+}
+
+static int d_minus_i(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return days_add(c, ARG(int32_t, 0), -(int64_t)ARG(int32_t, 1), out);
+}
+
+static int d_minus_d(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	if (!mr_date_is_finite(ARG(int32_t, 0)) || !mr_date_is_finite(ARG(int32_t, 1)))
+		return mr_fn_error(c, "22008", "cannot subtract infinite dates");
+	RESULT(int32_t) = ARG(int32_t, 0) - ARG(int32_t, 1);
+	return 0;
+}
+
+static int d_iv(struct mr_fn_call *c, const void *const *a, int64_t sign, void *out)
+{
+	struct mr_interval v = ARG(struct mr_interval, 1);
+	int64_t t = ARG(int32_t, 0) * MR_US_PER_DAY;
+
+	if (!mr_date_is_finite(ARG(int32_t, 0)) || ARG(int32_t, 0) > MR_TS_DAY_MAX)
+		return mr_fn_error(c, "22008", "date out of range for timestamp");
+	if (sign < 0 && mr_interval_neg(v, &v) < 0)
+		return mr_fn_out_of_range(c, MR_TYPE_INTERVAL);
+	return checked(c, mr_ts_add(t, v, out));
+}
+
+static int d_plus_iv(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return d_iv(c, a, 1, out);
+}
+
+static int d_minus_iv(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return d_iv(c, a, -1, out);
+}
+
+static int iv_add(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return checked(
+		c, mr_interval_add(ARG(struct mr_interval, 0), ARG(struct mr_interval, 1), out));
+}
+
+static int iv_sub(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	struct mr_interval v;
+
+	if (mr_interval_neg(ARG(struct mr_interval, 1), &v) < 0)
+		return mr_fn_out_of_range(c, MR_TYPE_INTERVAL);
+	return checked(c, mr_interval_add(ARG(struct mr_interval, 0), v, out));
+}
+
+static int iv_neg(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return checked(c, mr_interval_neg(ARG(struct mr_interval, 0), out));
+}
+
+static int iv_mul(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return checked(c, mr_interval_mul(ARG(struct mr_interval, 0), ARG(double, 1), out));
+}
+
+static int mul_iv(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return checked(c, mr_interval_mul(ARG(struct mr_interval, 1), ARG(double, 0), out));
+}
+
+static int iv_div(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	if (ARG(double, 1) == 0)
+		return mr_fn_error(c, "22012", "division by zero");
+	return checked(c, mr_interval_mul(ARG(struct mr_interval, 0), 1 / ARG(double, 1), out));
+}
+
+// ---- The clock ----
+
+static int now(struct mr_fn_call *c, const void *const *, void *out)
+{
+	RESULT(int64_t) = c->ev->query->now_us;
+	return 0;
+}
+
+static int local_now(struct mr_fn_call *c, const void *const *, void *out)
+{
+	int64_t t = c->ev->query->now_us;
+
+	RESULT(int64_t) = t + (int64_t)mr_tz_offset(tz_of(c), t, NULL) * MR_US_PER_S;
+	return 0;
+}
+
+static int current_date(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	int64_t local;
+
+	local_now(c, a, &local);
+	RESULT(int32_t) = (int32_t)(local / MR_US_PER_DAY - (local % MR_US_PER_DAY < 0));
+	return 0;
+}
+
+static int clock_now(struct mr_fn_call *, const void *const *, void *out)
+{
+	RESULT(int64_t) = mr_wall_us(&mr_clock_system);
+	return 0;
+}
+
+// ---- Truncation and fields ----
+
+static int unit_of(struct mr_fn_call *c, const void *name, const char *type, enum mr_field *out)
+{
+	struct mr_span s = fn_span(name);
+
+	if (mr_field_find(s, out))
+		return 0;
+	return mr_fn_error(c, "22023", "unit \"%.*s\" not recognized for type %s", (int)s.bytes,
+		(const char *)s.data, type);
+}
+
+static int trunc_to(struct mr_fn_call *c, const void *unit, int64_t t, const struct mr_tz *tz,
+	const char *type, void *out)
+{
+	enum mr_field f;
+	int rc = unit_of(c, unit, type, &f);
+
+	if (rc < 0)
+		return rc;
+	RESULT(int64_t) = t;
+	if (!mr_ts_is_finite(t))
+		return 0;
+	if (mr_ts_trunc(f, t, tz, out) == -EINVAL)
+		return mr_fn_error(c, "0A000", "unit \"%.*s\" not supported for type %s",
+			(int)fn_span(unit).bytes, (const char *)fn_span(unit).data, type);
+	return 0;
+}
+
+static int trunc_ts(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return trunc_to(c, a[0], ARG(int64_t, 1), NULL, "timestamp without time zone", out);
+}
+
+static int named_tz(struct mr_fn_call *c, const void *name, const struct mr_tz **out)
+{
+	struct mr_span s = fn_span(name);
+
+	*out = mr_tz_find(s);
+	if (*out)
+		return 0;
+	return mr_fn_error(c, "22023", "time zone \"%.*s\" not recognized", (int)s.bytes,
+		(const char *)s.data);
+}
+
+static int trunc_tz(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	const struct mr_tz *tz = tz_of(c);
+
+	if (c->args_count > 2 && named_tz(c, a[2], &tz) < 0)
+		return -EINVAL;
+	return trunc_to(c, a[0], ARG(int64_t, 1), tz, "timestamp with time zone", out);
+}
+
+static int date_bin(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	struct mr_interval stride = ARG(struct mr_interval, 0);
+	int rc;
+
+	if (stride.months)
+		return mr_fn_error(c, "0A000",
+			"timestamps cannot be binned into intervals containing months or years");
+	rc = mr_ts_bin(stride, ARG(int64_t, 1), ARG(int64_t, 2), out);
+	if (rc == -EINVAL)
+		return mr_fn_error(c, "22008", "stride must be greater than zero");
+	return checked(c, rc);
+}
+
+static int extract(struct mr_fn_call *c, const void *const *a, const struct mr_tz *tz,
+	const char *type, __int128 *millionths, int *scale)
+{
+	enum mr_field f;
+	int rc = unit_of(c, a[0], type, &f);
+
+	if (rc < 0)
+		return rc;
+	if (c->e->fn->args[1] == MR_TYPE_INTERVAL)
+		rc = mr_interval_extract(f, ARG(struct mr_interval, 1), millionths, scale);
+	else if (!mr_ts_is_finite(ARG(int64_t, 1)))
+		return 1;
+	else
+		rc = mr_ts_extract(f, ARG(int64_t, 1), tz, millionths, scale);
+	if (rc == -EINVAL)
+		return mr_fn_error(c, "0A000", "unit \"%.*s\" not supported for type %s",
+			(int)fn_span(a[0]).bytes, (const char *)fn_span(a[0]).data, type);
+	return rc < 0 ? mr_fn_out_of_range(c, MR_TYPE_TIMESTAMP) : 0;
+}
+
+static int extract_any(struct mr_fn_call *c, const void *const *a, __int128 *m, int *scale)
+{
+	uint8_t type = c->e->fn->args[1];
+
+	if (type == MR_TYPE_DATE) {
+		int64_t us = ARG(int32_t, 1) * MR_US_PER_DAY;
+		const void *b[2] = {a[0], &us};
+
+		if (!mr_date_is_finite(ARG(int32_t, 1)))
+			return 1;
+		return extract(c, b, NULL, "date", m, scale);
+	}
+	return extract(c, a, type == MR_TYPE_TIMESTAMPTZ ? tz_of(c) : NULL,
+		mr_type_info((enum mr_type)type)->name, m, scale);
+}
+
+static int extract_n(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	__int128 m;
+	int scale, rc = extract_any(c, a, &m, &scale);
+
+	if (rc != 0)
+		return rc;
+	return fn_dec_result(c, mr_dec_round(mr_dec_make(m, 6), scale, out));
+}
+
+static int extract_f8(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	__int128 m;
+	int scale, rc = extract_any(c, a, &m, &scale);
+
+	if (rc == 0)
+		RESULT(double) = (double)m / 1e6;
+	return rc;
+}
+
+// ---- Time zones ----
+
+static int zone_of_tz(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	const struct mr_tz *tz;
+	int64_t t = ARG(int64_t, 1);
+
+	if (named_tz(c, a[0], &tz) < 0)
+		return -EINVAL;
+	RESULT(int64_t) =
+		mr_ts_is_finite(t) ? t + (int64_t)mr_tz_offset(tz, t, NULL) * MR_US_PER_S : t;
+	return 0;
+}
+
+static int zone_of_ts(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	const struct mr_tz *tz;
+	int64_t t = ARG(int64_t, 1);
+
+	if (named_tz(c, a[0], &tz) < 0)
+		return -EINVAL;
+	RESULT(int64_t) = mr_ts_is_finite(t) ? mr_tz_to_utc(tz, t) : t;
+	return 0;
+}
+
+// ---- Ages and conversions ----
+
+static int age2(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return checked(c, mr_ts_age(ARG(int64_t, 0), ARG(int64_t, 1), out));
+}
+
+static int age1(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	int32_t today;
+
+	current_date(c, a, &today);
+	return checked(c, mr_ts_age(today * MR_US_PER_DAY, ARG(int64_t, 0), out));
+}
+
+static int from_epoch(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	double us = rint(ARG(double, 0) * 1e6);
+
+	if (isnan(us))
+		return mr_fn_error(c, "22008", "timestamp cannot be NaN");
+	if (isinf(us)) {
+		RESULT(int64_t) = us > 0 ? MR_TS_INFINITY : MR_TS_MINUS_INFINITY;
+		return 0;
+	}
+	if (us < (double)MR_TS_MIN || us > (double)MR_TS_MAX)
+		return mr_fn_error(c, "22008", "timestamp out of range: \"%g\"", ARG(double, 0));
+	RESULT(int64_t) = (int64_t)us;
+	return 0;
+}
+
+static int make_date(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	int32_t y = ARG(int32_t, 0), m = ARG(int32_t, 1), d = ARG(int32_t, 2);
+
+	if (y == 0 || m < 1 || m > 12 || d < 1 || d > mr_days_of_month(y < 0 ? y + 1 : y, m))
+		return mr_fn_error(
+			c, "22008", "date field value out of range: %d-%02d-%02d", y, m, d);
+	return days_add(c, mr_days_from_civil(y < 0 ? y + 1 : y, m, d), 0, out);
+}
+
+static int isfinite_ts(struct mr_fn_call *, const void *const *a, void *out)
+{
+	RESULT(uint8_t) = mr_ts_is_finite(ARG(int64_t, 0));
+	return 0;
+}
+
+#define ST MR_FN_STABLE
+#define F2(name, r, x, y, f)                   \
+	{                                      \
+		name, r, 2, {x, y}, 0, f, NULL \
+	}
+#define S2(name, r, x, y, f)                    \
+	{                                       \
+		name, r, 2, {x, y}, ST, f, NULL \
+	}
+#define CLOCK(name, t, f)                    \
+	{                                    \
+		name, t, 0, {0}, ST, f, NULL \
+	}
+#define EXTRACT(name, r, f)                                                             \
+	F2(name, r, T_T, T_D, f), F2(name, r, T_T, T_TS, f), S2(name, r, T_T, T_TZ, f), \
+		F2(name, r, T_T, T_IV, f)
+
+static const struct mr_fn fns[] = {
+	F2("+", T_TS, T_TS, T_IV, ts_add),
+	S2("+", T_TZ, T_TZ, T_IV, tz_add),
+	F2("+", T_TS, T_IV, T_TS, iv_ts),
+	S2("+", T_TZ, T_IV, T_TZ, iv_tz),
+	F2("+", T_TS, T_D, T_IV, d_plus_iv),
+	F2("-", T_TS, T_D, T_IV, d_minus_iv),
+	F2("-", T_TS, T_TS, T_IV, ts_minus),
+	S2("-", T_TZ, T_TZ, T_IV, tz_minus),
+	F2("-", T_IV, T_TS, T_TS, ts_sub),
+	F2("-", T_IV, T_TZ, T_TZ, ts_sub),
+	F2("+", T_D, T_D, T_I4, d_plus_i),
+	F2("+", T_D, T_I4, T_D, i_plus_d),
+	F2("-", T_D, T_D, T_I4, d_minus_i),
+	F2("-", T_I4, T_D, T_D, d_minus_d),
+	F2("+", T_IV, T_IV, T_IV, iv_add),
+	F2("-", T_IV, T_IV, T_IV, iv_sub),
+	{"-", T_IV, 1, {T_IV}, 0, iv_neg, NULL},
+	F2("*", T_IV, T_IV, T_F8, iv_mul),
+	F2("*", T_IV, T_F8, T_IV, mul_iv),
+	F2("/", T_IV, T_IV, T_F8, iv_div),
+	CLOCK("now", T_TZ, now),
+	CLOCK("current_timestamp", T_TZ, now),
+	CLOCK("transaction_timestamp", T_TZ, now),
+	CLOCK("statement_timestamp", T_TZ, now),
+	CLOCK("localtimestamp", T_TS, local_now),
+	CLOCK("current_date", T_D, current_date),
+	{"clock_timestamp", T_TZ, 0, {0}, MR_FN_VOLATILE, clock_now, NULL},
+	F2("date_trunc", T_TS, T_T, T_TS, trunc_ts),
+	S2("date_trunc", T_TZ, T_T, T_TZ, trunc_tz),
+	{"date_trunc", T_TZ, 3, {T_T, T_TZ, T_T}, 0, trunc_tz, NULL},
+	{"date_bin", T_TS, 3, {T_IV, T_TS, T_TS}, 0, date_bin, NULL},
+	{"date_bin", T_TZ, 3, {T_IV, T_TZ, T_TZ}, 0, date_bin, NULL},
+	EXTRACT("extract", T_N, extract_n),
+	EXTRACT("date_part", T_F8, extract_f8),
+	F2("timezone", T_TS, T_T, T_TZ, zone_of_tz),
+	F2("timezone", T_TZ, T_T, T_TS, zone_of_ts),
+	F2("age", T_IV, T_TS, T_TS, age2),
+	F2("age", T_IV, T_TZ, T_TZ, age2),
+	{"age", T_IV, 1, {T_TS}, ST, age1, NULL},
+	{"to_timestamp", T_TZ, 1, {T_F8}, 0, from_epoch, NULL},
+	{"make_date", T_D, 3, {T_I4, T_I4, T_I4}, 0, make_date, NULL},
+	{"isfinite", T_B, 1, {T_TS}, 0, isfinite_ts, NULL},
+	{"isfinite", T_B, 1, {T_TZ}, 0, isfinite_ts, NULL},
+};
+
+const struct mr_fn_family mr_fn_time = {fns, MR_COUNT_OF(fns)};
