@@ -176,10 +176,18 @@ const char *mr_parse_qual_op(struct mr_parser *p, const char **schema);
 
 // ---- Grammar ----
 
-const struct mr_ast_expr *mr_parse_expr(struct mr_parser *p);   // a_expr
+struct mr_ast_expr *mr_parse_expr(struct mr_parser *p);         // a_expr
 const struct mr_ast_expr *mr_parse_b_expr(struct mr_parser *p); // b_expr
-const struct mr_ast_expr *mr_parse_c_expr(struct mr_parser *p);
+// The rest of an expression whose first operand is read.
+struct mr_ast_expr *mr_parse_expr_from(struct mr_parser *p, struct mr_ast_expr *first);
 struct mr_ast_exprs mr_parse_exprs(struct mr_parser *p); // a_expr {',' a_expr}
+
+// parse_primary.c
+struct mr_ast_expr *mr_parse_c_expr(struct mr_parser *p);
+// '(' … ')' that begins with a query: sets *query if it is one, else returns the expression
+struct mr_ast_expr *mr_parse_query_parens(struct mr_parser *p, const struct mr_ast_select **query);
+// The same behind IN, where several expressions are a list and no row
+struct mr_ast_exprs mr_parse_in_query(struct mr_parser *p, const struct mr_ast_select **query);
 
 // parse_call.c. Returns NULL without eating anything if no special form stands here.
 struct mr_ast_expr *mr_parse_special(struct mr_parser *p);

@@ -1,0 +1,11 @@
+SELECT 1;
+SELECT DATE '2020-01-01', TIMESTAMP WITH TIME ZONE '2020-01-01 00:00:00+00', INTERVAL '1' MINUTE, INTERVAL '1 minute', INTERVAL '1-2' YEAR TO MONTH, INTERVAL(3) '1', INTERVAL '1' DAY TO SECOND(3), double precision '1.5', numeric(3,1) '1.5', pg_catalog.date '2020-01-01', bpchar(3) 'abc', char 'x', n'abc';
+SELECT FROM t;
+UPDATE t SET a = 1, b = DEFAULT WHERE c RETURNING a;
+EXPLAIN SELECT 1;
+BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY NOT DEFERRABLE;
+DEALLOCATE ALL;
+SELECT pair, window_end, rate, avg(rate) OVER w20 AS sma20, ema(rate, 12) OVER p - ema(rate, 26) OVER p AS macd FROM fx_1m WINDOW p AS (PARTITION BY pair ORDER BY window_end), w20 AS (p ROWS BETWEEN 19 PRECEDING AND CURRENT ROW);
+SELECT n.nspname as "Schema", c.relname as "Name", CASE c.relkind WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'i' THEN 'index' WHEN 'S' THEN 'sequence' WHEN 't' THEN 'TOAST table' WHEN 'f' THEN 'foreign table' WHEN 'p' THEN 'partitioned table' WHEN 'I' THEN 'partitioned index' END as "Type", pg_catalog.pg_get_userbyid(c.relowner) as "Owner", CASE c.relpersistence WHEN 'p' THEN 'permanent' WHEN 't' THEN 'temporary' WHEN 'u' THEN 'unlogged' END as "Persistence", am.amname as "Access method", pg_catalog.pg_size_pretty(pg_catalog.pg_table_size(c.oid)) as "Size", pg_catalog.obj_description(c.oid, 'pg_class') as "Description" FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam WHERE c.relkind IN ('r','p','v','m','S','f','') AND n.nspname <> 'pg_catalog' AND n.nspname !~ '^pg_toast' AND n.nspname <> 'information_schema' AND pg_catalog.pg_table_is_visible(c.oid) ORDER BY 1,2;
+SELECT amname AS "Name", CASE amtype WHEN 'i' THEN 'Index' WHEN 't' THEN 'Table' END AS "Type", amhandler AS "Handler", pg_catalog.obj_description(oid, 'pg_am') AS "Description" FROM pg_catalog.pg_am ORDER BY 1;
+SELECT c.oid::pg_catalog.regclass FROM pg_catalog.pg_class c, pg_catalog.pg_inherits i WHERE c.oid = i.inhparent AND i.inhrelid = '2836' AND c.relkind != 'p' AND c.relkind != 'I' ORDER BY inhseqno;

@@ -1,0 +1,11 @@
+SELECT 1 + 2 * 3 - -4;
+SELECT a FROM t GROUP BY a, 1, ROLLUP (a, b), CUBE (a, (b, c)), GROUPING SETS ((a), (), ROLLUP (b)), () HAVING count(*) > 1;
+SELECT ALL a FROM t;
+CREATE TABLE IF NOT EXISTS s.t (a int NOT NULL PRIMARY KEY, b text DEFAULT 'x' NULL, c numeric(12,2) CONSTRAINT q UNIQUE, PRIMARY KEY (a, b)) WITH (topic = 'orders', format = 'json', partitions = 4, ttl='90 days', flag, on = true, a.b = 1.5, n = -3);
+SET a = 1;
+END TRANSACTION;
+VACUUM;
+SELECT user_id, window_start, window_end, count(*) FROM SESSION(clicks, ts, INTERVAL '30 minutes', user_id) GROUP BY 1,2,3;
+SELECT n.nspname as "Schema", c.relname as "Name", CASE c.relkind WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'i' THEN 'index' WHEN 'S' THEN 'sequence' WHEN 't' THEN 'TOAST table' WHEN 'f' THEN 'foreign table' WHEN 'p' THEN 'partitioned table' WHEN 'I' THEN 'partitioned index' END as "Type", pg_catalog.pg_get_userbyid(c.relowner) as "Owner", CASE c.relpersistence WHEN 'p' THEN 'permanent' WHEN 't' THEN 'temporary' WHEN 'u' THEN 'unlogged' END as "Persistence", pg_catalog.pg_size_pretty(pg_catalog.pg_table_size(c.oid)) as "Size", pg_catalog.obj_description(c.oid, 'pg_class') as "Description" FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('v','') AND n.nspname <> 'pg_catalog' AND n.nspname !~ '^pg_toast' AND n.nspname <> 'information_schema' AND pg_catalog.pg_table_is_visible(c.oid) ORDER BY 1,2;
+SELECT l.lanname AS "Name", pg_catalog.pg_get_userbyid(l.lanowner) as "Owner", l.lanpltrusted AS "Trusted", d.description AS "Description" FROM pg_catalog.pg_language l LEFT JOIN pg_catalog.pg_description d ON d.classoid = l.tableoid AND d.objoid = l.oid AND d.objsubid = 0 WHERE l.lanplcallfoid != 0 ORDER BY 1;
+SELECT pg_catalog.pg_get_viewdef('13425'::pg_catalog.oid, true);

@@ -1,0 +1,11 @@
+SELECT a < b IS NULL;
+SELECT a FROM t ORDER BY a ASC, b DESC NULLS FIRST, c USING <, 1 LIMIT 10 OFFSET 5;
+SELECT 'a' 'b';
+CREATE TABLE t AS SELECT 1;
+SET LOCAL a.b = on;
+ROLLBACK AND NO CHAIN;
+VACUUM FULL t;
+SELECT * FROM CUMULATE(orders, ts, INTERVAL '1 minute', INTERVAL '1 hour') c;
+SELECT n.nspname as "Schema", c.relname as "Name", CASE c.relkind WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'i' THEN 'index' WHEN 'S' THEN 'sequence' WHEN 't' THEN 'TOAST table' WHEN 'f' THEN 'foreign table' WHEN 'p' THEN 'partitioned table' WHEN 'I' THEN 'partitioned index' END as "Type", pg_catalog.pg_get_userbyid(c.relowner) as "Owner" FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('S','') AND n.nspname <> 'pg_catalog' AND n.nspname !~ '^pg_toast' AND n.nspname <> 'information_schema' AND pg_catalog.pg_table_is_visible(c.oid) ORDER BY 1,2;
+SELECT s.name AS "Parameter", pg_catalog.current_setting(s.name) AS "Value" FROM pg_catalog.pg_settings s WHERE s.source <> 'default' AND s.setting IS DISTINCT FROM s.boot_val ORDER BY 1;
+SELECT 'pg_catalog.pg_relation_size(regclass)'::pg_catalog.regprocedure::pg_catalog.oid;

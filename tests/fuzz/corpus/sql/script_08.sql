@@ -1,0 +1,11 @@
+SELECT a IS NULL IS NULL;
+SELECT a FROM t ORDER BY a OFFSET 5 ROWS FETCH FIRST 10 ROWS ONLY;
+SELECT 'it''s', E'a\n\t\\\'\x41\u00e9', $$dollar's$$, $tag$a $$ b$tag$;
+CREATE TABLE IF NOT EXISTS t (a, b) AS SELECT 1, 2 WITH NO DATA;
+SET SESSION x TO DEFAULT;
+ROLLBACK TO SAVEPOINT a;
+VACUUM FULL FREEZE VERBOSE ANALYZE t (a, b), u;
+SET mill.wait_for = 'orders:2@18231'; SELECT * FROM revenue_by_minute WHERE window_start = date_trunc('minute', now());
+SELECT n.nspname as "Schema", p.proname as "Name", pg_catalog.pg_get_function_result(p.oid) as "Result data type", pg_catalog.pg_get_function_arguments(p.oid) as "Argument data types", CASE p.prokind WHEN 'a' THEN 'agg' WHEN 'w' THEN 'window' WHEN 'p' THEN 'proc' ELSE 'func' END as "Type" FROM pg_catalog.pg_proc p LEFT JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE pg_catalog.pg_function_is_visible(p.oid) AND n.nspname <> 'pg_catalog' AND n.nspname <> 'information_schema' ORDER BY 1, 2, 4;
+SELECT c.oid, n.nspname, c.relname FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relname OPERATOR(pg_catalog.~) '^(pg_class)$' COLLATE pg_catalog.default AND pg_catalog.pg_table_is_visible(c.oid) ORDER BY 2, 3;
+SELECT pg_catalog.pg_get_functiondef(2325);

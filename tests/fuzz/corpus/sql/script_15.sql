@@ -1,0 +1,10 @@
+SELECT a IN (1,2,3), a NOT IN (SELECT 1), (a,b) IN ((1,2),(3,4));
+(SELECT 1 LIMIT 1) ORDER BY 1;
+SELECT left('abc', 1), right('abc', 1);
+DROP MATERIALIZED VIEW IF EXISTS v RESTRICT;
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY DEFERRABLE;
+DECLARE "c1" BINARY NO SCROLL CURSOR WITH HOLD FOR SELECT * FROM t;
+COPY (SELECT 1) TO STDOUT (FORMAT binary);
+SELECT * FROM unnest(current_schemas(true));
+SELECT pg_catalog.pg_describe_object(classid, objid, 0) AS "Object description" FROM pg_catalog.pg_depend WHERE refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND refobjid = '13559' AND deptype = 'e' ORDER BY 1;
+SELECT c.oid::pg_catalog.regclass FROM pg_catalog.pg_class c, pg_catalog.pg_inherits i WHERE c.oid = i.inhparent AND i.inhrelid = '1259' AND c.relkind != 'p' AND c.relkind != 'I' ORDER BY inhseqno;

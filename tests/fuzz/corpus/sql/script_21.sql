@@ -1,0 +1,10 @@
+SELECT ARRAY[1,2,3], ARRAY[[1,2],[3,4]], ARRAY(SELECT 1), '{}'::int[], ARRAY[]::text[];
+SELECT * FROM ((SELECT 1)) x;
+SELECT "a"."b";
+ALTER TABLE t SET (ttl = '90 days');
+SET statement_timeout = 0;
+FETCH NEXT FROM c;
+UNLISTEN *;
+SET application_name = 'PostgreSQL JDBC Driver';
+SELECT pg_catalog.format_type(castsource, NULL) AS "Source type", pg_catalog.format_type(casttarget, NULL) AS "Target type", CASE WHEN c.castmethod = 'b' THEN '(binary coercible)' WHEN c.castmethod = 'i' THEN '(with inout)' ELSE p.proname END AS "Function", CASE WHEN c.castcontext = 'e' THEN 'no' WHEN c.castcontext = 'a' THEN 'in assignment' ELSE 'yes' END AS "Implicit?" FROM pg_catalog.pg_cast c LEFT JOIN pg_catalog.pg_proc p ON c.castfunc = p.oid LEFT JOIN pg_catalog.pg_type ts ON c.castsource = ts.oid LEFT JOIN pg_catalog.pg_namespace ns ON ns.oid = ts.typnamespace LEFT JOIN pg_catalog.pg_type tt ON c.casttarget = tt.oid LEFT JOIN pg_catalog.pg_namespace nt ON nt.oid = tt.typnamespace WHERE ( (true AND pg_catalog.pg_type_is_visible(ts.oid) ) OR (true AND pg_catalog.pg_type_is_visible(tt.oid) ) ) ORDER BY 1, 2;
+SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), (SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid, true) FROM pg_catalog.pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.atthasdef), a.attnotnull, (SELECT c.collname FROM pg_catalog.pg_collation c, pg_catalog.pg_type t WHERE c.oid = a.attcollation AND t.oid = a.atttypid AND a.attcollation <> t.typcollation) AS attcollation, a.attidentity, a.attgenerated, a.attstorage, pg_catalog.col_description(a.attrelid, a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = '12028' AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum;

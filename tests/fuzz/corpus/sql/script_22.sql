@@ -1,0 +1,10 @@
+SELECT ROW(1,2), (1,2), ROW();
+SELECT * FROM (a JOIN b ON a.x = b.x) AS j;
+SELECT date_trunc('minute', ts) FROM t;
+ALTER TABLE t RESET (ttl);
+SET DateStyle = 'ISO';SET extra_float_digits = 2;show transaction_isolation;
+FETCH BACKWARD ALL c;
+UNLISTEN x;
+SELECT a, b FROM ft WHERE ((a > 1)) ORDER BY b ASC NULLS LAST;
+SELECT n.nspname as "Schema", t.typname as "Name", pg_catalog.format_type(t.typbasetype, t.typtypmod) as "Type", (SELECT c.collname FROM pg_catalog.pg_collation c, pg_catalog.pg_type bt WHERE c.oid = t.typcollation AND bt.oid = t.typbasetype AND t.typcollation <> bt.typcollation) as "Collation", CASE WHEN t.typnotnull THEN 'not null' END as "Nullable", t.typdefault as "Default", pg_catalog.array_to_string(ARRAY( SELECT pg_catalog.pg_get_constraintdef(r.oid, true) FROM pg_catalog.pg_constraint r WHERE t.oid = r.contypid ), ' ') as "Check" FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype = 'd' AND n.nspname <> 'pg_catalog' AND n.nspname <> 'information_schema' AND pg_catalog.pg_type_is_visible(t.oid) ORDER BY 1, 2;
+SELECT pg_catalog.pg_get_viewdef('12028'::pg_catalog.oid, true);

@@ -1,0 +1,10 @@
+SELECT (f(x)).n, (f(x)).*, (t.c).d;
+SELECT * FROM (a CROSS JOIN b), c;
+SELECT 'x'::"char", 'y'::pg_catalog.text, 'a'::regclass::oid;
+ALTER TABLE IF EXISTS t RENAME TO u;
+SET client_encoding TO 'UTF8';
+FETCH ABSOLUTE -1 c;
+NOTIFY x;
+SELECT NULL AS TABLE_CAT, n.nspname AS TABLE_SCHEM, ct.relname AS TABLE_NAME, (information_schema._pg_expandarray(i.indkey)).n AS KEY_SEQ FROM pg_catalog.pg_class ct JOIN pg_catalog.pg_index i ON (ct.oid = i.indrelid) WHERE i.indisprimary;
+SELECT n.nspname as "Schema", c.cfgname as "Name", pg_catalog.obj_description(c.oid, 'pg_ts_config') as "Description" FROM pg_catalog.pg_ts_config c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.cfgnamespace WHERE pg_catalog.pg_ts_config_is_visible(c.oid) ORDER BY 1, 2;
+SELECT r.rulename, trim(trailing ';' from pg_catalog.pg_get_ruledef(r.oid, true)) FROM pg_catalog.pg_rewrite r WHERE r.ev_class = '12028' AND r.rulename != '_RETURN' ORDER BY 1;

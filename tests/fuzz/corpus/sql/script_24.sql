@@ -1,0 +1,10 @@
+SELECT a[1], a[1:2], a[:], a[1:], a[:2], t.a[1].b;
+SELECT * FROM ((a JOIN b USING (x)) JOIN c ON true);
+SELECT a operator FROM t;
+ALTER TABLE t RENAME COLUMN a TO b;
+SET application_name = '';
+FETCH RELATIVE 2 FROM c;
+NOTIFY x, 'y';
+SELECT result.TABLE_CAT, result.PK_NAME FROM (SELECT NULL AS TABLE_CAT, ci.relname AS PK_NAME, (information_schema._pg_expandarray(i.indkey)).n AS KEY_SEQ FROM pg_catalog.pg_class ci) result WHERE result.A_ATTNUM = (result.KEYS).x ORDER BY result.table_name;
+SELECT n.nspname as "Schema", p.prsname as "Name", pg_catalog.obj_description(p.oid, 'pg_ts_parser') as "Description" FROM pg_catalog.pg_ts_parser p LEFT JOIN pg_catalog.pg_namespace n ON n.oid = p.prsnamespace WHERE pg_catalog.pg_ts_parser_is_visible(p.oid) ORDER BY 1, 2;
+SELECT c.oid, n.nspname, c.relname FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relname OPERATOR(pg_catalog.~) '^(pg_class_oid_index)$' COLLATE pg_catalog.default AND pg_catalog.pg_table_is_visible(c.oid) ORDER BY 2, 3;

@@ -1,0 +1,10 @@
+SELECT a COLLATE "C", a COLLATE pg_catalog."default";
+SELECT * FROM a JOIN b JOIN c ON b.x = c.x ON a.x = b.x;
+SELECT "coalesce"(1), pg_catalog.coalesce(1);
+ALTER TABLE t ADD COLUMN IF NOT EXISTS a int NOT NULL;
+RESET a;
+FETCH next;
+LOCK t NOWAIT;
+WITH RECURSIVE typeinfo_tree(oid, ns, name, kind, basetype, elemtype, depth) AS (SELECT ti.oid, ti.ns, ti.name, ti.kind, ti.basetype, ti.elemtype, 0 FROM pg_type AS ti WHERE ti.oid = any($1::oid[]) UNION ALL SELECT ti.oid, ti.ns, ti.name, ti.kind, ti.basetype, ti.elemtype, tt.depth + 1 FROM pg_type ti, typeinfo_tree tt WHERE (tt.elemtype IS NOT NULL AND ti.oid = tt.elemtype) OR (tt.attrtypoids IS NOT NULL AND ti.oid = any(tt.attrtypoids))) SELECT DISTINCT *, basetype::regtype::text AS basetype_name FROM typeinfo_tree ORDER BY depth DESC;
+SELECT n.nspname AS "Schema", t.tmplname AS "Name", pg_catalog.obj_description(t.oid, 'pg_ts_template') AS "Description" FROM pg_catalog.pg_ts_template t LEFT JOIN pg_catalog.pg_namespace n ON n.oid = t.tmplnamespace WHERE pg_catalog.pg_ts_template_is_visible(t.oid) ORDER BY 1, 2;
+SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), CASE WHEN a.attnum <= (SELECT i.indnkeyatts FROM pg_catalog.pg_index i WHERE i.indexrelid = '2662') THEN 'yes' ELSE 'no' END AS is_key, pg_catalog.pg_get_indexdef(a.attrelid, a.attnum, TRUE) AS indexdef, a.attstorage, CASE WHEN a.attstattarget=-1 THEN NULL ELSE a.attstattarget END AS attstattarget FROM pg_catalog.pg_attribute a WHERE a.attrelid = '2662' AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum;

@@ -1,0 +1,10 @@
+SELECT SUBSTRING(x FROM 1 FOR 2), SUBSTRING(x, 1, 2), SUBSTRING(x FOR 2), SUBSTRING(x FROM 3), SUBSTRING(x SIMILAR 'a' ESCAPE '#');
+SELECT * FROM HOP(s.bid, ts, INTERVAL '2 seconds', INTERVAL '10 seconds') GROUP BY 1;
+SELECT 1 FROM t1 a, t2 AS b, s.t3 c;
+ALTER MATERIALIZED VIEW v RENAME TO w;
+SHOW a.b;
+CLOSE ALL;
+CREATE TABLE orders (order_id bigint, category text, amount numeric(12,2), event_time timestamptz) WITH (topic = 'orders', format = 'json', partitions = 4, watermark = 'event_time - 5 seconds', ttl = '90 days');
+SELECT conname, array_agg(attname ORDER BY ord) FROM (SELECT con.conname, unnest(con.conkey) AS attnum, generate_subscripts(con.conkey, 1) AS ord FROM pg_constraint con) c GROUP BY conname;
+SELECT s.srvname AS "Name", pg_catalog.pg_get_userbyid(s.srvowner) AS "Owner", f.fdwname AS "Foreign-data wrapper" FROM pg_catalog.pg_foreign_server s JOIN pg_catalog.pg_foreign_data_wrapper f ON f.oid=s.srvfdw ORDER BY 1;
+SELECT c.relchecks, c.relkind, c.relhasindex, c.relhasrules, c.relhastriggers, c.relrowsecurity, c.relforcerowsecurity, false AS relhasoids, c.relispartition, '', c.reltablespace, CASE WHEN c.reloftype = 0 THEN '' ELSE c.reloftype::pg_catalog.regtype::pg_catalog.text END, c.relpersistence, c.relreplident, am.amname FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_class tc ON (c.reltoastrelid = tc.oid) LEFT JOIN pg_catalog.pg_am am ON (c.relam = am.oid) WHERE c.oid = '2836';

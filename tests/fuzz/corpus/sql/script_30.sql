@@ -1,0 +1,10 @@
+SELECT POSITION('a' IN x), OVERLAY(x PLACING 'y' FROM 1 FOR 2), OVERLAY(x PLACING 'y' FROM 1);
+SELECT * FROM generate_series(1, 10) AS g(i), unnest(ARRAY[1,2]) WITH ORDINALITY u(x, n), LATERAL f(g.i) l;
+INSERT INTO t VALUES (1, DEFAULT), (2, 3);
+ALTER VIEW v SET (a = b);
+SHOW TIME ZONE;
+PREPARE p AS SELECT $1;
+SELECT window_start, category, sum(amount) AS revenue FROM TUMBLE(orders_s, ts, INTERVAL '1 minute') GROUP BY window_start, category ORDER BY 1 DESC, 3 DESC;
+SELECT quote_ident(table_schema) FROM information_schema.tables WHERE quote_ident(table_schema) NOT IN ('information_schema', 'pg_catalog', '_timescaledb_cache') AND table_type = 'BASE TABLE' ORDER BY CASE WHEN quote_ident(table_schema) = 'public' THEN 0 ELSE 1 END;
+SELECT fdw.fdwname AS "Name", pg_catalog.pg_get_userbyid(fdw.fdwowner) AS "Owner", fdw.fdwhandler::pg_catalog.regproc AS "Handler", fdw.fdwvalidator::pg_catalog.regproc AS "Validator" FROM pg_catalog.pg_foreign_data_wrapper fdw ORDER BY 1;
+SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_attribute a WHERE a.attrelid = '2836' AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum;

@@ -1,0 +1,10 @@
+SELECT TRIM(x), TRIM(BOTH FROM x), TRIM(LEADING 'a' FROM x), TRIM('a' FROM x), TRIM(TRAILING x), TRIM(BOTH x, y);
+SELECT * FROM json_to_record('{}') AS x(a int, b text), ROWS FROM (f(1), g(2)) AS r, f(3) AS (a int), current_date, pg_catalog.f() y(a numeric(3,2));
+INSERT INTO s.t (a, b) SELECT 1, 2 RETURNING *;
+REFRESH MATERIALIZED VIEW v;
+SHOW TRANSACTION ISOLATION LEVEL;
+PREPARE p (int, text) AS INSERT INTO t VALUES ($1, $2);
+CREATE MATERIALIZED VIEW revenue_by_hour AS SELECT date_trunc('hour', window_start) AS h, category, sum(revenue) AS revenue FROM revenue_by_minute GROUP BY 1, 2;
+SELECT floor(extract(epoch from ts)/60)*60 AS "time", avg(value) FROM m WHERE ts BETWEEN '2026-01-01T00:00:00Z' AND '2026-01-02T00:00:00Z' GROUP BY 1 ORDER BY 1;
+SELECT n.nspname AS "Schema", c.relname AS "Table", s.srvname AS "Server" FROM pg_catalog.pg_foreign_table ft INNER JOIN pg_catalog.pg_class c ON c.oid = ft.ftrelid INNER JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace INNER JOIN pg_catalog.pg_foreign_server s ON s.oid = ft.ftserver WHERE pg_catalog.pg_table_is_visible(c.oid) ORDER BY 1, 2;
+SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE reltoastrelid = '2836';

@@ -1,0 +1,10 @@
+SELECT COALESCE(a,b), NULLIF(a,b), GREATEST(1,2), LEAST(1);
+SELECT * FROM t, LATERAL (SELECT 1) l LEFT JOIN LATERAL (SELECT 2) m ON true;
+INSERT INTO t DEFAULT VALUES;
+REFRESH MATERIALIZED VIEW CONCURRENTLY v WITH NO DATA;
+BEGIN;
+EXECUTE p;
+CREATE MATERIALIZED VIEW users_per_day AS SELECT window_start::date AS day, approx_count_distinct(user_id, 12) AS users, hll_add_agg(hll_hash_any(user_id)) AS users_hll FROM TUMBLE(events, ts, INTERVAL '1 day') GROUP BY 1;
+SELECT DATE_TRUNC('day', "t"."ts") AS "ts", COUNT(*) AS "count" FROM "public"."t" "t" WHERE ("t"."ts" >= TIMESTAMP WITH TIME ZONE '2026-01-01 00:00:00.000Z') GROUP BY DATE_TRUNC('day', "t"."ts") LIMIT 2000;
+SELECT evtname as "Name", evtevent as "Event", pg_catalog.pg_get_userbyid(e.evtowner) as "Owner", case evtenabled when 'O' then 'enabled' when 'R' then 'replica' when 'A' then 'always' when 'D' then 'disabled' end as "Enabled", e.evtfoid::pg_catalog.regproc as "Function", pg_catalog.array_to_string(array(select x from pg_catalog.unnest(evttags) as t(x)), ', ') as "Tags" FROM pg_catalog.pg_event_trigger e ORDER BY 1;
+SELECT c2.relname, i.indisprimary, i.indisunique, i.indisclustered, i.indisvalid, pg_catalog.pg_get_indexdef(i.indexrelid, 0, true), pg_catalog.pg_get_constraintdef(con.oid, true), contype, condeferrable, condeferred, i.indisreplident, c2.reltablespace FROM pg_catalog.pg_class c, pg_catalog.pg_class c2, pg_catalog.pg_index i LEFT JOIN pg_catalog.pg_constraint con ON (conrelid = i.indrelid AND conindid = i.indexrelid AND contype IN ('p','u','x')) WHERE c.oid = '2836' AND c.oid = i.indrelid AND i.indexrelid = c2.oid ORDER BY i.indisprimary DESC, c2.relname;

@@ -1,0 +1,10 @@
+SELECT CURRENT_DATE, CURRENT_TIMESTAMP(3), LOCALTIMESTAMP, CURRENT_USER, SESSION_USER, USER, CURRENT_SCHEMA, current_schema(), CURRENT_CATALOG, CURRENT_ROLE, LOCALTIME(2), CURRENT_TIME;
+WITH a AS (SELECT 1), b(x, y) AS MATERIALIZED (SELECT 2), c AS NOT MATERIALIZED (VALUES (1)) SELECT * FROM a;
+INSERT INTO t AS x (a) VALUES (1) RETURNING a AS b, c;
+COMMENT ON TABLE t IS 'x';
+BEGIN WORK;
+EXECUTE p (1, 'a');
+SELECT hll_cardinality(hll_union_agg(users_hll)) FROM users_per_day WHERE day >= current_date - 6;
+SELECT d.datname as "Name", pg_catalog.pg_get_userbyid(d.datdba) as "Owner", pg_catalog.pg_encoding_to_char(d.encoding) as "Encoding", d.datcollate as "Collate", d.datctype as "Ctype", d.daticulocale as "ICU Locale", CASE d.datlocprovider WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' END AS "Locale Provider", pg_catalog.array_to_string(d.datacl, E'\n') AS "Access privileges" FROM pg_catalog.pg_database d ORDER BY 1;
+SELECT pubname AS "Name", pg_catalog.pg_get_userbyid(pubowner) AS "Owner", puballtables AS "All tables", pubinsert AS "Inserts", pubupdate AS "Updates", pubdelete AS "Deletes", pubtruncate AS "Truncates", pubviaroot AS "Via root" FROM pg_catalog.pg_publication ORDER BY 1;
+SELECT pol.polname, pol.polpermissive, CASE WHEN pol.polroles = '{0}' THEN NULL ELSE pg_catalog.array_to_string(array(select rolname from pg_catalog.pg_roles where oid = any (pol.polroles) order by 1),',') END, pg_catalog.pg_get_expr(pol.polqual, pol.polrelid), pg_catalog.pg_get_expr(pol.polwithcheck, pol.polrelid), CASE pol.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' END AS cmd FROM pg_catalog.pg_policy pol WHERE pol.polrelid = '2836' ORDER BY 1;
