@@ -1,5 +1,258 @@
-// approx_count_distinct and approx_percentile.
+// approx_count_distinct and approx_percentile, over kernels/hll.h and kernels/quantile.h.
+//
+// The sketches own their memory, outside the arena of the groups; it is counted with it.
 #include "host/sql/agg.h"
 
-const struct mr_agg_fn mr_agg_sketch[1];
-const size_t mr_agg_sketch_count = 0;
+#include "host/sql/groups.h"
+#include "kernels/hll.h"
+#include "kernels/quantile.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+struct hll_state {
+	struct mr_hll hll;
+	bool open;
+};
+
+struct quantile_state {
+	struct mr_quantile quantile;
+	bool open;
+};
+
+// Counts a sketch's growth, and stops at the limit of the query.
+static int account(struct mr_agg_run *x, size_t before, size_t after)
+{
+	*x->outside_bytes += after - before;
+	if (x->arena->bytes_limit && *x->outside_bytes + x->arena->bytes > x->arena->bytes_limit)
+		return mr_agg_limit(x);
+	return 0;
+}
+
+static void save_sized(struct mr_buf *out, size_t most, const void *sketch,
+	int (*save)(const void *sketch, uint8_t *to))
+{
+	size_t at = out->bytes;
+	uint8_t *p = mr_buf_extend(out, 4 + most);
+	int bytes;
+
+	if (!p)
+		return;
+	bytes = save(sketch, p + 4);
+	if (bytes < 0) {
+		out->failed = true;
+		return;
+	}
+	mr_store_le32(out->data + at, (uint32_t)bytes);
+	out->bytes = at + 4 + (size_t)bytes;
+}
+
+// ---- approx_count_distinct ----
+
+static unsigned precision_of(const struct mr_agg_run *x)
+{
+	return x->call->parameter ? (unsigned)x->call->parameter : MR_HLL_P_DEFAULT;
+}
+
+static struct mr_hll *hll_open(const struct mr_agg_run *x, struct hll_state *s)
+{
+	if (!s->open)
+		mr_hll_init(&s->hll, precision_of(x));
+	s->open = true;
+	return &s->hll;
+}
+
+static int hll_update(struct mr_agg_run *x, uint8_t *const *rows, const struct mr_vec *args,
+	const uint32_t *sel, uint32_t n)
+{
+	for (uint32_t k = 0; k < n; k++) {
+		struct mr_hll *h = hll_open(x, mr_agg_state(x, rows[k]));
+		size_t before = mr_hll_memory(h);
+		uint64_t hash =
+			mr_value_hash(args[0].col.type, mr_vec_at(&args[0], mr_sel(sel, k)));
+
+		if (mr_hll_add(h, hash) < 0 || account(x, before, mr_hll_memory(h)) < 0)
+			return mr_agg_limit(x);
+	}
+	return 0;
+}
+
+static int hll_merge(struct mr_agg_run *x, void *state, const void *other)
+{
+	const struct hll_state *o = other;
+	struct mr_hll *h;
+	size_t before;
+
+	if (!o->open)
+		return 0;
+	h = hll_open(x, state);
+	before = mr_hll_memory(h);
+	if (mr_hll_merge(h, &o->hll) < 0)
+		return mr_agg_limit(x);
+	return account(x, before, mr_hll_memory(h));
+}
+
+static int hll_finish(struct mr_agg_run *, const void *state, void *out)
+{
+	const struct hll_state *s = state;
+
+	*(int64_t *)out = s->open ? llround(mr_hll_estimate(&s->hll)) : 0;
+	return 0;
+}
+
+static int hll_write(const void *sketch, uint8_t *to)
+{
+	mr_hll_save(sketch, to);
+	return (int)mr_hll_save_bytes(sketch);
+}
+
+static void hll_save(const struct mr_agg_run *, const void *state, struct mr_buf *out)
+{
+	const struct hll_state *s = state;
+
+	mr_buf_u8(out, s->open);
+	if (s->open)
+		save_sized(out, mr_hll_save_bytes(&s->hll), &s->hll, hll_write);
+}
+
+// The bytes of a saved sketch; false when there is none or the input is bad.
+static bool read_sized(struct mr_reader *in, struct mr_span *out)
+{
+	uint8_t open = mr_read_u8(in);
+
+	in->bad |= open > 1;
+	if (in->bad || !open)
+		return false;
+	*out = mr_read_span(in, mr_read_le32(in));
+	return !in->bad;
+}
+
+static int hll_load(struct mr_agg_run *x, void *state, struct mr_reader *in)
+{
+	struct hll_state *s = state;
+	struct mr_span bytes;
+	int rc;
+
+	if (!read_sized(in, &bytes))
+		return in->bad ? MR_ERR_CORRUPT : 0;
+	rc = mr_hll_load(&s->hll, bytes);
+	if (rc < 0)
+		return rc == -ENOMEM ? MR_ERR_LIMIT : MR_ERR_CORRUPT;
+	s->open = true;
+	return s->hll.p == precision_of(x) ? 0 : MR_ERR_CORRUPT;
+}
+
+static void hll_fini(void *state)
+{
+	struct hll_state *s = state;
+
+	if (s->open)
+		mr_hll_fini(&s->hll);
+	s->open = false;
+}
+
+// ---- approx_percentile ----
+
+static struct mr_quantile *quantile_open(struct quantile_state *s)
+{
+	if (!s->open)
+		mr_quantile_init(&s->quantile, MR_QUANTILE_BINS_DEFAULT);
+	s->open = true;
+	return &s->quantile;
+}
+
+static int quantile_update(struct mr_agg_run *x, uint8_t *const *rows, const struct mr_vec *args,
+	const uint32_t *sel, uint32_t n)
+{
+	for (uint32_t k = 0; k < n; k++) {
+		struct mr_quantile *q = quantile_open(mr_agg_state(x, rows[k]));
+		size_t before = mr_quantile_memory(q);
+		const double *v = mr_vec_at(&args[0], mr_sel(sel, k));
+
+		if (mr_quantile_add(q, *v, 1) < 0 || account(x, before, mr_quantile_memory(q)) < 0)
+			return mr_agg_limit(x);
+	}
+	return 0;
+}
+
+static int quantile_merge(struct mr_agg_run *x, void *state, const void *other)
+{
+	const struct quantile_state *o = other;
+	struct mr_quantile *q;
+	size_t before;
+
+	if (!o->open)
+		return 0;
+	q = quantile_open(state);
+	before = mr_quantile_memory(q);
+	if (mr_quantile_merge(q, &o->quantile) < 0)
+		return mr_agg_limit(x);
+	return account(x, before, mr_quantile_memory(q));
+}
+
+static int quantile_finish(struct mr_agg_run *x, const void *state, void *out)
+{
+	const struct quantile_state *s = state;
+	double p = x->call->desc ? 1 - x->call->fraction : x->call->fraction;
+
+	if (!s->open || mr_quantile_count(&s->quantile) == 0)
+		return 1;
+	return mr_quantile_values(&s->quantile, &p, 1, out) < 0 ? mr_agg_limit(x) : 0;
+}
+
+static int quantile_write(const void *sketch, uint8_t *to)
+{
+	return mr_quantile_save(sketch, to);
+}
+
+static void quantile_save(const struct mr_agg_run *, const void *state, struct mr_buf *out)
+{
+	const struct quantile_state *s = state;
+
+	mr_buf_u8(out, s->open);
+	if (s->open)
+		save_sized(out, mr_quantile_save_bytes_max(&s->quantile), &s->quantile,
+			quantile_write);
+}
+
+static int quantile_load(struct mr_agg_run *, void *state, struct mr_reader *in)
+{
+	struct quantile_state *s = state;
+	struct mr_span bytes;
+	int rc;
+
+	if (!read_sized(in, &bytes))
+		return in->bad ? MR_ERR_CORRUPT : 0;
+	rc = mr_quantile_load(&s->quantile, bytes);
+	if (rc < 0)
+		return rc == -ENOMEM ? MR_ERR_LIMIT : MR_ERR_CORRUPT;
+	s->open = true;
+	return s->quantile.bins_max == MR_QUANTILE_BINS_DEFAULT ? 0 : MR_ERR_CORRUPT;
+}
+
+static void quantile_fini(void *state)
+{
+	struct quantile_state *s = state;
+
+	if (s->open)
+		mr_quantile_fini(&s->quantile);
+	s->open = false;
+}
+
+#define HLL \
+	sizeof(struct hll_state), hll_update, hll_merge, hll_finish, hll_save, hll_load, hll_fini
+#define QUANTILE                                                                         \
+	sizeof(struct quantile_state), quantile_update, quantile_merge, quantile_finish, \
+		quantile_save, quantile_load, quantile_fini
+
+const struct mr_agg_fn mr_agg_sketch[] = {
+	{"approx_count_distinct", 1, {MR_TYPE_COUNT}, MR_TYPE_INT8, 0, HLL},
+	{"approx_count_distinct", 2, {MR_TYPE_COUNT, MR_TYPE_INT4}, MR_TYPE_INT8, MR_AGG_PRECISION,
+		HLL},
+	{"approx_percentile", 2, {MR_TYPE_FLOAT8, MR_TYPE_FLOAT8}, MR_TYPE_FLOAT8, MR_AGG_FRACTION,
+		QUANTILE},
+	{"approx_percentile", 2, {MR_TYPE_FLOAT8, MR_TYPE_FLOAT8}, MR_TYPE_FLOAT8,
+		MR_AGG_FRACTION | MR_AGG_WITHIN_GROUP, QUANTILE},
+};
+const size_t mr_agg_sketch_count = MR_COUNT_OF(mr_agg_sketch);

@@ -160,9 +160,9 @@ static int direct_argument(struct mr_bind *b, struct mr_agg_call *call, struct m
 		return rc;
 	}
 	rc = constant_number(b, e, "precision", &v);
-	if (rc == 0 && !(v >= 4 && v <= 18))
+	if (rc == 0 && !(v >= 4 && v <= 16))
 		return mr_bind_error(b, e->position, "22023",
-			"precision of %s must be between 4 and 18", call->fn->name);
+			"precision of %s must be between 4 and 16", call->fn->name);
 	call->parameter = (int32_t)v;
 	return rc;
 }

@@ -1,0 +1,341 @@
+// The law of folds: rows split at random over states, merged in random order, saved and loaded in
+// pieces on the way, read as the query itself answers over the same rows.
+#include "tests/lib/mr_test.h"
+
+#include "host/base/rand.h"
+#include "host/base/value.h"
+#include "host/sql/fold.h"
+#include "tests/lib/sqltest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STATES = 5 };
+
+static const char *const queries[] = {
+	"SELECT k, count(*) AS c, count(n) AS cn, sum(i) AS si, sum(b) AS sb, sum(n) AS sn, avg(n) "
+	"AS "
+	"an, min(k) AS mk, max(n) AS mn, stddev(i) AS sd, approx_count_distinct(i) AS d, "
+	"approx_percentile(f, 0.5) AS p, bool_and(i > 0) AS ba FROM t GROUP BY k",
+	"SELECT window_start, k, count(*) AS c, sum(i) AS s, max(k) AS m FROM TUMBLE(t, at, "
+	"INTERVAL '1 "
+	"minute') GROUP BY window_start, k",
+	"SELECT window_start, window_end, count(*) AS c, sum(n) AS s FROM HOP(t, at, INTERVAL '20 "
+	"seconds', INTERVAL '1 minute') WHERE i % 3 <> 0 GROUP BY window_start, window_end HAVING "
+	"count(*) > 1",
+	"SELECT count(*) AS c, sum(b) AS s, avg(i) AS a FROM t WHERE k LIKE 'k1%'",
+	"SELECT i % 10 AS m, upper(k) AS u, sum(n * 2) FILTER (WHERE i > 5) AS s FROM t GROUP BY "
+	"1, 2",
+};
+
+static int compare_lines(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static char *sorted(struct mr_buf *b)
+{
+	char **lines = calloc(b->bytes + 1, sizeof(*lines)), *save = NULL, *out;
+	size_t n = 0;
+
+	mr_buf_u8(b, 0);
+	out = calloc(1, b->bytes + 2);
+	for (char *l = strtok_r((char *)b->data, "\n", &save); l; l = strtok_r(NULL, "\n", &save))
+		lines[n++] = l;
+	qsort(lines, n, sizeof(*lines), compare_lines);
+	for (size_t i = 0; i < n; i++) {
+		strcat(out, lines[i]);
+		strcat(out, "\n");
+	}
+	free(lines);
+	mr_buf_fini(b);
+	return out;
+}
+
+static void fill(struct mr_sqltest *t, struct mr_rand *r, uint32_t rows)
+{
+	struct mr_buf sql = {0}, out = {0};
+	struct mr_diag diag;
+
+	mr_buf_str(&sql,
+		"CREATE TABLE t (k text, i int, b bigint, n numeric(12,2), w numeric(30,6), f "
+		"float8, at timestamptz); INSERT INTO t VALUES ");
+	for (uint32_t i = 0; i < rows; i++) {
+		char k[32] = "NULL";
+
+		if (mr_rand_below(r, 10))
+			snprintf(k, sizeof(k), "'k%d'", (int)mr_rand_below(r, 20));
+		mr_buf_printf(&sql,
+			"%s(%s, %d, %lld, %s%d.%02d, %d.5, %d, '2024-01-01 00:%02d:%02dZ')",
+			i ? "," : "", k, (int)mr_rand_below(r, 1000) - 300,
+			(long long)(mr_rand_u64(r) >> 2), mr_rand_below(r, 8) ? "" : "NULL+",
+			(int)mr_rand_below(r, 100000), (int)mr_rand_below(r, 100),
+			(int)mr_rand_below(r, 1000), (int)mr_rand_below(r, 50),
+			(int)mr_rand_below(r, 10), (int)mr_rand_below(r, 60));
+	}
+	mr_buf_u8(&sql, 0);
+	assert_int_equal(mr_sqltest_run(t, (const char *)sql.data, &out, &diag), 0);
+	mr_buf_fini(&sql);
+	mr_buf_fini(&out);
+}
+
+// Every block of the table, row by row in random runs, into random states.
+static void fold_at_random(
+	const struct mr_fold *f, struct mr_rand *r, struct mr_fold_state **states)
+{
+	const struct mr_relation *rel = mr_fold_source(f);
+	struct mr_arena arena;
+	struct mr_query q = {.arena = &arena, .tz = mr_tz_utc()};
+	struct mr_scan_spec spec = {.query = &q};
+	struct mr_scan *scan;
+	struct mr_block block;
+	struct mr_diag diag;
+
+	mr_arena_init(&arena, 0);
+	spec.columns_count = mr_fold_source_columns(f, &spec.columns);
+	assert_int_equal(rel->ops->scan_begin(rel, &spec, &scan, &diag), 0);
+	while (rel->ops->scan_next(scan, &block, &diag) == 1)
+		for (uint32_t at = 0; at < block.rows;) {
+			struct mr_block part = block;
+			uint32_t done;
+
+			part.rows = at + 1 + (uint32_t)mr_rand_below(r, block.rows - at);
+			assert_int_equal(
+				mr_fold_rows(states[mr_rand_below(r, STATES)], &part, at, &done),
+				0);
+			assert_int_equal(done, part.rows);
+			at = part.rows;
+		}
+	rel->ops->scan_end(scan);
+	mr_arena_fini(&arena);
+}
+
+static void merge_at_random(const struct mr_fold *f, struct mr_rand *r,
+	struct mr_fold_state **states, struct mr_fold_state *all)
+{
+	uint32_t order[STATES];
+
+	for (uint32_t i = 0; i < STATES; i++) {
+		uint32_t k = (uint32_t)mr_rand_below(r, i + 1);
+
+		order[i] = order[k];
+		order[k] = i;
+	}
+	for (uint32_t i = 0; i < STATES; i++) {
+		const struct mr_fold_state *s = states[order[i]];
+		uint32_t parts = 1 + (uint32_t)mr_rand_below(r, 3);
+
+		if (mr_rand_below(r, 2)) {
+			assert_int_equal(mr_fold_merge(all, s), 0);
+			continue;
+		}
+		for (uint32_t p = 0; p < parts; p++) {
+			struct mr_buf b = {0};
+
+			assert_int_equal(mr_fold_save(s, p, parts, &b), 0);
+			assert_int_equal(mr_fold_load(all, mr_buf_span(&b)), 0);
+			mr_buf_fini(&b);
+		}
+	}
+	(void)f;
+}
+
+static char *read_all(const struct mr_fold *f, const struct mr_fold_state *s)
+{
+	struct mr_arena arena;
+	struct mr_query q = {.arena = &arena, .tz = mr_tz_utc()};
+	struct mr_buf out = {0};
+	struct mr_block b;
+	struct mr_diag diag;
+	uint64_t cursor = 0;
+	const struct mr_result_column *columns;
+	uint32_t n = mr_fold_columns(f, &columns);
+
+	mr_arena_init(&arena, 0);
+	while (mr_fold_read(s, &q, &cursor, &b, &diag) == 1)
+		for (uint32_t i = 0; i < b.rows; i++) {
+			for (uint32_t c = 0; c < n; c++) {
+				const struct mr_col *col = &b.columns[c];
+				size_t width = mr_phys_bytes((enum mr_phys)col->phys);
+
+				if (c)
+					mr_buf_u8(&out, '|');
+				if (mr_col_is_null(col, i)) {
+					mr_buf_str(&out, "NULL");
+				} else if (col->phys == MR_PHYS_BYTES) {
+					struct mr_str str = mr_col_str(col, i);
+
+					mr_value_format(columns[c].type, &str, NULL, &out);
+				} else {
+					mr_value_format(columns[c].type,
+						(const uint8_t *)col->values + i * width, NULL,
+						&out);
+				}
+			}
+			mr_buf_u8(&out, '\n');
+		}
+	mr_arena_fini(&arena);
+	return sorted(&out);
+}
+
+static void check_query(struct mr_sqltest *t, struct mr_rand *r, const char *query)
+{
+	struct mr_fold_state *states[STATES], *all;
+	struct mr_buf direct = {0};
+	struct mr_diag diag = {0};
+	struct mr_fold *f;
+	char *want, *got;
+
+	if (mr_fold_compile(mr_sqltest_env(t), mr_span_str(query), &f, &diag) < 0)
+		fail_msg("%s: %s %s", query, diag.sqlstate, diag.message);
+	for (int i = 0; i < STATES; i++)
+		assert_int_equal(mr_fold_state_create(f, SIZE_MAX, &states[i]), 0);
+	assert_int_equal(mr_fold_state_create(f, SIZE_MAX, &all), 0);
+	fold_at_random(f, r, states);
+	merge_at_random(f, r, states, all);
+	assert_int_equal(mr_sqltest_run(t, query, &direct, &diag), 0);
+	want = sorted(&direct);
+	got = read_all(f, all);
+	assert_string_equal(got, want);
+	free(want);
+	free(got);
+	for (int i = 0; i < STATES; i++)
+		mr_fold_state_destroy(states[i]);
+	mr_fold_state_destroy(all);
+	mr_fold_destroy(f);
+}
+
+static void fold_of_parts_equals_the_query(void **)
+{
+	for (uint64_t seed = 1; seed <= 6; seed++) {
+		struct mr_sqltest *t;
+		struct mr_rand r;
+
+		print_message("seed %llu\n", (unsigned long long)seed);
+		mr_rand_init(&r, seed);
+		assert_int_equal(mr_sqltest_create(64 << 20, &t), 0);
+		fill(t, &r, 50 + (uint32_t)mr_rand_below(&r, 3000));
+		for (size_t i = 0; i < MR_COUNT_OF(queries); i++)
+			check_query(t, &r, queries[i]);
+		mr_sqltest_destroy(t);
+	}
+}
+
+static void fold_load_refuses_every_flipped_byte(void **)
+{
+	struct mr_sqltest *t;
+	struct mr_fold_state *s, *fresh;
+	struct mr_buf b = {0};
+	struct mr_diag diag;
+	struct mr_fold *f;
+	struct mr_rand r;
+	struct mr_fold_state *states[STATES];
+
+	mr_rand_init(&r, 7);
+	assert_int_equal(mr_sqltest_create(64 << 20, &t), 0);
+	fill(t, &r, 40);
+	assert_int_equal(mr_fold_compile(mr_sqltest_env(t), mr_span_str(queries[0]), &f, &diag), 0);
+	assert_int_equal(mr_fold_state_create(f, SIZE_MAX, &s), 0);
+	for (int i = 0; i < STATES; i++)
+		states[i] = s;
+	fold_at_random(f, &r, states);
+	assert_int_equal(mr_fold_save(s, 0, 1, &b), 0);
+	for (size_t i = 0; i < b.bytes; i++) {
+		b.data[i] ^= 0x20;
+		assert_int_equal(mr_fold_state_create(f, SIZE_MAX, &fresh), 0);
+		assert_true(mr_fold_load(fresh, mr_buf_span(&b)) < 0);
+		mr_fold_state_destroy(fresh);
+		b.data[i] ^= 0x20;
+	}
+	for (size_t n = 0; n < b.bytes; n += 7) {
+		assert_int_equal(mr_fold_state_create(f, SIZE_MAX, &fresh), 0);
+		assert_int_equal(mr_fold_load(fresh, mr_span(b.data, n)), MR_ERR_CORRUPT);
+		mr_fold_state_destroy(fresh);
+	}
+	mr_buf_fini(&b);
+	mr_fold_state_destroy(s);
+	mr_fold_destroy(f);
+	mr_sqltest_destroy(t);
+}
+
+static void fold_leaves_out_and_counts_rows_that_fail(void **)
+{
+	struct mr_sqltest *t;
+	struct mr_buf out = {0};
+	struct mr_diag diag;
+	struct mr_fold_state *s, *states[STATES];
+	struct mr_fold *f;
+	struct mr_rand r;
+	char *got;
+
+	mr_rand_init(&r, 9);
+	assert_int_equal(mr_sqltest_create(64 << 20, &t), 0);
+	assert_int_equal(
+		mr_sqltest_run(t,
+			"CREATE TABLE t (i int, at timestamptz); INSERT INTO t VALUES (1, NULL), "
+			"(0, '2024-01-01Z'), (2, '2024-01-01Z'), (5, '2024-01-01Z')",
+			&out, &diag),
+		0);
+	assert_int_equal(mr_fold_compile(mr_sqltest_env(t),
+				 mr_span_str("SELECT sum(10 / i) AS s FROM TUMBLE(t, at, INTERVAL "
+					     "'1 day') GROUP BY window_start"),
+				 &f, &diag),
+		0);
+	assert_int_equal(mr_fold_state_create(f, SIZE_MAX, &s), 0);
+	for (int i = 0; i < STATES; i++)
+		states[i] = s;
+	fold_at_random(f, &r, states);
+	assert_int_equal(mr_fold_state_rows_failed(s), 1);
+	assert_int_equal(mr_fold_state_rows_untimed(s), 1);
+	got = read_all(f, s);
+	assert_string_equal(got, "7\n");
+	free(got);
+	mr_fold_state_destroy(s);
+	mr_fold_destroy(f);
+	mr_sqltest_destroy(t);
+	mr_buf_fini(&out);
+}
+
+static void fold_stops_at_its_memory_and_says_where(void **)
+{
+	struct mr_sqltest *t;
+	struct mr_buf out = {0};
+	struct mr_diag diag;
+	struct mr_fold_state *s;
+	struct mr_fold *f;
+	int64_t *values = aligned_alloc(64, 65536 * 8 + 64);
+	struct mr_col col = {.type = {.type = MR_TYPE_INT8}, .phys = MR_PHYS_I64, .values = values};
+	struct mr_block b = {65536, &col};
+	uint32_t done;
+
+	for (int i = 0; i < 65536; i++)
+		values[i] = i;
+	assert_int_equal(mr_sqltest_create(64 << 20, &t), 0);
+	assert_int_equal(mr_sqltest_run(t, "CREATE TABLE t (b bigint)", &out, &diag), 0);
+	assert_int_equal(
+		mr_fold_compile(mr_sqltest_env(t),
+			mr_span_str("SELECT b, count(*) AS c FROM t GROUP BY b"), &f, &diag),
+		0);
+	assert_int_equal(mr_fold_state_create(f, 1 << 20, &s), 0);
+	assert_int_equal(mr_fold_rows(s, &b, 0, &done), MR_ERR_LIMIT);
+	assert_true(done > 0 && done < 65536);
+	assert_int_equal(mr_fold_state_groups(s), done);
+	mr_fold_state_destroy(s);
+	mr_fold_destroy(f);
+	mr_sqltest_destroy(t);
+	mr_buf_fini(&out);
+	free(values);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(fold_of_parts_equals_the_query),
+		cmocka_unit_test(fold_load_refuses_every_flipped_byte),
+		cmocka_unit_test(fold_leaves_out_and_counts_rows_that_fail),
+		cmocka_unit_test(fold_stops_at_its_memory_and_says_where),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
