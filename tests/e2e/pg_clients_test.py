@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Real clients against the SQL port: psql and psycopg2, cancel, limits, slow readers, stop.
 
-Method: a small server over an empty catalog (tests/e2e/pg_server.c), each check in a function.
+Method: a small server over relations in memory (tests/e2e/pg_server.c), each check in a function.
 """
 import os
 import signal

@@ -1,9 +1,9 @@
-// A server of the SQL and HTTP ports over an empty catalog, for tests of real clients. Prints
+// A server of the SQL and HTTP ports over relations in memory, for tests of real clients. Prints
 // "ready sql=PORT http=PORT" and serves until SIGTERM. Usage: pg_server [CONNECTIONS_MAX
 // [TIMEOUT_MS]]
 #include "host/http.h"
 #include "host/pg.h"
-#include "tests/lib/sql_fake.h"
+#include "tests/lib/sqltest.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -25,7 +25,6 @@ int main(int argc, char **argv)
 	struct mr_pg_opts opts = {
 		.address = "127.0.0.1",
 		.connections_max = argc > 1 ? (uint32_t)atoi(argv[1]) : 100,
-		.env = &mr_fake_env,
 		.clock = &mr_clock_system,
 		.query_bytes_max = 64u << 20,
 		.thread_start = mr_thread_lower_priority,
@@ -33,7 +32,6 @@ int main(int argc, char **argv)
 	struct mr_http_opts http = {
 		.address = "127.0.0.1",
 		.connections_max = opts.connections_max,
-		.env = &mr_fake_env,
 		.clock = &mr_clock_system,
 		.query_bytes_max = 64u << 20,
 		.version = "test",
@@ -46,6 +44,7 @@ int main(int argc, char **argv)
 	};
 	struct mr_pg_server *pg_server = NULL;
 	struct mr_http_server *http_server = NULL;
+	struct mr_sqltest *sql;
 	sigset_t stop;
 	int rc, sig;
 
@@ -53,6 +52,9 @@ int main(int argc, char **argv)
 	sigaddset(&stop, SIGTERM);
 	sigaddset(&stop, SIGINT);
 	sigprocmask(SIG_BLOCK, &stop, NULL);
+	if (mr_sqltest_create(64u << 20, &sql) < 0)
+		return 1;
+	opts.env = http.env = mr_sqltest_env(sql);
 	rc = mr_sessions_create(
 		&mr_clock_system, argc > 2 ? (uint64_t)atoi(argv[2]) : 0, &opts.sessions);
 	http.sessions = opts.sessions;
@@ -79,5 +81,6 @@ int main(int argc, char **argv)
 	mr_pg_stop(pg_server);
 	mr_metrics_destroy(http.metrics);
 	mr_sessions_destroy(opts.sessions);
+	mr_sqltest_destroy(sql);
 	return 0;
 }

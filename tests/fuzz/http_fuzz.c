@@ -2,14 +2,13 @@
 // the end of the connection; each answer begins with a status line.
 #include "host/http_int.h"
 #include "tests/lib/mem_link.h"
-#include "tests/lib/sql_fake.h"
+#include "tests/lib/sqltest.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	static struct mr_http_opts opts = {
-		.env = &mr_fake_env,
 		.clock = &mr_clock_system,
 		.query_bytes_max = 1 << 20,
 		.version = "0",
@@ -17,12 +16,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		.sql_address = "a:2",
 		.workers = 1,
 	};
+	static struct mr_sqltest *sql;
 	static struct mr_session_group group = {.port = "http"};
 	struct mr_mem_link link;
 	struct mr_seat seat;
 
 	if (!group.sessions) {
 		MR_ASSERT(mr_sessions_create(&mr_clock_system, 0, &group.sessions) == 0);
+		MR_ASSERT(mr_sqltest_create(64u << 20, &sql) == 0);
+		opts.env = mr_sqltest_env(sql);
 		MR_ASSERT(mr_metrics_create(&opts.metrics) == 0);
 	}
 	mr_mem_link_init(&link, mr_span(data, bytes));

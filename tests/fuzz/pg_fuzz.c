@@ -2,7 +2,7 @@
 // and the end of the connection; what is answered must be whole messages.
 #include "host/pg_int.h"
 #include "tests/lib/mem_link.h"
-#include "tests/lib/sql_fake.h"
+#include "tests/lib/sqltest.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
@@ -25,18 +25,21 @@ static void check_output(struct mr_span output)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-	static const struct mr_pg_opts pg = {
-		.env = &mr_fake_env,
+	static struct mr_pg_opts pg = {
 		.clock = &mr_clock_system,
 		.query_bytes_max = 1 << 20,
 		.message_bytes_max = 64 << 10,
 	};
+	static struct mr_sqltest *sql;
 	static struct mr_session_group group = {.port = "sql"};
 	struct mr_mem_link link;
 	struct mr_seat seat;
 
-	if (!group.sessions)
+	if (!group.sessions) {
 		MR_ASSERT(mr_sessions_create(&mr_clock_system, 0, &group.sessions) == 0);
+		MR_ASSERT(mr_sqltest_create(64u << 20, &sql) == 0);
+		pg.env = mr_sqltest_env(sql);
+	}
 	mr_mem_link_init(&link, mr_span(data, bytes));
 	link.write_max = 4 << 20;
 	// The first byte also says how the rest is cut.

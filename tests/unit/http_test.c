@@ -4,7 +4,7 @@
 #include "tests/lib/mem_link.h"
 #include "tests/lib/mr_test.h"
 #include "tests/lib/prom.h"
-#include "tests/lib/sql_fake.h"
+#include "tests/lib/sqltest.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,7 +21,6 @@ static int health(void *, struct mr_diag *diag)
 }
 
 static struct mr_http_opts opts = {
-	.env = &mr_fake_env,
 	.clock = &sim.clock,
 	.query_bytes_max = 1 << 20,
 	.version = "0.1",
@@ -413,7 +412,12 @@ int main(void)
 		cmocka_unit_test(metrics_are_strictly_right),
 		cmocka_unit_test(too_many_connections_are_told),
 	};
+	struct mr_sqltest *sql;
 	int failed;
+
+	if (mr_sqltest_create(64u << 20, &sql) < 0)
+		return 1;
+	opts.env = mr_sqltest_env(sql);
 
 	mr_clock_sim_init(&sim, 1795219200000000); // 2026-11-21 00:00 UTC
 	if (mr_sessions_create(&mr_clock_system, 0, &group.sessions) < 0 ||
@@ -423,6 +427,7 @@ int main(void)
 	opts.metrics = metrics;
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	mr_metrics_destroy(metrics);
+	mr_sqltest_destroy(sql);
 	mr_sessions_destroy(group.sessions);
 	return failed;
 }

@@ -4,7 +4,7 @@
 #include "host/pg_int.h"
 #include "tests/lib/mem_link.h"
 #include "tests/lib/mr_test.h"
-#include "tests/lib/sql_fake.h"
+#include "tests/lib/sqltest.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -223,7 +223,6 @@ static void decode(struct mr_span bytes, struct mr_buf *out)
 static struct mr_sessions *sessions;
 
 static struct mr_pg_opts pg = {
-	.env = &mr_fake_env,
 	.clock = &mr_clock_system,
 	.query_bytes_max = 1 << 20,
 	.message_bytes_max = 4096,
@@ -852,11 +851,17 @@ int main(void)
 		cmocka_unit_test(vanished_client_ends_the_query),
 		cmocka_unit_test(stopping_says_so),
 	};
+	struct mr_sqltest *sql;
 	int failed;
+
+	if (mr_sqltest_create(64u << 20, &sql) < 0)
+		return 1;
+	pg.env = mr_sqltest_env(sql);
 
 	if (mr_sessions_create(&mr_clock_system, 0, &sessions) < 0)
 		return 1;
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	mr_sqltest_destroy(sql);
 	mr_sessions_destroy(sessions);
 	mr_buf_fini(&in);
 	return failed;
