@@ -3,6 +3,8 @@
 
 Method: a small server over relations in memory (tests/e2e/pg_server.c), each check in a function.
 """
+import datetime
+import decimal
 import os
 import signal
 import socket
@@ -93,6 +95,76 @@ def psycopg2_runs_transactions(server):
         cur.execute("select * from generate_series(1, 3)")
         assert [r[0] for r in cur] == [1, 2, 3]
     c.commit()
+    c.close()
+
+
+def psycopg2_reads_every_type(server):
+    c = server.connect()
+    c.autocommit = True
+    with c.cursor() as cur:
+        cur.execute("create table every (b boolean, i2 smallint, i4 integer, i8 bigint, f4 real,"
+                    " f8 double precision, n numeric(12,2), t text, u uuid, d date, ts timestamp,"
+                    " tz timestamptz, y bytea)")
+        cur.execute("insert into every values (true, -1, 2, 9007199254740993, 1.5, '1e300', 12.30,"
+                    " %s, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '2026-02-28',"
+                    " '2026-02-28 23:59:59.999999', '2026-02-28 23:59:59+02', '\\x00ff'),"
+                    " (null, null, null, null, null, null, null, null, null, null, null, null, null)",
+                    ("q'uo\"te\\ \u00e9\U0001f600",))
+        assert cur.statusmessage == "INSERT 0 2"
+        cur.execute("select * from every")
+        row, nulls = cur.fetchall()
+        assert row[:9] == (True, -1, 2, 9007199254740993, 1.5, 1e300, decimal.Decimal("12.30"),
+                           "q'uo\"te\\ \u00e9\U0001f600", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"), row
+        assert row[9] == datetime.date(2026, 2, 28)
+        assert row[10] == datetime.datetime(2026, 2, 28, 23, 59, 59, 999999)
+        assert row[11] == datetime.datetime(2026, 2, 28, 21, 59, 59, tzinfo=datetime.timezone.utc)
+        assert bytes(row[12]) == b"\x00\xff", row
+        assert nulls == (None,) * 13
+        assert [d.type_code for d in cur.description] == [
+            16, 21, 23, 20, 700, 701, 1700, 25, 2950, 1082, 1114, 1184, 17]
+        assert (cur.description[6].precision, cur.description[6].scale) == (12, 2)
+        cur.execute("drop table every")
+    c.close()
+
+
+def server_side_cursors_fetch_in_steps(server):
+    c = server.connect()
+    with c.cursor("steps") as a, c.cursor("other") as b:
+        a.itersize = b.itersize = 1000
+        a.execute("select * from generate_series(1, 5000)")
+        b.execute("select * from generate_series(1, 3)")
+        assert a.fetchmany(3) == [(1,), (2,), (3,)]
+        assert b.fetchall() == [(1,), (2,), (3,)]
+        assert sum(1 for _ in a) == 4997
+    c.commit()
+    c.close()
+
+
+def sql_prepared_statements_run(server):
+    c = server.connect()
+    with c.cursor() as cur:
+        cur.execute("prepare plus as select $1::int + 1")
+        cur.execute("execute plus (41)")
+        assert cur.fetchone() == (42,)
+        cur.execute("deallocate plus")
+        cur.execute("set statement_timeout = 100")
+        try:
+            cur.execute("select pg_sleep(30)")
+            assert False
+        except psycopg2.errors.QueryCanceled as e:
+            assert "statement timeout" in str(e), e
+    c.close()
+
+
+def copy_is_refused(server):
+    c = server.connect()
+    with c.cursor() as cur:
+        try:
+            cur.copy_expert("copy (select 1) to stdout", sys.stderr)
+            assert False
+        except psycopg2.Error as e:
+            assert e.pgcode in ("0A000", "42601"), (e.pgcode, e)
+    c.rollback()
     c.close()
 
 
@@ -280,7 +352,9 @@ def garbage_breaks_nothing(server):
 
 
 CHECKS = [psql_runs_statements, psql_reads_a_million_rows, wrong_names_are_refused,
-          psycopg2_runs_transactions, cancel_from_another_thread, wrong_secret_cancels_nothing,
+          psycopg2_runs_transactions, psycopg2_reads_every_type,
+          server_side_cursors_fetch_in_steps, sql_prepared_statements_run, copy_is_refused,
+          cancel_from_another_thread, wrong_secret_cancels_nothing,
           ten_sessions_at_once, slow_reader_stalls_only_itself, too_many_clients_are_told,
           statement_timeout_cancels, stop_ends_every_session, garbage_breaks_nothing]
 

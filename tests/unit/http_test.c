@@ -363,6 +363,48 @@ static void page_tells_what_to_type(void **)
 	mr_mem_link_fini(&link);
 }
 
+static int64_t forty_two_rows(const struct mr_relation *)
+{
+	return 42;
+}
+
+static int list_relations(struct mr_env *, struct mr_arena *arena, const struct mr_relation ***out)
+{
+	static const struct mr_relation_ops ops = {.rows_known = forty_two_rows};
+	static struct mr_relation orders = {.ops = &ops}, hidden = {.kind = MR_RELATION_SYSTEM};
+
+	orders.name = mr_span_str("or<d>ers");
+	*out = mr_arena_alloc(arena, 2 * sizeof(**out));
+	(*out)[0] = &hidden;
+	(*out)[1] = &orders;
+	return 2;
+}
+
+static int relations_put;
+
+static void put_relation(struct mr_env *, const struct mr_relation *)
+{
+	relations_put++;
+}
+
+static void page_lists_relations_and_gives_them_back(void **)
+{
+	static const struct mr_env_ops ops = {
+		.relations = list_relations, .relation_put = put_relation};
+	struct mr_env env = {&ops}, *before = opts.env;
+	struct mr_mem_link link;
+
+	opts.env = &env;
+	mr_mem_link_init(&link, mr_span_str("GET / HTTP/1.0\r\n\r\n"));
+	run_session(&link);
+	mr_buf_u8(&link.output, 0);
+	assert_non_null(strstr((char *)link.output.data,
+		"<tr><td>or&lt;d&gt;ers<td>table<td class=n>42\n</table>"));
+	assert_int_equal(relations_put, 2);
+	mr_mem_link_fini(&link);
+	opts.env = before;
+}
+
 static void metrics_are_strictly_right(void **)
 {
 	struct mr_mem_link link;
@@ -409,6 +451,7 @@ int main(void)
 		cmocka_unit_test(silence_inside_a_request_times_out),
 		cmocka_unit_test(other_web_sites_are_refused),
 		cmocka_unit_test(page_tells_what_to_type),
+		cmocka_unit_test(page_lists_relations_and_gives_them_back),
 		cmocka_unit_test(metrics_are_strictly_right),
 		cmocka_unit_test(too_many_connections_are_told),
 	};
