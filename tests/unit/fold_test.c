@@ -14,19 +14,20 @@
 enum { STATES = 5 };
 
 static const char *const queries[] = {
-	"SELECT k, count(*) AS c, count(n) AS cn, sum(i) AS si, sum(b) AS sb, sum(n) AS sn, avg(n) "
-	"AS "
-	"an, min(k) AS mk, max(n) AS mn, stddev(i) AS sd, approx_count_distinct(i) AS d, "
-	"approx_percentile(f, 0.5) AS p, bool_and(i > 0) AS ba FROM t GROUP BY k",
-	"SELECT window_start, k, count(*) AS c, sum(i) AS s, max(k) AS m FROM TUMBLE(t, at, "
-	"INTERVAL '1 "
-	"minute') GROUP BY window_start, k",
-	"SELECT window_start, window_end, count(*) AS c, sum(n) AS s FROM HOP(t, at, INTERVAL '20 "
-	"seconds', INTERVAL '1 minute') WHERE i % 3 <> 0 GROUP BY window_start, window_end HAVING "
-	"count(*) > 1",
-	"SELECT count(*) AS c, sum(b) AS s, avg(i) AS a FROM t WHERE k LIKE 'k1%'",
-	"SELECT i % 10 AS m, upper(k) AS u, sum(n * 2) FILTER (WHERE i > 5) AS s FROM t GROUP BY "
-	"1, 2",
+	("SELECT k, count(*) AS c, count(n) AS cn, sum(i) AS si, sum(b) AS sb, sum(n) AS sn, "
+	 "avg(n) "
+	 "AS "
+	 "an, min(k) AS mk, max(n) AS mn, stddev(i) AS sd, approx_count_distinct(i) AS d, "
+	 "approx_percentile(f, 0.5) AS p, bool_and(i > 0) AS ba FROM t GROUP BY k"),
+	("SELECT window_start, k, count(*) AS c, sum(i) AS s, max(k) AS m FROM TUMBLE(t, at, "
+	 "INTERVAL '1 "
+	 "minute') GROUP BY window_start, k"),
+	("SELECT window_start, window_end, count(*) AS c, sum(n) AS s FROM HOP(t, at, INTERVAL '20 "
+	 "seconds', INTERVAL '1 minute') WHERE i % 3 <> 0 GROUP BY window_start, window_end HAVING "
+	 "count(*) > 1"),
+	("SELECT count(*) AS c, sum(b) AS s, avg(i) AS a FROM t WHERE k LIKE 'k1%'"),
+	("SELECT i % 10 AS m, upper(k) AS u, sum(n * 2) FILTER (WHERE i > 5) AS s FROM t GROUP BY "
+	 "1, 2"),
 };
 
 static int compare_lines(const void *a, const void *b)

@@ -1,0 +1,1 @@
+SELECT a, count(*), sum(d), avg(f), min(c), max(e) FROM t GROUP BY a HAVING count(*) > 0 ORDER BY 2 DESC LIMIT 3

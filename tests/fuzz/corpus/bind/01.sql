@@ -1,0 +1,1 @@
+SELECT CASE WHEN a <> 0 THEN 10 / a ELSE b END, coalesce(c, 'z') || d FROM t WHERE g > now() - interval '1 day' OR i

@@ -1,0 +1,1 @@
+SELECT window_start, approx_count_distinct(c), approx_percentile(f, 0.9) FROM HOP(t, g, INTERVAL '1 s', INTERVAL '3 s') GROUP BY 1

@@ -1,0 +1,1 @@
+SELECT x.a, y.c FROM t x LEFT JOIN t y ON x.a = y.a JOIN t z USING (a) WHERE x.d BETWEEN 1 AND 2.5

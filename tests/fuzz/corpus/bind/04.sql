@@ -1,0 +1,1 @@
+SELECT DISTINCT c, upper(c), substring(c, 1, 2), replace(c, 'x', 'yy'), lpad(c, 9, 'ab'), split_part(c, 'x', -1) FROM t ORDER BY 1

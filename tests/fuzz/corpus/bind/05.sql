@@ -1,0 +1,1 @@
+SELECT date_trunc('day', g), extract(epoch FROM g), g AT TIME ZONE 'Europe/Berlin', to_char(n, 'YYYY-MM Day'), age(g, g), h + 1 FROM t

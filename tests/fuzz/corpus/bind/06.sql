@@ -1,0 +1,1 @@
+WITH q AS (SELECT a, d * e / 3 AS v FROM t) SELECT sum(v), stddev(v), (SELECT max(a) FROM q) FROM q UNION ALL SELECT 1, 2, 3

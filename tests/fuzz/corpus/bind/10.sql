@@ -1,0 +1,1 @@
+SELECT -a, +b, a::text, 'x'::int, NULL IS DISTINCT FROM a, a IN (1, NULL), c LIKE '%_\%' ESCAPE '', i IS NOT TRUE FROM t

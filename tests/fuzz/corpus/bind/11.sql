@@ -1,0 +1,1 @@
+SELECT count(DISTINCT c), sum(DISTINCT a), string_agg(c, ','), percentile_cont(0.5) WITHIN GROUP (ORDER BY f DESC), count(*) FILTER (WHERE i) FROM t

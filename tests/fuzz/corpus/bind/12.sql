@@ -1,0 +1,1 @@
+SELECT power(e, 3), round(e, -2), sqrt(f), ln(f), e % 2, d ^ 2, width_bucket(f, 0, 1, 3), greatest(a, b, d), nullif(c, '') FROM t
