@@ -17,12 +17,15 @@ static void fill_info(const struct mr_log_meta *m, struct mr_log_info *out)
 		if (!is_ended(f))
 			continue;
 		out->lsn_first = MR_MIN(out->lsn_first, f->first_lsn);
+		if (f->end_lsn > f->first_lsn)
+			out->lsn_last = MR_MAX(out->lsn_last, f->first_lsn);
 		out->lsn_end = MR_MAX(out->lsn_end, f->end_lsn);
 	}
 	if (m->sealed)
 		out->lsn_end = m->end_lsn;
 	if (out->lsn_first == UINT64_MAX)
 		out->lsn_first = out->lsn_end;
+	out->lsn_last = MR_MAX(out->lsn_last, out->lsn_first);
 }
 
 size_t mr_log_store_logs(struct mr_log_store *s, struct mr_log_info *out, size_t max)

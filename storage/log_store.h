@@ -52,6 +52,7 @@ void mr_log_store_destroy(struct mr_log_store *s);
 struct mr_log_info {
 	uint64_t id;
 	uint64_t lsn_first; // lowest lsn still on disk
+	uint64_t lsn_last;  // where its last file that has anything in it begins
 	uint64_t lsn_end;   // of a log being written: of its last filled file
 	uint64_t bytes;     // of files on disk
 	bool open;          // being written
