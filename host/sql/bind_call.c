@@ -104,7 +104,7 @@ int mr_bind_function(struct mr_bind *b, struct mr_span name, struct mr_expr **ar
 {
 	const struct mr_fn *fn = is_operator ? small_compare(b, name, args, count) : NULL;
 	struct mr_typeref ret = {0};
-	uint8_t types[64];
+	uint8_t types[64] = {0};
 	enum mr_fn_found found;
 
 	if (count > MR_COUNT_OF(types))

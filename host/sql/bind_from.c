@@ -125,7 +125,7 @@ static int pin_relation(struct mr_bind *b, const char *schema, const char *name,
 static int scan_rel(
 	struct mr_bind *b, const char *schema, const char *name, int pos, struct mr_scope_rel *rel)
 {
-	const struct mr_relation *r;
+	const struct mr_relation *r = NULL;
 	int rc = pin_relation(b, schema, name, pos, &r);
 
 	if (rc < 0)
@@ -212,7 +212,7 @@ static int constant_interval(
 static int window_width(struct mr_bind *b, const struct mr_ast_expr *ast, const char *what,
 	uint8_t type, int64_t *out)
 {
-	struct mr_interval v;
+	struct mr_interval v = {0};
 	int rc = constant_interval(b, ast, what, &v);
 	int64_t us;
 
@@ -259,8 +259,8 @@ static int window_rel(struct mr_bind *b, struct mr_scope *, const struct mr_ast_
 	bool hop = strcmp(c->name, "hop") == 0;
 	const struct mr_ast_idents *parts;
 	struct mr_plan *w;
-	uint8_t type;
-	int column, rc;
+	uint8_t type = 0;
+	int column = 0, rc;
 
 	if (c->args_count != (hop ? 4u : 3u) || c->args[0].value->kind != MR_AST_COLUMN)
 		return mr_bind_error(b, ast->pos, "42883", "%s wants (relation, time column, %s)",
