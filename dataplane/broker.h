@@ -37,6 +37,7 @@ struct mr_append {
 	// the broker's own
 	struct mr_append *next;
 	uint64_t lsn_end;
+	int64_t committed_ns;
 	void *wait[2];
 };
 

@@ -1,0 +1,705 @@
+// The control thread: start, messages, snapshots, stop.
+#include "host/control.h"
+
+#include "host/base/note.h"
+#include "host/partition_state.h"
+#include "host/view/view.h"
+#include "host/worker.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PRODUCER_BLOCK = 1000, PORT_TRIES = 64, BACKGROUND_NICE = 10 };
+
+// ---- snapshots
+
+struct mr_snapshot *mr_snapshot_get(struct mr_snapshot *s)
+{
+	atomic_fetch_add_explicit(&s->references, 1, memory_order_relaxed);
+	return s;
+}
+
+void mr_snapshot_put(struct mr_snapshot *s)
+{
+	if (!s || atomic_fetch_sub_explicit(&s->references, 1, memory_order_acq_rel) != 1)
+		return;
+	for (size_t i = 0; i < s->topics.count; i++)
+		mr_topic_def_put(s->topic_defs[i]);
+	for (size_t i = 0; i < s->tables_count; i++)
+		mr_table_put(s->tables[i]);
+	for (size_t i = 0; i < s->views_count; i++)
+		mr_view_put(s->views[i]);
+	free(s->views);
+	free((void *)(uintptr_t)s->topics.by_name);
+	free(s->topic_defs);
+	free(s->tables);
+	free(s);
+}
+
+struct mr_table *mr_snapshot_table(const struct mr_snapshot *s, struct mr_span name)
+{
+	for (size_t i = 0; i < s->tables_count; i++)
+		if (mr_span_eq(s->tables[i]->relation.name, name))
+			return s->tables[i];
+	return NULL;
+}
+
+struct mr_view *mr_snapshot_view(const struct mr_snapshot *s, struct mr_span name)
+{
+	for (size_t i = 0; i < s->views_count; i++)
+		if (mr_span_eq(s->views[i]->relation.name, name))
+			return s->views[i];
+	return NULL;
+}
+
+static int by_topic_name(const void *a, const void *b)
+{
+	const struct mr_topic_def *const *x = a, *const *y = b;
+
+	return mr_span_cmp((*x)->topic.name, (*y)->topic.name);
+}
+
+static void snapshot_topics(struct mr_snapshot *s, const struct mr_catalog *cat)
+{
+	const struct mr_topic **names = calloc(cat->topics_count + 1, sizeof(*names));
+
+	s->topic_defs = calloc(cat->topics_count + 1, sizeof(*s->topic_defs));
+	MR_ASSERT(names && s->topic_defs);
+	for (size_t i = 0; i < cat->topics_count; i++)
+		s->topic_defs[i] = mr_topic_def_get(cat->topics[i]);
+	qsort(s->topic_defs, cat->topics_count, sizeof(*s->topic_defs), by_topic_name);
+	for (size_t i = 0; i < cat->topics_count; i++)
+		names[i] = &s->topic_defs[i]->topic;
+	s->topics = (struct mr_topics){cat->version, cat->topics_count, names};
+}
+
+// The table that runs under this very definition, or NULL.
+static struct mr_table *running_table(const struct mr_snapshot *s, const struct mr_table_def *def)
+{
+	for (size_t i = 0; s && i < s->tables_count; i++)
+		if (s->tables[i]->def == def)
+			return s->tables[i];
+	return NULL;
+}
+
+static int snapshot_tables(struct mr_control *c, struct mr_snapshot *s)
+{
+	s->tables = calloc(c->catalog.tables_count + 1, sizeof(*s->tables));
+	MR_ASSERT(s->tables);
+	for (size_t i = 0; i < c->catalog.tables_count; i++) {
+		struct mr_table_def *def = c->catalog.tables[i];
+		struct mr_table *t = running_table(c->snapshot, def);
+		int rc = 0;
+
+		if (t)
+			mr_table_get(t);
+		else
+			rc = mr_table_create(def,
+				mr_catalog_topic_by_id(&c->catalog, def->topic_id),
+				c->workers_count, c->pools, c->config->table_chunk_bytes_max, &t);
+		if (rc < 0)
+			return rc;
+		s->tables[s->tables_count++] = t;
+	}
+	return 0;
+}
+
+static struct mr_view *running_view(const struct mr_snapshot *s, const struct mr_view_def *def)
+{
+	for (size_t i = 0; s && i < s->views_count; i++)
+		if (s->views[i]->def == def)
+			return s->views[i];
+	return NULL;
+}
+
+static int view_start(struct mr_control *c, struct mr_snapshot *s, struct mr_view_def *def,
+	struct mr_view **out, struct mr_diag *diag)
+{
+	struct mr_fold *fold = c->fold_new;
+	struct mr_table *table = NULL;
+	int rc = 0;
+
+	for (size_t i = 0; i < s->tables_count; i++)
+		if (s->tables[i]->def->id == def->table_id)
+			table = s->tables[i];
+	if (!table)
+		return mr_diag_set(diag, MR_ERR_CORRUPT, "XX001", 0,
+			"the table of materialized view \"%s\" is missing", def->name);
+	c->fold_new = NULL;
+	if (!fold)
+		rc = mr_fold_compile(c->env, mr_span(def->query, def->query_bytes), &fold, diag);
+	if (rc < 0)
+		return rc;
+	rc = mr_view_create(def, table, fold, c->workers, c->config->view_memory_bytes, out);
+	if (rc < 0)
+		mr_fold_destroy(fold);
+	return rc;
+}
+
+// Views that run already keep their state; the others are compiled. While the tables of a start are
+// not in force yet there is nothing to compile them against.
+static int snapshot_views(struct mr_control *c, struct mr_snapshot *s, struct mr_diag *diag)
+{
+	s->views = calloc(c->catalog.views_count + 1, sizeof(*s->views));
+	MR_ASSERT(s->views);
+	if (!c->snapshot)
+		return 0;
+	for (size_t i = 0; i < c->catalog.views_count; i++) {
+		struct mr_view *v = running_view(c->snapshot, c->catalog.views[i]);
+		int rc = 0;
+
+		if (v)
+			mr_view_get(v);
+		else
+			rc = view_start(c, s, c->catalog.views[i], &v, diag);
+		if (rc < 0)
+			return rc;
+		s->views[s->views_count++] = v;
+	}
+	return 0;
+}
+
+struct apply_message {
+	struct mr_message message;
+	struct mr_snapshot *snapshot;
+	sem_t *taken;
+};
+
+static void handle_apply(struct mr_message *m, void *owner)
+{
+	struct apply_message *a = MR_CONTAINER(m, struct apply_message, message);
+
+	mr_worker_apply_snapshot(owner, a->snapshot);
+	sem_post(a->taken);
+}
+
+static void wait_all(sem_t *sem, uint32_t count)
+{
+	while (count)
+		if (sem_wait(sem) == 0)
+			count--;
+}
+
+static void workers_apply(struct mr_control *c, struct mr_snapshot *s)
+{
+	struct apply_message messages[128];
+	sem_t taken;
+
+	MR_ASSERT(c->workers_count <= MR_COUNT_OF(messages));
+	sem_init(&taken, 0, 0);
+	for (uint32_t i = 0; i < c->workers_count; i++) {
+		if (!c->started) {
+			mr_worker_apply_snapshot(c->workers[i], s);
+			continue;
+		}
+		messages[i] = (struct apply_message){{NULL, handle_apply}, s, &taken};
+		mr_mailbox_push(&c->workers[i]->box, &messages[i].message);
+	}
+	if (c->started)
+		wait_all(&taken, c->workers_count);
+	sem_destroy(&taken);
+}
+
+int mr_control_publish(struct mr_control *c, struct mr_diag *diag)
+{
+	struct mr_snapshot *s = calloc(1, sizeof(*s)), *old = c->snapshot;
+	int rc;
+
+	MR_ASSERT(s);
+	atomic_init(&s->references, 1);
+	snapshot_topics(s, &c->catalog);
+	rc = snapshot_tables(c, s);
+	if (rc < 0)
+		mr_diag_set(diag, rc, "53200", 0, "cannot make the table: %s", mr_err_text(rc));
+	else
+		rc = snapshot_views(c, s, diag);
+	if (rc < 0) {
+		mr_snapshot_put(s);
+		return rc;
+	}
+	workers_apply(c, s);
+	pthread_mutex_lock(&c->snapshot_lock);
+	c->snapshot = s;
+	pthread_mutex_unlock(&c->snapshot_lock);
+	mr_snapshot_put(old);
+	return 0;
+}
+
+struct mr_snapshot *mr_control_snapshot(struct mr_control *c)
+{
+	struct mr_snapshot *s;
+
+	pthread_mutex_lock(&c->snapshot_lock);
+	s = mr_snapshot_get(c->snapshot);
+	pthread_mutex_unlock(&c->snapshot_lock);
+	return s;
+}
+
+// ---- messages from workers
+
+struct ask {
+	struct mr_message message;
+	struct mr_mailbox *reply;
+	struct mr_admin *admin;
+	struct mr_producer_init *init;
+};
+
+static void handle_answer(struct mr_message *m, void *)
+{
+	struct ask *k = MR_CONTAINER(m, struct ask, message);
+	struct ask ask = *k;
+
+	free(k);
+	if (ask.admin)
+		ask.admin->done(ask.admin);
+	else
+		ask.init->done(ask.init);
+}
+
+static int64_t producer_id_next(struct mr_control *c)
+{
+	if (c->producer_given == c->catalog.producer_next) {
+		struct mr_catalog_change change = {0};
+		int rc;
+
+		mr_catalog_add_producers(&change, c->producer_given + PRODUCER_BLOCK);
+		rc = mr_catalog_commit(c->manifest, &change);
+		if (rc < 0)
+			return rc;
+	}
+	return c->producer_given++;
+}
+
+static void handle_ask(struct mr_message *m, void *owner)
+{
+	struct mr_control *c = owner;
+	struct ask *k = MR_CONTAINER(m, struct ask, message);
+
+	if (k->admin) {
+		mr_ddl_admin(c, k->admin);
+	} else {
+		int64_t id = producer_id_next(c);
+
+		k->init->error = id < 0 ? MR_KAFKA_KAFKA_STORAGE_ERROR : 0;
+		k->init->producer_id = id < 0 ? -1 : id;
+	}
+	k->message.handle = handle_answer;
+	mr_mailbox_push(k->reply, &k->message);
+}
+
+static void ask(struct mr_control *c, struct mr_mailbox *reply, struct mr_admin *a,
+	struct mr_producer_init *p)
+{
+	struct ask *k = malloc(sizeof(*k));
+
+	MR_ASSERT(k);
+	*k = (struct ask){{NULL, handle_ask}, reply, a, p};
+	mr_mailbox_push(&c->box, &k->message);
+}
+
+void mr_control_admin(struct mr_control *c, struct mr_mailbox *reply, struct mr_admin *a)
+{
+	ask(c, reply, a, NULL);
+}
+
+void mr_control_producer_init(
+	struct mr_control *c, struct mr_mailbox *reply, struct mr_producer_init *p)
+{
+	ask(c, reply, NULL, p);
+}
+
+void mr_control_turn(struct mr_control *c)
+{
+	mr_mailbox_clear(&c->box);
+	mr_mailbox_drain(&c->box, c);
+}
+
+// ---- calls from SQL threads
+
+struct call {
+	struct mr_message message;
+	int (*fn)(struct mr_control *c, void *arg);
+	void *arg;
+	int rc;
+	sem_t done;
+};
+
+static void handle_call(struct mr_message *m, void *owner)
+{
+	struct call *k = MR_CONTAINER(m, struct call, message);
+
+	k->rc = k->fn(owner, k->arg);
+	sem_post(&k->done);
+}
+
+int mr_control_call(struct mr_control *c, int (*fn)(struct mr_control *c, void *arg), void *arg)
+{
+	struct call k = {{NULL, handle_call}, fn, arg, 0, {{0}}};
+
+	sem_init(&k.done, 0, 0);
+	mr_mailbox_push(&c->box, &k.message);
+	wait_all(&k.done, 1);
+	sem_destroy(&k.done);
+	return k.rc;
+}
+
+struct caught_up {
+	struct mr_when when;
+	sem_t *sem;
+};
+
+static void run_caught_up(struct mr_when *when)
+{
+	sem_post(MR_CONTAINER(when, struct caught_up, when)->sem);
+}
+
+void mr_control_wait_caught_up(struct mr_control *c)
+{
+	struct caught_up waits[128];
+	sem_t sem;
+
+	sem_init(&sem, 0, 0);
+	for (uint32_t i = 0; i < c->workers_count; i++) {
+		waits[i] = (struct caught_up){{.run = run_caught_up}, &sem};
+		mr_worker_when_caught_up(c->workers[i], &waits[i].when);
+	}
+	wait_all(&sem, c->workers_count);
+	sem_destroy(&sem);
+}
+
+// ---- the log store's background thread
+
+static void background_poke(void *ctx)
+{
+	struct mr_control *c = ctx;
+
+	pthread_mutex_lock(&c->background_lock);
+	c->background_work = true;
+	pthread_cond_signal(&c->background_wake);
+	pthread_mutex_unlock(&c->background_lock);
+}
+
+static void *background_main(void *arg)
+{
+	struct mr_control *c = arg;
+
+	mr_thread_name("mr-background");
+	mr_control_place_background(c);
+	pthread_mutex_lock(&c->background_lock);
+	while (!c->background_stop) {
+		int rc;
+
+		if (!c->background_work) {
+			pthread_cond_wait(&c->background_wake, &c->background_lock);
+			continue;
+		}
+		c->background_work = false;
+		pthread_mutex_unlock(&c->background_lock);
+		do
+			rc = mr_log_store_work(c->store);
+		while (rc > 0);
+		if (rc < 0)
+			mr_note(MR_NOTE_ERR, "log", "event=background error=\"%s\"",
+				mr_err_text(rc));
+		pthread_mutex_lock(&c->background_lock);
+	}
+	pthread_mutex_unlock(&c->background_lock);
+	return NULL;
+}
+
+static int background_start(struct mr_control *c)
+{
+	int rc = pthread_create(&c->background, NULL, background_main, c);
+
+	c->background_running = rc == 0;
+	return -rc;
+}
+
+static void background_stop(struct mr_control *c)
+{
+	if (!c->background_running)
+		return;
+	pthread_mutex_lock(&c->background_lock);
+	c->background_stop = true;
+	pthread_cond_signal(&c->background_wake);
+	pthread_mutex_unlock(&c->background_lock);
+	pthread_join(c->background, NULL);
+	c->background_running = false;
+}
+
+// ---- start and stop
+
+struct mr_topic_config mr_control_topic_defaults(const struct mr_config *config)
+{
+	return (struct mr_topic_config){
+		.retention_ms = (int64_t)config->retention_ms,
+		.retention_bytes = -1,
+		.message_bytes_max = (int32_t)config->kafka_message_bytes_max,
+	};
+}
+
+struct mr_span mr_control_cluster_id(struct mr_control *c)
+{
+	return mr_span_str(c->cluster_id);
+}
+
+// Kafka's own form of a cluster id: 22 characters of base64url.
+static void format_cluster_id(struct mr_uuid id, char out[23])
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	unsigned bits = 0, count = 0, at = 0;
+
+	for (int i = 0; i < 16; i++) {
+		bits = bits << 8 | id.b[i];
+		for (count += 8; count >= 6; count -= 6)
+			out[at++] = digits[bits >> (count - 6) & 63];
+	}
+	out[at++] = digits[bits << (6 - count) & 63];
+	out[at] = 0;
+}
+
+static int ensure_cluster_id(struct mr_control *c)
+{
+	struct mr_catalog_change change = {0};
+	int rc = 0;
+
+	if (!c->catalog.has_cluster_id) {
+		mr_catalog_add_cluster(&change, mr_uuid_make(&c->rand));
+		rc = mr_catalog_commit(c->manifest, &change);
+	}
+	format_cluster_id(c->catalog.cluster_id, c->cluster_id);
+	// Ids of an earlier start's block may have been handed out: they are all spent.
+	c->producer_given = c->catalog.producer_next;
+	return rc;
+}
+
+static int open_store(struct mr_control *c, struct mr_diag *diag)
+{
+	static const struct mr_log_type_known types[] = {
+		{MR_LOG_CHECKPOINT, 1}, {MR_LOG_CHECKPOINT_END, 0}};
+	const struct mr_manifest_options mo = {.disk = c->disk};
+	struct mr_log_store_options so = {
+		.disk = c->disk,
+		.clock = c->clock,
+		.file_bytes = c->config->log_file_bytes,
+		.bytes_free_min = c->config->disk_reserve_bytes,
+		.seed = mr_rand_u64(&c->rand),
+		.types = types,
+		.type_count = MR_COUNT_OF(types),
+		.wake = background_poke,
+		.wake_ctx = c,
+	};
+	int rc = mr_manifest_create(&c->manifest, &mo);
+
+	if (rc < 0)
+		return rc;
+	mr_catalog_init(&c->catalog, c->manifest);
+	so.manifest = c->manifest;
+	rc = mr_log_store_create(&c->store, &so);
+	if (rc == 0)
+		rc = mr_manifest_open(c->manifest, diag);
+	if (rc == 0)
+		rc = mr_log_store_recover(c->store, diag);
+	if (rc == 0)
+		rc = mr_recover(c->store, (uint32_t)c->config->producers_max,
+			(int64_t)c->config->producer_expiry_ms, &c->recovered, diag);
+	if (rc == 0)
+		rc = ensure_cluster_id(c);
+	return rc;
+}
+
+static int place(struct mr_control *c)
+{
+	struct mr_topo topo;
+	int rc;
+
+	if (!c->config->pin)
+		return 0;
+	rc = mr_topo_init(&topo);
+	if (rc < 0)
+		return rc;
+	rc = mr_topo_place(&topo, (int)c->workers_count, MR_TOPO_SPREAD, &c->placement);
+	mr_topo_fini(&topo);
+	return rc;
+}
+
+void mr_control_place_background(void *control)
+{
+	struct mr_control *c = control;
+
+	if (c->placement.background_count)
+		mr_thread_pin(c->placement.background, c->placement.background_count);
+	mr_thread_nice(BACKGROUND_NICE);
+}
+
+static int create_workers(struct mr_control *c, struct mr_diag *diag)
+{
+	int rc;
+
+	c->workers_count = (uint32_t)c->config->workers;
+	rc = place(c);
+	c->workers = calloc(c->workers_count, sizeof(*c->workers));
+	c->pools = calloc(c->workers_count, sizeof(*c->pools));
+	if (!c->workers || !c->pools)
+		return -ENOMEM;
+	for (uint32_t i = 0; rc == 0 && i < c->workers_count; i++) {
+		rc = mr_chunk_pool_create(c->config->table_memory_bytes, &c->pools[i]);
+		if (rc == 0)
+			rc = mr_worker_create(c, i, &c->workers[i], diag);
+	}
+	return rc;
+}
+
+// Listens on `first` and the ports behind it. -EADDRINUSE names nothing: the caller tries again.
+static int listen_from(struct mr_control *c, uint16_t first, struct mr_diag *diag)
+{
+	for (uint32_t i = 0; i < c->workers_count; i++) {
+		uint16_t port = (uint16_t)(i ? c->workers[0]->port + i : first);
+		int rc = mr_worker_listen(c->workers[i], port, diag);
+
+		if (rc == 0)
+			continue;
+		while (i--)
+			mr_conns_unlisten(c->workers[i]->conns);
+		return rc;
+	}
+	return 0;
+}
+
+// Any free port means that many consecutive ones for the workers.
+static int listen_all(struct mr_control *c, struct mr_diag *diag)
+{
+	int rc = listen_from(c, (uint16_t)c->config->kafka_port, diag);
+
+	for (int i = 0; rc == -EADDRINUSE && c->config->kafka_port == 0 && i < PORT_TRIES; i++)
+		rc = listen_from(c, 0, diag);
+	return rc;
+}
+
+static int start_workers(struct mr_control *c, struct mr_diag *diag)
+{
+	int rc = mr_control_publish(c, diag);
+
+	if (rc == 0 && c->catalog.views_count)
+		rc = mr_control_publish(c, diag);
+	for (size_t i = 0; rc == 0 && i < c->snapshot->views_count; i++)
+		rc = mr_view_fill(c->snapshot->views[i], NULL, diag);
+	for (uint32_t i = 0; rc == 0 && i < c->workers_count; i++)
+		rc = mr_worker_open_log(c->workers[i]);
+	mr_recovered_destroy(c->recovered);
+	c->recovered = NULL;
+	if (rc == 0)
+		rc = listen_all(c, diag);
+	for (uint32_t i = 0; rc == 0 && i < c->workers_count; i++)
+		rc = mr_worker_start(c->workers[i], diag);
+	c->started = rc == 0;
+	return rc;
+}
+
+// Once every worker's first checkpoint is durable, the checkpoints of earlier logs are history.
+static void release_old_checkpoints(struct mr_control *c)
+{
+	size_t count = mr_log_store_logs(c->store, NULL, 0);
+	struct mr_log_info *logs = calloc(count + 1, sizeof(*logs));
+
+	MR_ASSERT(logs);
+	count = MR_MIN(mr_log_store_logs(c->store, logs, count), count);
+	for (size_t i = 0; i < count; i++)
+		if (!logs[i].open)
+			mr_log_store_retain_lsn(c->store, logs[i].id, UINT64_MAX);
+	free(logs);
+}
+
+static void control_init(
+	struct mr_control *c, const struct mr_config *config, struct mr_clock *clock)
+{
+	memset(c, 0, sizeof(*c));
+	c->config = config;
+	c->clock = clock;
+	c->box.event_fd = -1;
+	mr_rand_init(&c->rand, mr_rand_seed_os());
+	pthread_mutex_init(&c->snapshot_lock, NULL);
+	pthread_mutex_init(&c->background_lock, NULL);
+	pthread_cond_init(&c->background_wake, NULL);
+}
+
+int mr_control_start(struct mr_control *c, const struct mr_config *config, struct mr_clock *clock,
+	struct mr_env *env, struct mr_diag *diag)
+{
+	int rc;
+
+	control_init(c, config, clock);
+	c->env = env;
+	memset(diag, 0, sizeof(*diag));
+	rc = mr_mailbox_open(&c->box);
+	if (rc == 0)
+		rc = mr_dir_open(&c->disk, config->data, diag);
+	if (rc == 0)
+		rc = mr_dir_init(c->disk, diag);
+	if (rc == 0)
+		rc = open_store(c, diag);
+	if (rc == 0)
+		rc = create_workers(c, diag);
+	if (rc == 0)
+		rc = background_start(c);
+	if (rc == 0)
+		rc = start_workers(c, diag);
+	if (rc < 0) {
+		if (!diag->message[0])
+			mr_diag_set(diag, rc, "58000", 0, "cannot start: %s", mr_err_text(rc));
+		return rc;
+	}
+	mr_control_wait_caught_up(c);
+	release_old_checkpoints(c);
+	return 0;
+}
+
+void mr_control_stop(struct mr_control *c)
+{
+	for (uint32_t i = 0; c->workers && i < c->workers_count; i++)
+		if (c->workers[i])
+			mr_worker_stop(c->workers[i]);
+	background_stop(c);
+	for (uint32_t i = 0; c->workers && i < c->workers_count; i++)
+		mr_worker_destroy(c->workers[i]);
+	mr_snapshot_put(c->snapshot);
+	for (uint32_t i = 0; c->pools && i < c->workers_count; i++)
+		if (c->pools[i])
+			mr_chunk_pool_destroy(c->pools[i]);
+	free(c->workers);
+	free(c->pools);
+	mr_topo_placement_fini(&c->placement);
+	mr_recovered_destroy(c->recovered);
+	if (c->store)
+		mr_log_store_destroy(c->store);
+	if (c->manifest)
+		mr_manifest_destroy(c->manifest);
+	mr_catalog_fini(&c->catalog);
+	if (c->disk)
+		mr_disk_destroy(c->disk);
+	if (c->box.event_fd >= 0)
+		mr_mailbox_close(&c->box);
+}
+
+void mr_control_node(struct mr_control *c, uint32_t index, const char *local_host,
+	uint16_t local_port, uint32_t local_index, struct mr_broker_node *out)
+{
+	const char *advertise = c->config->advertise, *colon = strrchr(advertise, ':');
+	bool has_port = colon && !strchr(colon, ']') && strchr(advertise, ':') == colon;
+
+	out->id = (int32_t)index;
+	out->port = (uint16_t)(local_port - local_index + index);
+	if (!advertise[0]) {
+		snprintf(out->host, sizeof(out->host), "%s", local_host);
+		return;
+	}
+	// [v6]:port and host:port; a bare v6 address has several colons and no port.
+	has_port |= colon && colon > advertise && colon[-1] == ']';
+	snprintf(out->host, sizeof(out->host), "%.*s",
+		(int)(has_port ? (size_t)(colon - advertise) : strlen(advertise)), advertise);
+	if (has_port)
+		out->port = (uint16_t)(strtoul(colon + 1, NULL, 10) + index);
+}

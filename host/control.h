@@ -1,0 +1,110 @@
+// Control: the one thread that changes what exists, and the calls that reach it.
+//
+// Topics, tables and views are made and dropped here, one change at a time: checked, appended to
+// the manifest (durable), made into a new snapshot, taken over by every worker; only then is the
+// change answered, so it is in force everywhere. Workers ask by message (Kafka's admin requests);
+// SQL threads call and wait. Control may wait for workers; a worker never waits for control.
+#pragma once
+
+#include "dataplane/broker.h"
+#include "host/base/mailbox.h"
+#include "host/config.h"
+#include "host/snapshot.h"
+#include "hw/topo.h"
+#include "storage/dir.h"
+#include "storage/log_store.h"
+#include "storage/manifest.h"
+
+#include <pthread.h>
+
+struct mr_env;
+struct mr_fold;
+struct mr_recovered;
+struct mr_worker;
+
+struct mr_control {
+	const struct mr_config *config;
+	struct mr_clock *clock;
+	struct mr_disk *disk;
+	struct mr_manifest *manifest;
+	struct mr_log_store *store;
+	struct mr_catalog catalog;
+	struct mr_rand rand;
+	char cluster_id[23]; // base64url of the cluster's UUID
+	struct mr_recovered *recovered;
+
+	struct mr_env *env;           // borrowed: compiles views
+	struct mr_fold *fold_new;     // of the view being created, until it is published
+	struct mr_chunk_pool **pools; // one per worker
+	struct mr_worker **workers;
+	uint32_t workers_count;
+	struct mr_topo_placement placement; // empty: threads are not pinned
+	bool started;                       // workers run
+
+	struct mr_mailbox box;
+	bool stopping;
+
+	pthread_mutex_t snapshot_lock; // held for a moment by control and SQL threads
+	struct mr_snapshot *snapshot;
+
+	int64_t producer_given; // the next id to hand out; below catalog.producer_next
+
+	pthread_t background; // makes log files ready, removes dead ones
+	bool background_running;
+	pthread_mutex_t background_lock;
+	pthread_cond_t background_wake;
+	bool background_work;
+	bool background_stop;
+};
+
+// Opens the data directory, recovers it, makes the workers and their listeners and starts them.
+// When it returns 0 everything that was acknowledged before is readable and visible.
+[[nodiscard]] int mr_control_start(struct mr_control *c, const struct mr_config *config,
+	struct mr_clock *clock, struct mr_env *env, struct mr_diag *diag);
+// Stops the workers, seals their logs, closes the directory. After a start that failed, too.
+void mr_control_stop(struct mr_control *c);
+
+// Handles messages until there are none; the main thread calls it when c->box polls readable.
+void mr_control_turn(struct mr_control *c);
+
+// Runs `fn` on the control thread and returns what it returns. Any other thread but a worker's.
+int mr_control_call(struct mr_control *c, int (*fn)(struct mr_control *c, void *arg), void *arg);
+
+// Waits until every worker's tables have taken what is in the log now (they may be behind after
+// CREATE TABLE). Any thread but control's and workers'.
+void mr_control_wait_caught_up(struct mr_control *c);
+
+// The snapshot as it is now; a reference for the caller. Any thread.
+struct mr_snapshot *mr_control_snapshot(struct mr_control *c);
+
+// Puts the calling thread where SQL and background work belongs: off the workers' cores, or at
+// lower priority on them. `control` is a struct mr_control.
+void mr_control_place_background(void *control);
+
+// For workers.
+void mr_control_admin(struct mr_control *c, struct mr_mailbox *reply, struct mr_admin *a);
+void mr_control_producer_init(
+	struct mr_control *c, struct mr_mailbox *reply, struct mr_producer_init *p);
+void mr_control_node(struct mr_control *c, uint32_t index, const char *local_host,
+	uint16_t local_port, uint32_t local_index, struct mr_broker_node *out);
+struct mr_span mr_control_cluster_id(struct mr_control *c);
+struct mr_topic_config mr_control_topic_defaults(const struct mr_config *config);
+
+// ddl.c: changes, on the control thread. 0, 1 (nothing to do), or negative with diag.
+struct mr_create_table;
+struct mr_create_view;
+struct mr_drop;
+struct mr_table_change {
+	const struct mr_create_table *create;
+	const struct mr_drop *drop;
+	struct mr_create_view *view;
+	struct mr_diag *diag;
+};
+int mr_ddl_create_table(struct mr_control *c, void *table_change);
+int mr_ddl_drop_table(struct mr_control *c, void *table_change);
+int mr_ddl_create_view(struct mr_control *c, void *table_change);
+int mr_ddl_drop_view(struct mr_control *c, void *table_change);
+// The topic change that an admin request asks for; fills its answer.
+void mr_ddl_admin(struct mr_control *c, struct mr_admin *a);
+// Makes the catalog as it is now into a snapshot and has every worker take it over.
+[[nodiscard]] int mr_control_publish(struct mr_control *c, struct mr_diag *diag);

@@ -1,0 +1,253 @@
+// What /metrics shows: every counter of every worker, and for each partition what came in, what was
+// deduplicated, decoded, dead and visible, whose sums agree.
+#include "host/daemon_metrics.h"
+
+#include "host/control.h"
+#include "host/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define COUNTER MR_METRIC_COUNTER
+#define GAUGE   MR_METRIC_GAUGE
+
+struct entry {
+	const char *name;
+	const char *help;
+	enum mr_metric_kind kind;
+	size_t offset;
+};
+
+#define W(field) offsetof(struct mr_worker_stats, field)
+static const struct entry worker_entries[] = {
+	{"millrace_appends_total", "Record batches produced.", COUNTER, W(appends)},
+	{"millrace_appends_failed_total", "Record batches refused.", COUNTER, W(appends_failed)},
+	{"millrace_appends_stalled_total", "Record batches that waited for room.", COUNTER,
+		W(appends_stalled)},
+	{"millrace_fetches_total", "Fetch requests.", COUNTER, W(fetches)},
+	{"millrace_fetches_waited_total", "Fetch requests that waited for data.", COUNTER,
+		W(fetches_waited)},
+	{"millrace_fetch_hot_bytes_total", "Bytes fetched from memory.", COUNTER,
+		W(fetch_bytes_hot)},
+	{"millrace_fetch_cold_bytes_total", "Bytes fetched from disk.", COUNTER,
+		W(fetch_bytes_cold)},
+	{"millrace_feeds_lagging", "Partitions whose tables are catching up.", GAUGE,
+		W(feeds_lagging)},
+	{"millrace_log_stopped", "1 when the log acknowledges nothing any more.", GAUGE,
+		W(log_stopped)},
+	{"millrace_turns_total", "Turns of the worker's loop.", COUNTER, W(turns)},
+};
+
+static const struct entry worker_hists[] = {
+	{"millrace_stage_check_seconds",
+		"From receiving a batch to its being checked and in the log.", MR_METRIC_HISTOGRAM,
+		W(stage_check)},
+	{"millrace_stage_decode_seconds", "Decoding a batch into rows.", MR_METRIC_HISTOGRAM,
+		W(stage_decode)},
+	{"millrace_stage_flush_seconds", "From being in the log to being durable.",
+		MR_METRIC_HISTOGRAM, W(stage_flush)},
+	{"millrace_stage_visible_seconds", "Publishing durable rows and folding views.",
+		MR_METRIC_HISTOGRAM, W(stage_visible)},
+	{"millrace_ack_seconds", "From receiving a batch to acknowledging it.", MR_METRIC_HISTOGRAM,
+		W(ack)},
+};
+
+#define C(field) offsetof(struct mr_conn_counters, field)
+static const struct entry conn_entries[] = {
+	{"millrace_kafka_connections", "Open Kafka connections.", GAUGE, C(connections)},
+	{"millrace_kafka_requests_total", "Kafka requests.", COUNTER, C(requests)},
+	{"millrace_kafka_responses_total", "Kafka responses.", COUNTER, C(responses)},
+	{"millrace_kafka_closed_limit_total", "Connections closed: connections_max.", COUNTER,
+		C(closed_limit)},
+	{"millrace_kafka_closed_bad_length_total",
+		"Connections closed: a request of negative or too great a length.", COUNTER,
+		C(closed_bad_length)},
+	{"millrace_kafka_closed_idle_total", "Connections closed: idle.", COUNTER, C(closed_idle)},
+	{"millrace_kafka_closed_slow_total",
+		"Connections closed: a request took too long to arrive.", COUNTER, C(closed_slow)},
+	{"millrace_kafka_closed_protocol_total", "Connections closed: malformed requests.", COUNTER,
+		C(closed_protocol)},
+	{"millrace_kafka_paused_memory_total", "Reading stopped for want of request memory.",
+		COUNTER, C(paused_memory)},
+	{"millrace_kafka_paused_requests_total", "Reading stopped: requests of the worker.",
+		COUNTER, C(paused_requests)},
+	{"millrace_kafka_paused_connection_total", "Reading stopped: requests of one connection.",
+		COUNTER, C(paused_connection)},
+	{"millrace_kafka_paused_output_total", "Reading stopped: responses not read by the client.",
+		COUNTER, C(paused_output)},
+};
+
+#define N(field) offsetof(struct mr_net_counters, field)
+static const struct entry net_entries[] = {
+	{"millrace_kafka_received_bytes_total", "Bytes received.", COUNTER, N(received_bytes)},
+	{"millrace_kafka_received_placed_bytes_total",
+		"Of these, received straight into their place.", COUNTER, N(placed_bytes)},
+	{"millrace_kafka_received_copied_bytes_total", "Of these, copied into their place.",
+		COUNTER, N(copied_bytes)},
+	{"millrace_kafka_sent_bytes_total", "Bytes sent.", COUNTER, N(sent_bytes)},
+	{"millrace_kafka_accepted_total", "Connections accepted.", COUNTER, N(accepted)},
+	{"millrace_kafka_accept_paused_total",
+		"Accepting paused for want of descriptors or memory.", COUNTER, N(accept_paused)},
+	{"millrace_kafka_rxbufs_exhausted_total", "Receives that found no buffer.", COUNTER,
+		N(rxbufs_exhausted)},
+};
+
+static struct mr_metric metric(const struct entry *e, const char *worker)
+{
+	return (struct mr_metric){
+		.kind = e->kind, .name = e->name, .help = e->help, .labels = {{"worker", worker}}};
+}
+
+static int add_entries(struct mr_metrics *m, const struct entry *entries, size_t count,
+	const void *base, const char *worker)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		struct mr_metric k = metric(&entries[i], worker);
+		const char *at = (const char *)base + entries[i].offset;
+
+		if (k.kind == MR_METRIC_HISTOGRAM)
+			rc = mr_metrics_add_hist(m, &k, (const struct mr_hist *)(const void *)at);
+		else
+			rc = mr_metrics_add(m, &k, (const _Atomic uint64_t *)(const void *)at);
+	}
+	return rc;
+}
+
+static int add_worker(struct mr_metrics *m, struct mr_worker *w)
+{
+	char id[16];
+	int rc;
+
+	snprintf(id, sizeof(id), "%u", w->id);
+	rc = add_entries(m, worker_entries, MR_COUNT_OF(worker_entries), &w->stats, id);
+	if (rc == 0)
+		rc = add_entries(m, worker_hists, MR_COUNT_OF(worker_hists), &w->stats, id);
+	if (rc == 0)
+		rc = add_entries(m, conn_entries, MR_COUNT_OF(conn_entries),
+			mr_conns_counters(w->conns), id);
+	if (rc == 0)
+		rc = add_entries(
+			m, net_entries, MR_COUNT_OF(net_entries), mr_net_counters(w->net), id);
+	return rc;
+}
+
+// ---- partitions and tables, which come and go
+
+struct partition_row {
+	char topic[MR_TOPIC_NAME_MAX + 1];
+	char number[16];
+	double values[4];
+};
+
+struct partition_rows {
+	struct partition_row *rows;
+	size_t count, max;
+};
+
+static const struct entry partition_entries[] = {
+	{"millrace_partition_records_total", "Records appended.", COUNTER, 0},
+	{"millrace_partition_batches_total", "Record batches appended.", COUNTER, 0},
+	{"millrace_partition_bytes_total", "Bytes appended.", COUNTER, 0},
+	{"millrace_partition_deduplicated_total",
+		"Records of repeated batches, not appended again.", COUNTER, 0},
+};
+
+static double load(const _Atomic uint64_t *c)
+{
+	return (double)atomic_load_explicit(c, memory_order_relaxed);
+}
+
+static void collect_worker(struct mr_worker *w, void *arg)
+{
+	struct partition_rows *all = arg;
+
+	for (size_t i = 0; i < MR_PARTITION_SLOTS; i++) {
+		for (const struct mr_partition *p = w->partitions[i]; p; p = p->next) {
+			struct partition_row *r;
+
+			if (all->count == all->max) {
+				size_t max = all->max * 2 + 64;
+
+				r = realloc(all->rows, max * sizeof(*r));
+				if (!r)
+					return;
+				all->rows = r;
+				all->max = max;
+			}
+			r = &all->rows[all->count++];
+			snprintf(r->topic, sizeof(r->topic), "%s", p->topic->name);
+			snprintf(r->number, sizeof(r->number), "%u", p->number);
+			r->values[0] = load(&p->records_in);
+			r->values[1] = load(&p->batches_in);
+			r->values[2] = load(&p->bytes_in);
+			r->values[3] = load(&p->records_deduplicated);
+		}
+	}
+}
+
+static void emit_partitions(struct mr_metrics_out *out, void *owner)
+{
+	struct mr_control *c = owner;
+	struct partition_rows all = {0};
+
+	for (uint32_t i = 0; i < c->workers_count; i++)
+		mr_worker_call(c->workers[i], collect_worker, &all);
+	for (size_t e = 0; e < MR_COUNT_OF(partition_entries); e++) {
+		for (size_t i = 0; i < all.count; i++) {
+			const struct mr_metric k = {.kind = COUNTER,
+				.name = partition_entries[e].name,
+				.help = partition_entries[e].help,
+				.labels = {{"topic", all.rows[i].topic},
+					{"partition", all.rows[i].number}}};
+
+			mr_metrics_emit(out, &k, all.rows[i].values[e]);
+		}
+	}
+	free(all.rows);
+}
+
+static const struct entry table_entries[] = {
+	{"millrace_table_rows_decoded_total", "Records decoded into rows.", COUNTER,
+		offsetof(struct mr_table_part, rows_decoded)},
+	{"millrace_table_rows_visible_total", "Rows that queries see.", COUNTER,
+		offsetof(struct mr_table_part, rows_visible)},
+	{"millrace_table_rows_dead_total", "Records that became dead letters.", COUNTER,
+		offsetof(struct mr_table_part, rows_dead)},
+	{"millrace_table_chunks_waited_total", "Rows that waited for table memory.", COUNTER,
+		offsetof(struct mr_table_part, chunks_waited)},
+};
+
+static void emit_tables(struct mr_metrics_out *out, void *owner)
+{
+	struct mr_snapshot *s = mr_control_snapshot(owner);
+
+	for (size_t e = 0; e < MR_COUNT_OF(table_entries); e++) {
+		for (size_t i = 0; i < s->tables_count; i++) {
+			const struct mr_table *t = s->tables[i];
+			struct mr_metric k = metric(&table_entries[e], NULL);
+			double sum = 0;
+
+			for (uint32_t p = 0; p < t->parts_count; p++)
+				sum += load((const _Atomic uint64_t *)(const void
+						*)((const char *)t->parts[p] +
+						   table_entries[e].offset));
+			k.labels[0] = (struct mr_label){"table", t->def->name};
+			mr_metrics_emit(out, &k, sum);
+		}
+	}
+	mr_snapshot_put(s);
+}
+
+int mr_daemon_metrics(struct mr_metrics *m, struct mr_control *c)
+{
+	int rc = mr_metrics_add_source(m, emit_partitions, c);
+
+	if (rc == 0)
+		rc = mr_metrics_add_source(m, emit_tables, c);
+	for (uint32_t i = 0; rc == 0 && i < c->workers_count; i++)
+		rc = add_worker(m, c->workers[i]);
+	return rc;
+}

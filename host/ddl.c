@@ -1,0 +1,455 @@
+// Changes of topics and tables: checked, made durable, put into force. Control thread.
+#include "dataplane/kafka_error.h"
+#include "host/base/datetime.h"
+#include "host/base/note.h"
+#include "host/control.h"
+#include "host/sql/fold.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+// ---- topics
+
+static void admin_fail(struct mr_admin *a, int16_t error, const char *message)
+{
+	a->error = error;
+	snprintf(a->message, sizeof(a->message), "%.*s", (int)sizeof(a->message) - 1, message);
+}
+
+static struct mr_topic new_topic(struct mr_control *c, struct mr_span name, uint32_t partitions,
+	const struct mr_topic_config *config)
+{
+	return (struct mr_topic){
+		.id = mr_uuid_make(&c->rand),
+		.number = c->catalog.number_next,
+		.name = name,
+		.partitions = partitions,
+		.config = *config,
+	};
+}
+
+// Makes a change durable and in force. 0, or negative with diag.
+static int change_commit(
+	struct mr_control *c, struct mr_catalog_change *change, struct mr_diag *diag)
+{
+	int rc = mr_catalog_commit(c->manifest, change);
+
+	if (rc < 0)
+		return mr_diag_set(
+			diag, rc, "58030", 0, "cannot write the manifest: %s", mr_err_text(rc));
+	return mr_control_publish(c, diag);
+}
+
+static void admin_commit(struct mr_control *c, struct mr_admin *a, struct mr_catalog_change *change)
+{
+	struct mr_diag diag;
+
+	if (change_commit(c, change, &diag) < 0)
+		admin_fail(a, MR_KAFKA_KAFKA_STORAGE_ERROR, diag.message);
+}
+
+static void admin_create(struct mr_control *c, struct mr_admin *a)
+{
+	const struct mr_topic_def *old = mr_catalog_topic(&c->catalog, a->name);
+	struct mr_catalog_change change = {0};
+	struct mr_topic t;
+
+	if (!mr_topic_name_valid(a->name)) {
+		admin_fail(a, MR_KAFKA_INVALID_TOPIC_EXCEPTION,
+			"a topic's name is 1 to 249 of a-z, A-Z, 0-9, dot, underscore and hyphen");
+		return;
+	}
+	if (old) {
+		a->topic_id = old->topic.id;
+		a->partitions_now = old->topic.partitions;
+		if (!a->automatic)
+			admin_fail(a, MR_KAFKA_TOPIC_ALREADY_EXISTS, "the topic exists");
+		return;
+	}
+	if (a->automatic && !c->config->kafka_auto_create) {
+		admin_fail(a, MR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "automatic creation is off");
+		return;
+	}
+	if (a->partitions > MR_TOPIC_PARTITIONS_MAX) {
+		admin_fail(a, MR_KAFKA_INVALID_PARTITIONS, "a topic has 1 to 4096 partitions");
+		return;
+	}
+	if (c->catalog.topics_count >= MR_CATALOG_TOPICS_MAX) {
+		admin_fail(a, MR_KAFKA_POLICY_VIOLATION, "there are 65536 topics already");
+		return;
+	}
+	t = new_topic(c, a->name,
+		a->partitions ? a->partitions : (uint32_t)c->config->kafka_partitions, &a->config);
+	a->topic_id = t.id;
+	a->partitions_now = t.partitions;
+	if (a->validate_only)
+		return;
+	mr_catalog_add_topic(&change, &t);
+	admin_commit(c, a, &change);
+}
+
+static void admin_delete(struct mr_control *c, struct mr_admin *a)
+{
+	const struct mr_topic_def *t = mr_catalog_topic(&c->catalog, a->name);
+	const struct mr_table_def *user;
+	struct mr_catalog_change change = {0};
+
+	if (!t) {
+		admin_fail(a, MR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "the topic does not exist");
+		return;
+	}
+	user = mr_catalog_table_of_topic(&c->catalog, t->topic.id);
+	if (user) {
+		a->error = MR_KAFKA_TOPIC_DELETION_DISABLED;
+		snprintf(a->message, sizeof(a->message),
+			"table %s uses the topic; DROP TABLE %s CASCADE drops both", user->name,
+			user->name);
+		return;
+	}
+	mr_catalog_drop_topic(&change, t->topic.number);
+	admin_commit(c, a, &change);
+}
+
+static void admin_add_partitions(struct mr_control *c, struct mr_admin *a)
+{
+	const struct mr_topic_def *t = mr_catalog_topic(&c->catalog, a->name);
+	struct mr_catalog_change change = {0};
+	struct mr_topic changed;
+
+	if (!t) {
+		admin_fail(a, MR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "the topic does not exist");
+		return;
+	}
+	a->topic_id = t->topic.id;
+	a->partitions_now = t->topic.partitions;
+	if (a->partitions <= t->topic.partitions || a->partitions > MR_TOPIC_PARTITIONS_MAX) {
+		admin_fail(a, MR_KAFKA_INVALID_PARTITIONS,
+			"the number of partitions may only grow, to 4096 at most");
+		return;
+	}
+	a->partitions_now = a->partitions;
+	if (a->validate_only)
+		return;
+	changed = t->topic;
+	changed.partitions = a->partitions;
+	mr_catalog_add_topic(&change, &changed);
+	admin_commit(c, a, &change);
+}
+
+void mr_ddl_admin(struct mr_control *c, struct mr_admin *a)
+{
+	a->error = 0;
+	a->message[0] = 0;
+	switch (a->kind) {
+	case MR_ADMIN_CREATE: admin_create(c, a); break;
+	case MR_ADMIN_DELETE: admin_delete(c, a); break;
+	case MR_ADMIN_ADD_PARTITIONS: admin_add_partitions(c, a); break;
+	}
+}
+
+// ---- CREATE TABLE
+
+// What the WITH options of a table say.
+struct table_with {
+	struct mr_span topic;
+	uint32_t partitions; // 0 = default
+	struct mr_table_options options;
+};
+
+static int bad_option(const struct mr_option *o, const char *why, struct mr_diag *diag)
+{
+	return mr_diag_set(diag, -EINVAL, "22023", o->position,
+		"invalid value for option \"%.*s\": \"%.*s\": %s", (int)o->name.bytes, o->name.data,
+		(int)o->value.bytes, o->value.data, why);
+}
+
+static int interval_us(struct mr_span text, int64_t *out)
+{
+	struct mr_interval i;
+
+	if (mr_interval_parse(text, &i) < 0 || i.months)
+		return -EINVAL;
+	return __builtin_mul_overflow((int64_t)i.days, 86400000000LL, out) ||
+			       __builtin_add_overflow(*out, i.us, out) || *out < 0
+		       ? -EINVAL
+		       : 0;
+}
+
+static int column_index(const struct mr_create_table *ct, struct mr_span name)
+{
+	for (uint32_t i = 0; i < ct->columns_count; i++)
+		if (mr_span_eq(ct->columns[i].name, name))
+			return (int)i;
+	return -1;
+}
+
+// watermark = 'event_time' or 'event_time - 5 seconds'.
+static int option_watermark(const struct mr_create_table *ct, const struct mr_option *o,
+	struct table_with *w, struct mr_diag *diag)
+{
+	const uint8_t *minus = memchr(o->value.data, '-', o->value.bytes);
+	size_t name_bytes = minus ? (size_t)(minus - o->value.data) : o->value.bytes;
+	int column;
+
+	while (name_bytes && o->value.data[name_bytes - 1] == ' ')
+		name_bytes--;
+	column = column_index(ct, mr_span(o->value.data, name_bytes));
+	if (column < 0)
+		return bad_option(o, "it begins with the name of a column", diag);
+	if (ct->columns[column].type.type != MR_TYPE_TIMESTAMP &&
+		ct->columns[column].type.type != MR_TYPE_TIMESTAMPTZ)
+		return bad_option(o, "the column must be a timestamp", diag);
+	w->options.watermark_column = column;
+	if (minus && interval_us(mr_span(minus + 1,
+					 (size_t)(o->value.data + o->value.bytes - minus - 1)),
+			     &w->options.watermark_delay_us) < 0)
+		return bad_option(o, "an interval follows the minus sign", diag);
+	return 0;
+}
+
+static int option_partitions(const struct mr_option *o, struct table_with *w, struct mr_diag *diag)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < o->value.bytes; i++) {
+		if (o->value.data[i] < '0' || o->value.data[i] > '9' || n > MR_TOPIC_PARTITIONS_MAX)
+			return bad_option(o, "it is a whole number", diag);
+		n = n * 10 + (o->value.data[i] - '0');
+	}
+	if (n < 1 || n > MR_TOPIC_PARTITIONS_MAX)
+		return bad_option(o, "it is 1 to 4096", diag);
+	w->partitions = (uint32_t)n;
+	return 0;
+}
+
+static int read_option(const struct mr_create_table *ct, const struct mr_option *o,
+	struct table_with *w, struct mr_diag *diag)
+{
+	if (mr_span_eq(o->name, mr_span_str("topic"))) {
+		w->topic = o->value;
+		return mr_topic_name_valid(o->value) ? 0 : bad_option(o, "not a topic name", diag);
+	}
+	if (mr_span_eq(o->name, mr_span_str("format")))
+		return mr_span_eq(o->value, mr_span_str("json"))
+			       ? 0
+			       : mr_diag_set(diag, MR_ERR_UNSUPPORTED, "0A000", o->position,
+					 "format \"%.*s\" is not supported; json is",
+					 (int)o->value.bytes, o->value.data);
+	if (mr_span_eq(o->name, mr_span_str("partitions")))
+		return option_partitions(o, w, diag);
+	if (mr_span_eq(o->name, mr_span_str("watermark")))
+		return option_watermark(ct, o, w, diag);
+	if (mr_span_eq(o->name, mr_span_str("ttl")))
+		return interval_us(o->value, &w->options.ttl_us) < 0 || !w->options.ttl_us
+			       ? bad_option(o, "it is an interval of days or less", diag)
+			       : 0;
+	mr_diag_set(diag, -EINVAL, "22023", o->position, "unrecognized option \"%.*s\"",
+		(int)o->name.bytes, o->name.data);
+	mr_diag_hint(diag, "Options are topic, format, partitions, watermark and ttl.");
+	return -EINVAL;
+}
+
+static int check_columns(const struct mr_create_table *ct, struct mr_diag *diag)
+{
+	if (ct->columns_count == 0 || ct->columns_count > MR_CATALOG_COLUMNS_MAX)
+		return mr_diag_set(diag, -EINVAL, "54011", ct->name_position,
+			"a table has 1 to %d columns", MR_CATALOG_COLUMNS_MAX);
+	for (uint32_t i = 0; i < ct->columns_count; i++) {
+		struct mr_span name = ct->columns[i].name;
+
+		if (column_index(ct, name) != (int)i)
+			return mr_diag_set(diag, -EEXIST, "42701", 0,
+				"column \"%.*s\" specified more than once", (int)name.bytes,
+				name.data);
+		if (name.bytes && name.data[0] == '_' &&
+			(mr_span_eq(name, mr_span_str("_key")) ||
+				mr_span_eq(name, mr_span_str("_headers")) ||
+				mr_span_eq(name, mr_span_str("_partition")) ||
+				mr_span_eq(name, mr_span_str("_offset")) ||
+				mr_span_eq(name, mr_span_str("_timestamp"))))
+			return mr_diag_set(diag, -EEXIST, "42701", 0,
+				"column name \"%.*s\" conflicts with a hidden column name",
+				(int)name.bytes, name.data);
+	}
+	return 0;
+}
+
+static struct mr_table_def *table_def(struct mr_control *c, const struct mr_create_table *ct,
+	const struct table_with *w, struct mr_uuid topic_id)
+{
+	struct mr_table_def *d = mr_table_def_create(ct->columns_count, 0);
+	uint64_t id = c->catalog.object_next;
+
+	MR_ASSERT(d);
+	d->id = id++;
+	memcpy(d->name, ct->name.data, MR_MIN(ct->name.bytes, (size_t)MR_CATALOG_NAME_MAX));
+	d->topic_id = topic_id;
+	d->options = w->options;
+	for (uint32_t i = 0; i < ct->columns_count; i++) {
+		const struct mr_relation_column *from = &ct->columns[i];
+		struct mr_column_def *to = &d->columns[i];
+
+		to->id = id++;
+		to->type = from->type;
+		to->not_null = from->not_null;
+		memcpy(to->name, from->name.data,
+			MR_MIN(from->name.bytes, (size_t)MR_CATALOG_NAME_MAX));
+	}
+	return d;
+}
+
+static bool name_taken(struct mr_control *c, struct mr_span name)
+{
+	return mr_catalog_table(&c->catalog, name) || mr_catalog_view(&c->catalog, name);
+}
+
+static int already_exists(
+	struct mr_span name, bool if_not_exists, int position, struct mr_diag *diag)
+{
+	if (if_not_exists)
+		return 1;
+	return mr_diag_set(diag, -EEXIST, "42P07", position, "relation \"%.*s\" already exists",
+		(int)name.bytes, name.data);
+}
+
+int mr_ddl_create_table(struct mr_control *c, void *arg)
+{
+	struct mr_table_change *tc = arg;
+	const struct mr_create_table *ct = tc->create;
+	struct table_with w = {.topic = ct->name, .options.watermark_column = -1};
+	struct mr_catalog_change change = {0};
+	const struct mr_topic_def *old;
+	struct mr_topic_config config = mr_control_topic_defaults(c->config);
+	struct mr_table_def *def;
+	struct mr_topic topic;
+	int rc = 0;
+
+	if (name_taken(c, ct->name))
+		return already_exists(ct->name, ct->if_not_exists, ct->name_position, tc->diag);
+	for (uint32_t i = 0; rc == 0 && i < ct->options_count; i++)
+		rc = read_option(ct, &ct->options[i], &w, tc->diag);
+	if (rc == 0)
+		rc = check_columns(ct, tc->diag);
+	if (rc < 0)
+		return rc;
+	if (!mr_topic_name_valid(w.topic))
+		return mr_diag_set(tc->diag, -EINVAL, "42602", ct->name_position,
+			"\"%.*s\" is not a topic name; name one with WITH (topic = '…')",
+			(int)w.topic.bytes, w.topic.data);
+	old = mr_catalog_topic(&c->catalog, w.topic);
+	if (!old) {
+		topic = new_topic(c, w.topic,
+			w.partitions ? w.partitions : (uint32_t)c->config->kafka_partitions,
+			&config);
+		mr_catalog_add_topic(&change, &topic);
+	} else if (w.partitions && w.partitions != old->topic.partitions) {
+		return mr_diag_set(tc->diag, -EINVAL, "22023", 0,
+			"topic \"%s\" exists with %u partitions", old->name, old->topic.partitions);
+	}
+	def = table_def(c, ct, &w, old ? old->topic.id : topic.id);
+	mr_catalog_add_table(&change, def);
+	mr_table_def_put(def);
+	return change_commit(c, &change, tc->diag);
+}
+
+// ---- DROP TABLE, TRUNCATE
+
+int mr_ddl_drop_table(struct mr_control *c, void *arg)
+{
+	struct mr_table_change *tc = arg;
+	const struct mr_drop *d = tc->drop;
+	const struct mr_table_def *def = mr_catalog_table(&c->catalog, d->name);
+	struct mr_catalog_change change = {0};
+	const struct mr_topic_def *topic;
+	uint32_t users = 0;
+
+	if (!def && mr_catalog_view(&c->catalog, d->name))
+		return mr_diag_set(tc->diag, -EINVAL, "42809", d->name_position,
+			"\"%.*s\" is not a table", (int)d->name.bytes, d->name.data);
+	if (!def)
+		return d->if_exists ? 1
+				    : mr_diag_set(tc->diag, -ENOENT, "42P01", d->name_position,
+					      "table \"%.*s\" does not exist", (int)d->name.bytes,
+					      d->name.data);
+	for (size_t i = 0; i < c->catalog.views_count; i++) {
+		const struct mr_view_def *v = c->catalog.views[i];
+
+		if (v->table_id != def->id)
+			continue;
+		if (!d->cascade) {
+			mr_diag_set(tc->diag, -EBUSY, "2BP01", d->name_position,
+				"cannot drop table %s because other objects depend on it",
+				def->name);
+			mr_diag_detail(tc->diag, "Materialized view %s depends on table %s.",
+				v->name, def->name);
+			mr_diag_hint(tc->diag,
+				"Use DROP ... CASCADE to drop the dependent objects too.");
+			return -EBUSY;
+		}
+		if (change.count == MR_COUNT_OF(change.records) - 2)
+			return mr_diag_set(tc->diag, -EINVAL, "54000", d->name_position,
+				"table %s has too many views to drop at once; drop some first",
+				def->name);
+		mr_catalog_drop_view(&change, v->id);
+	}
+	topic = mr_catalog_topic_by_id(&c->catalog, def->topic_id);
+	for (size_t i = 0; i < c->catalog.tables_count; i++)
+		users += mr_uuid_eq(c->catalog.tables[i]->topic_id, def->topic_id);
+	mr_catalog_drop_table(&change, def->id);
+	if (d->cascade && topic && users == 1)
+		mr_catalog_drop_topic(&change, topic->topic.number);
+	return change_commit(c, &change, tc->diag);
+}
+
+// ---- views
+
+int mr_ddl_create_view(struct mr_control *c, void *arg)
+{
+	struct mr_table_change *tc = arg;
+	struct mr_create_view *cv = tc->view;
+	const struct mr_table *source = mr_fold_source(cv->fold)->owner;
+	char name[MR_CATALOG_NAME_MAX + 1] = {0};
+	struct mr_catalog_change change = {0};
+	int rc;
+
+	if (name_taken(c, cv->name))
+		return already_exists(cv->name, cv->if_not_exists, cv->name_position, tc->diag);
+	if (mr_fold_source(cv->fold)->kind != MR_RELATION_TABLE)
+		return mr_diag_set(tc->diag, MR_ERR_UNSUPPORTED, "0A000", cv->name_position,
+			"a materialized view over anything but a table is not supported");
+	if (!mr_catalog_table_by_id(&c->catalog, source->def->id))
+		return mr_diag_set(tc->diag, -ENOENT, "42P01", 0, "table \"%s\" does not exist",
+			source->def->name);
+	if (cv->options_count)
+		return mr_diag_set(tc->diag, -EINVAL, "22023", cv->options[0].position,
+			"unrecognized option \"%.*s\"", (int)cv->options[0].name.bytes,
+			cv->options[0].name.data);
+	memcpy(name, cv->name.data, MR_MIN(cv->name.bytes, (size_t)MR_CATALOG_NAME_MAX));
+	mr_catalog_add_view(&change, c->catalog.object_next, name, source->def->id, cv->query);
+	c->fold_new = cv->fold;
+	rc = change_commit(c, &change, tc->diag);
+	if (!c->fold_new)
+		cv->fold = NULL;
+	c->fold_new = NULL;
+	return rc;
+}
+
+int mr_ddl_drop_view(struct mr_control *c, void *arg)
+{
+	struct mr_table_change *tc = arg;
+	const struct mr_drop *d = tc->drop;
+	const struct mr_view_def *def = mr_catalog_view(&c->catalog, d->name);
+	struct mr_catalog_change change = {0};
+
+	if (!def && mr_catalog_table(&c->catalog, d->name))
+		return mr_diag_set(tc->diag, -EINVAL, "42809", d->name_position,
+			"\"%.*s\" is not a materialized view", (int)d->name.bytes, d->name.data);
+	if (!def)
+		return d->if_exists ? 1
+				    : mr_diag_set(tc->diag, -ENOENT, "42P01", d->name_position,
+					      "materialized view \"%.*s\" does not exist",
+					      (int)d->name.bytes, d->name.data);
+	mr_catalog_drop_view(&change, def->id);
+	return change_commit(c, &change, tc->diag);
+}

@@ -1,0 +1,223 @@
+// Relations and changes for SQL: snapshots to look things up, calls to control to change them.
+#include "host/env.h"
+
+#include "host/control.h"
+#include "host/insert.h"
+#include "host/system.h"
+#include "host/view/view.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct mr_host_env {
+	struct mr_env env; // first
+	struct mr_control *control;
+	struct mr_system *system;
+};
+
+static struct mr_host_env *of(struct mr_env *e)
+{
+	return MR_CONTAINER(e, struct mr_host_env, env);
+}
+
+static const struct mr_relation *relation_get(
+	struct mr_env *e, struct mr_span schema, struct mr_span name)
+{
+	const struct mr_relation *r = NULL;
+	struct mr_snapshot *s;
+	struct mr_table *t;
+	struct mr_view *v;
+
+	if (mr_span_eq(schema, mr_span_str("millrace")))
+		return mr_system_find(of(e)->system, name);
+	if (schema.bytes && !mr_span_eq(schema, mr_span_str("public")))
+		return NULL;
+	s = mr_control_snapshot(of(e)->control);
+	t = mr_snapshot_table(s, name);
+	v = t ? NULL : mr_snapshot_view(s, name);
+	if (t)
+		r = &mr_table_get(t)->relation;
+	else if (v && atomic_load_explicit(&v->ready, memory_order_acquire))
+		r = &mr_view_get(v)->relation;
+	mr_snapshot_put(s);
+	return r;
+}
+
+static void relation_put(struct mr_env *, const struct mr_relation *r)
+{
+	if (r && r->kind == MR_RELATION_TABLE)
+		mr_table_put(r->owner);
+	else if (r && r->kind == MR_RELATION_VIEW)
+		mr_view_put(r->owner);
+}
+
+static int relations(struct mr_env *e, struct mr_arena *arena, const struct mr_relation ***out)
+{
+	struct mr_snapshot *s = mr_control_snapshot(of(e)->control);
+	uint32_t system = mr_system_count(of(e)->system);
+	const struct mr_relation **list =
+		mr_arena_zalloc(arena, s->tables_count + s->views_count + system, sizeof(*list));
+	int n = 0;
+
+	for (size_t i = 0; list && i < s->tables_count; i++)
+		list[n++] = &mr_table_get(s->tables[i])->relation;
+	for (size_t i = 0; list && i < s->views_count; i++)
+		if (atomic_load_explicit(&s->views[i]->ready, memory_order_acquire))
+			list[n++] = &mr_view_get(s->views[i])->relation;
+	for (uint32_t i = 0; list && i < system; i++)
+		list[n++] = mr_system_at(of(e)->system, i);
+	mr_snapshot_put(s);
+	*out = list;
+	return list ? n : -ENOMEM;
+}
+
+static void relation_hint(struct mr_env *e, struct mr_span name, struct mr_diag *diag)
+{
+	struct mr_snapshot *s = mr_control_snapshot(of(e)->control);
+
+	if (mr_topics_find(&s->topics, name))
+		mr_diag_hint(diag,
+			"Topic %.*s exists; CREATE TABLE %.*s (column type, …) WITH (topic = "
+			"'%.*s') makes it queryable.",
+			(int)name.bytes, name.data, (int)name.bytes, name.data, (int)name.bytes,
+			name.data);
+	else if (mr_system_find(of(e)->system, name))
+		mr_diag_hint(diag, "There is a table millrace.%.*s.", (int)name.bytes, name.data);
+	mr_snapshot_put(s);
+}
+
+static int create_table(struct mr_env *e, const struct mr_create_table *ct, struct mr_diag *diag)
+{
+	struct mr_table_change change = {.create = ct, .diag = diag};
+	int rc = mr_control_call(of(e)->control, mr_ddl_create_table, &change);
+
+	// What the topic's log already holds belongs to the table: wait for it.
+	if (rc == 0)
+		mr_control_wait_caught_up(of(e)->control);
+	return rc;
+}
+
+static int drop(struct mr_env *e, const struct mr_drop *d, struct mr_diag *diag)
+{
+	struct mr_table_change change = {.drop = d, .diag = diag};
+
+	return mr_control_call(of(e)->control,
+		d->kind == MR_DROP_VIEW ? mr_ddl_drop_view : mr_ddl_drop_table, &change);
+}
+
+static int insert(struct mr_env *e, const struct mr_relation *r, const uint32_t *columns,
+	uint32_t columns_count, const struct mr_block *rows, struct mr_diag *diag)
+{
+	if (r->kind != MR_RELATION_TABLE)
+		return mr_diag_set(diag, -EINVAL, "42809", 0, "cannot insert into \"%.*s\"",
+			(int)r->name.bytes, r->name.data);
+	return mr_insert(of(e)->control, r, columns, columns_count, rows, diag);
+}
+
+static int not_built(struct mr_diag *diag, const char *what)
+{
+	return mr_diag_set(diag, MR_ERR_UNSUPPORTED, "0A000", 0, "%s is not supported yet", what);
+}
+
+// The view is made known to the workers, which fold from then on, and then filled from what they
+// had stored before, here. A view that cannot be filled is dropped again.
+static int create_view(struct mr_env *e, struct mr_create_view *cv, struct mr_diag *diag)
+{
+	struct mr_control *c = of(e)->control;
+	struct mr_table_change change = {.view = cv, .diag = diag};
+	const struct mr_drop undo = {.kind = MR_DROP_VIEW, .name = cv->name, .if_exists = true};
+	struct mr_table_change drop_change = {.drop = &undo};
+	int rc = mr_control_call(c, mr_ddl_create_view, &change);
+	struct mr_snapshot *s;
+	struct mr_view *v;
+
+	if (rc != 0)
+		return rc;
+	s = mr_control_snapshot(c);
+	v = mr_snapshot_view(s, cv->name);
+	if (v)
+		rc = mr_view_fill(v, NULL, diag);
+	mr_snapshot_put(s);
+	if (rc < 0)
+		mr_control_call(c, mr_ddl_drop_view, &drop_change);
+	return rc;
+}
+
+static int truncate_table(struct mr_env *, const struct mr_relation *, struct mr_diag *diag)
+{
+	return not_built(diag, "TRUNCATE");
+}
+
+static int checkpoint(struct mr_env *, struct mr_diag *diag)
+{
+	return not_built(diag, "CHECKPOINT");
+}
+
+static int vacuum(struct mr_env *, const struct mr_relation *, struct mr_diag *diag)
+{
+	return not_built(diag, "VACUUM");
+}
+
+static bool setting(
+	struct mr_env *e, struct mr_arena *arena, struct mr_span name, struct mr_span *out)
+{
+	const char *key;
+
+	for (size_t i = 0; (key = mr_config_key(i, NULL)); i++) {
+		char value[4096];
+
+		if (!mr_span_eq(name, mr_span_str(key)))
+			continue;
+		mr_config_value(of(e)->control->config, i, value, sizeof(value));
+		*out = mr_arena_copy(arena, mr_span_str(value));
+		return out->data != NULL;
+	}
+	return false;
+}
+
+static const struct mr_env_ops host_env_ops = {
+	.relation_get = relation_get,
+	.relation_put = relation_put,
+	.relations = relations,
+	.relation_hint = relation_hint,
+	.create_table = create_table,
+	.create_view = create_view,
+	.drop = drop,
+	.truncate = truncate_table,
+	.insert = insert,
+	.checkpoint = checkpoint,
+	.vacuum = vacuum,
+	.setting = setting,
+};
+
+int mr_host_env_create(struct mr_control *c, struct mr_host_env **out)
+{
+	struct mr_host_env *e = calloc(1, sizeof(*e));
+	int rc;
+
+	if (!e)
+		return -ENOMEM;
+	e->env.ops = &host_env_ops;
+	e->control = c;
+	rc = mr_system_create(c, &e->system);
+	if (rc < 0) {
+		free(e);
+		return rc;
+	}
+	*out = e;
+	return 0;
+}
+
+void mr_host_env_destroy(struct mr_host_env *e)
+{
+	if (!e)
+		return;
+	mr_system_destroy(e->system);
+	free(e);
+}
+
+struct mr_env *mr_host_env_env(struct mr_host_env *e)
+{
+	return &e->env;
+}

@@ -1,0 +1,245 @@
+// Feeds: how tables take the rows of a partition, live from each append, or catching up from the
+// log after a start, a CREATE TABLE or a shortage of memory.
+//
+// Catching up reads batch after batch at the feed's next offset, from the log's tail in memory when
+// it is there and from disk when it is not, a few megabytes a turn, so that appends go on. A feed
+// that has reached the partition's next offset is live again.
+#include "host/base/note.h"
+#include "host/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { STEP_BYTES = 2 << 20 };
+
+static int64_t table_start(const struct mr_table *t, uint32_t partition)
+{
+	return partition < t->def->starts_count ? t->def->starts[partition] : 0;
+}
+
+static void set_lagging(struct mr_worker *w, struct mr_feed *f)
+{
+	if (f->lagging)
+		return;
+	f->lagging = true;
+	f->lag_next = w->lagging;
+	w->lagging = f;
+	mr_stat_add(&w->stats.feeds_lagging, 1);
+}
+
+void mr_feed_add(struct mr_worker *w, struct mr_partition *p, struct mr_table *t)
+{
+	struct mr_feed *f = calloc(1, sizeof(*f));
+
+	MR_ASSERT(f);
+	f->worker = w;
+	f->partition = p;
+	f->table = mr_table_get(t);
+	f->part = t->parts[w->id];
+	f->next_offset = MR_MAX(table_start(t, p->number), p->log_start);
+	f->next = p->feeds;
+	p->feeds = f;
+	if (f->next_offset < p->next_offset)
+		set_lagging(w, f);
+	else
+		f->next_offset = p->next_offset;
+}
+
+int64_t mr_feed_needs(const struct mr_feed *f)
+{
+	return table_start(f->table, f->partition->number);
+}
+
+static void feed_free(struct mr_feed *f)
+{
+	mr_table_put(f->table);
+	free(f->read_memory);
+	free(f);
+}
+
+static void unlist(struct mr_worker *w, struct mr_feed *f)
+{
+	struct mr_feed **at = &w->lagging;
+
+	if (!f->lagging)
+		return;
+	while (*at != f)
+		at = &(*at)->lag_next;
+	*at = f->lag_next;
+	f->lagging = false;
+	mr_stat_add(&w->stats.feeds_lagging, (uint64_t)-1);
+}
+
+void mr_feeds_drop(struct mr_worker *w, struct mr_partition *p, const struct mr_table *only)
+{
+	struct mr_feed **at = &p->feeds;
+
+	while (*at) {
+		struct mr_feed *f = *at;
+
+		if (only && f->table != only) {
+			at = &f->next;
+			continue;
+		}
+		*at = f->next;
+		unlist(w, f);
+		f->partition = NULL;
+		if (!f->reading)
+			feed_free(f);
+	}
+}
+
+bool mr_feeds_full(struct mr_worker *, const struct mr_partition *p)
+{
+	for (const struct mr_feed *f = p->feeds; f; f = f->next)
+		if (f->starved)
+			return true;
+	return false;
+}
+
+static void feed_apply(struct mr_worker *w, struct mr_feed *f, const struct mr_batch *batch,
+	struct mr_span records, uint64_t lsn)
+{
+	const struct mr_apply a = {
+		.batch = batch,
+		.records = records,
+		.base_offset = batch->base_offset,
+		.partition = f->partition->number,
+		.from_offset = f->next_offset,
+		.lsn = lsn,
+	};
+
+	f->next_offset = mr_table_part_apply(f->part, &a, &w->marks);
+	f->starved = f->next_offset < batch->base_offset + batch->count;
+}
+
+void mr_feeds_live(struct mr_worker *w, struct mr_partition *p, const struct mr_batch *batch,
+	struct mr_span records, uint64_t lsn)
+{
+	for (struct mr_feed *f = p->feeds; f; f = f->next) {
+		if (f->lagging)
+			continue;
+		MR_ASSERT(f->next_offset == batch->base_offset);
+		feed_apply(w, f, batch, records, lsn);
+		if (f->starved)
+			set_lagging(w, f);
+	}
+}
+
+static void feed_fail(struct mr_feed *f, const char *what, int err)
+{
+	f->failed = true;
+	mr_note(MR_NOTE_ERR, "table",
+		"event=behind table=%s partition=%u offset=%lld what=\"%s\" error=\"%s\"",
+		f->table->def->name, f->partition->number, (long long)f->next_offset, what,
+		mr_err_text(err));
+}
+
+// Decodes one batch as the log has it.
+static void feed_batch(struct mr_worker *w, struct mr_feed *f, struct mr_span bytes, uint64_t lsn)
+{
+	enum mr_batch_fault fault;
+	struct mr_span records;
+	struct mr_batch batch;
+
+	fault = mr_batch_read(bytes, &batch);
+	if (fault == MR_BATCH_FAULT_NONE)
+		fault = mr_batch_unpack(
+			&batch, w->zip, w->config->kafka_decompressed_bytes_max, &records);
+	if (fault != MR_BATCH_FAULT_NONE) {
+		feed_fail(f, mr_batch_fault_text(fault), MR_ERR_CORRUPT);
+		return;
+	}
+	feed_apply(w, f, &batch, records, lsn);
+}
+
+static void read_done(struct mr_log_read *r, int res)
+{
+	struct mr_feed *f = MR_CONTAINER(r, struct mr_feed, read);
+	const struct mr_log_record *record = (const void *)r->records.data;
+
+	f->reading = false;
+	if (!f->partition) {
+		feed_free(f);
+		return;
+	}
+	if (res < 0)
+		feed_fail(f, "cannot read the log", res);
+	else
+		feed_batch(f->worker, f, mr_log_payload_span(record), 0);
+}
+
+static void read_start(struct mr_worker *w, struct mr_feed *f, const struct mr_log_entry *e)
+{
+	uint64_t bytes = mr_log_record_bytes(e->bytes);
+	size_t need = mr_log_read_bytes(e->lsn, bytes);
+	int rc;
+
+	if (f->read_memory_bytes < need) {
+		free(f->read_memory);
+		f->read_memory = aligned_alloc(MR_IO_ALIGN, need);
+		MR_ASSERT(f->read_memory);
+		f->read_memory_bytes = need;
+	}
+	f->read = (struct mr_log_read){.done = read_done,
+		.log_id = e->log_id,
+		.lsn = e->lsn,
+		.bytes = bytes,
+		.data = f->read_memory,
+		.buffer = -1};
+	f->reading = true;
+	rc = mr_log_store_read(w->store, w->reads.io, &f->read);
+	if (rc < 0) {
+		f->reading = false;
+		feed_fail(f, "cannot read the log", rc);
+	}
+}
+
+// One batch of catching up. Returns the bytes it took, 0 when the feed has to wait.
+static size_t feed_step(struct mr_worker *w, struct mr_feed *f)
+{
+	struct mr_partition *p = f->partition;
+	struct mr_log_entry e;
+	const uint8_t *hot;
+	int rc;
+
+	if (f->reading || f->failed)
+		return 0;
+	rc = mr_worker_find(w, p, f->next_offset, &e);
+	if (rc < 0) {
+		feed_fail(f, "the log has no such offset", rc);
+		return 0;
+	}
+	f->next_offset = MR_MAX(f->next_offset, e.base_offset);
+	hot = e.log_id == mr_log_id(w->log)
+		      ? mr_log_hot(w->log, e.lsn, mr_log_record_bytes(e.bytes))
+		      : NULL;
+	if (!hot) {
+		read_start(w, f, &e);
+		return 0;
+	}
+	feed_batch(w, f, mr_span(hot + sizeof(struct mr_log_record), e.bytes),
+		e.lsn + mr_log_record_bytes(e.bytes));
+	return f->starved ? 0 : e.bytes;
+}
+
+bool mr_feeds_step(struct mr_worker *w)
+{
+	size_t budget = STEP_BYTES;
+	bool more = false;
+
+	for (struct mr_feed *f = w->lagging, *next; f; f = next) {
+		next = f->lag_next;
+		for (size_t took = 1;
+			took && budget && f->next_offset < f->partition->next_offset;) {
+			took = feed_step(w, f);
+			budget -= MR_MIN(budget, took);
+		}
+		if (f->next_offset == f->partition->next_offset)
+			unlist(w, f);
+		else
+			more |= !f->reading && !f->failed && !f->starved;
+	}
+	mr_marks_publish(&w->marks, mr_log_durable(w->log));
+	return more;
+}

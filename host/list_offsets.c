@@ -1,0 +1,159 @@
+// ListOffsets: where a partition begins and ends, and the first record at or after a time.
+//
+// The index knows each batch's greatest timestamp, so it names the batch that has the record; the
+// record itself is found by reading the batch, from memory or from disk.
+#include "dataplane/batch.h"
+#include "dataplane/kafka_error.h"
+#include "host/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { AT_LATEST = -1, AT_EARLIEST = -2, AT_MAX_TIMESTAMP = -3 };
+
+struct list_wait {
+	struct mr_worker *worker;
+	struct mr_list_offsets *list;
+	uint32_t at; // part being looked up
+	struct mr_log_read read;
+};
+
+static int find_batch(struct mr_worker *w, const struct mr_partition *p, int64_t timestamp_ms,
+	struct mr_log_entry *out)
+{
+	struct mr_uuid topic = p->topic->topic.id;
+	struct mr_log_entry open;
+	int rc_open = mr_log_find_time(w->log, topic, (int32_t)p->number, timestamp_ms, &open);
+	int rc = mr_log_store_find_time(w->store, topic, (int32_t)p->number, timestamp_ms, out);
+
+	if (rc == 0 && (rc_open < 0 || out->base_offset <= open.base_offset))
+		return 0;
+	if (rc_open == 0)
+		*out = open;
+	return rc_open;
+}
+
+// The first record of the batch whose time is at or after the one asked for.
+static void find_record(struct mr_worker *w, struct mr_list_offset *o, struct mr_span bytes)
+{
+	struct mr_records it;
+	struct mr_record r;
+	struct mr_batch b;
+	struct mr_span records;
+
+	if (mr_batch_read(bytes, &b) != MR_BATCH_FAULT_NONE ||
+		mr_batch_unpack(&b, w->zip, w->config->kafka_decompressed_bytes_max, &records) !=
+			MR_BATCH_FAULT_NONE) {
+		o->error = MR_KAFKA_CORRUPT_MESSAGE;
+		return;
+	}
+	mr_records_begin(&it, records, b.count);
+	while (mr_records_next(&it, &r)) {
+		int64_t t = mr_record_timestamp(&b, &r);
+
+		if (t < o->timestamp)
+			continue;
+		o->offset = b.base_offset + r.offset_delta;
+		o->at_timestamp = t;
+		return;
+	}
+}
+
+static void look_up(struct list_wait *lw);
+
+static void read_done(struct mr_log_read *r, int res)
+{
+	struct list_wait *lw = MR_CONTAINER(r, struct list_wait, read);
+	struct mr_list_offset *o = &lw->list->parts[lw->at];
+
+	if (res < 0)
+		o->error = MR_KAFKA_KAFKA_STORAGE_ERROR;
+	else
+		find_record(lw->worker, o,
+			mr_log_payload_span(
+				(const struct mr_log_record *)(const void *)r->records.data));
+	free(r->data);
+	r->data = NULL;
+	lw->at++;
+	look_up(lw);
+}
+
+// True when a read is under way.
+static bool read_start(struct list_wait *lw, const struct mr_log_entry *e)
+{
+	uint64_t bytes = mr_log_record_bytes(e->bytes);
+
+	lw->read = (struct mr_log_read){.done = read_done,
+		.log_id = e->log_id,
+		.lsn = e->lsn,
+		.bytes = bytes,
+		.data = aligned_alloc(MR_IO_ALIGN, mr_log_read_bytes(e->lsn, bytes)),
+		.buffer = -1};
+	if (lw->read.data &&
+		mr_log_store_read(lw->worker->store, lw->worker->reads.io, &lw->read) == 0)
+		return true;
+	free(lw->read.data);
+	lw->list->parts[lw->at].error = MR_KAFKA_KAFKA_STORAGE_ERROR;
+	return false;
+}
+
+// True when the answer has to be read from disk first.
+static bool look_up_time(
+	struct list_wait *lw, const struct mr_partition *p, struct mr_list_offset *o)
+{
+	struct mr_worker *w = lw->worker;
+	const uint8_t *hot = NULL;
+	struct mr_log_entry e;
+
+	if (o->timestamp == AT_MAX_TIMESTAMP)
+		o->timestamp = p->max_timestamp_ms;
+	if (o->timestamp < 0 || find_batch(w, p, o->timestamp, &e) < 0 ||
+		e.base_offset >= p->high_watermark ||
+		e.base_offset + e.offset_count <= p->log_start)
+		return false;
+	if (e.log_id == mr_log_id(w->log))
+		hot = mr_log_hot(w->log, e.lsn, mr_log_record_bytes(e.bytes));
+	if (!hot)
+		return read_start(lw, &e);
+	find_record(w, o, mr_span(hot + sizeof(struct mr_log_record), e.bytes));
+	return false;
+}
+
+static bool look_up_one(struct list_wait *lw, struct mr_list_offset *o)
+{
+	const struct mr_partition *p;
+
+	if (!o->topic)
+		return false;
+	p = mr_worker_partition(lw->worker, o->topic, o->partition);
+	o->offset = -1;
+	o->at_timestamp = -1;
+	o->error = p ? 0 : MR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+	if (!p)
+		return false;
+	if (o->timestamp != AT_LATEST && o->timestamp != AT_EARLIEST)
+		return look_up_time(lw, p, o);
+	o->offset = o->timestamp == AT_LATEST ? p->high_watermark : p->log_start;
+	return false;
+}
+
+static void look_up(struct list_wait *lw)
+{
+	struct mr_list_offsets *l = lw->list;
+
+	for (; lw->at < l->parts_count; lw->at++)
+		if (look_up_one(lw, &l->parts[lw->at]))
+			return;
+	free(lw);
+	l->done(l);
+}
+
+void mr_worker_list_offsets(struct mr_broker *b, struct mr_list_offsets *l)
+{
+	struct list_wait *lw = calloc(1, sizeof(*lw));
+
+	MR_ASSERT(lw);
+	lw->worker = MR_CONTAINER(b, struct mr_worker, broker);
+	lw->list = l;
+	look_up(lw);
+}

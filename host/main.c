@@ -1,0 +1,183 @@
+// millraced: reads its settings, starts, says where it serves, and waits to be stopped.
+#include "dataplane/stream.h"
+#include "host/base/note.h"
+#include "host/config.h"
+#include "host/control.h"
+#include "host/daemon.h"
+#include "hw/cpu.h"
+#include "kernels/kernels.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+static int complain(const struct mr_diag *d, int code)
+{
+	fprintf(stderr, "millraced: %s", d->message);
+	if (d->hint[0])
+		fprintf(stderr, " (%s)", d->hint);
+	fputc('\n', stderr);
+	return code;
+}
+
+static bool is_loopback(const char *host)
+{
+	struct mr_net_addr a;
+
+	return mr_net_addr_parse(host, 0, &a) == 0 && mr_net_addr_is_loopback(&a);
+}
+
+// What must not be served as it is set.
+static int check_exposure(const struct mr_config *c, struct mr_diag *diag)
+{
+	struct mr_net_addr a;
+
+	if (c->dataplane == MR_DATAPLANE_DPDK)
+		return mr_diag_set(diag, MR_ERR_UNSUPPORTED, "0A000", 0,
+			"--dataplane dpdk is not built into this millraced; use socket");
+	if (mr_net_addr_parse(c->listen, 0, &a) < 0)
+		return mr_diag_set(diag, -EINVAL, "22023", 0,
+			"--listen takes a numeric address, not \"%s\"", c->listen);
+	if (is_loopback(c->listen))
+		return 0;
+	if (!c->insecure) {
+		mr_diag_set(diag, -EINVAL, "22023", 0,
+			"SQL and HTTP have no passwords yet and are refused on %s", c->listen);
+		mr_diag_hint(diag, "Listen on a loopback address, or say --insecure.");
+		return -EINVAL;
+	}
+	mr_note(MR_NOTE_WARN, "kafka", "listen=%s authentication=none", c->listen);
+	return 0;
+}
+
+static void print_budget(const struct mr_config *c, FILE *f)
+{
+	const uint64_t mib = 1 << 20;
+	uint64_t worker = c->log_ring_bytes + c->kafka_memory_bytes + c->table_memory_bytes;
+	uint64_t sql = c->sql_connections_max * c->sql_query_bytes_max;
+
+	fprintf(f, "memory budget, at most:\n");
+	fprintf(f, "  per worker  log tail %llu MiB, requests %llu MiB, table rows %llu MiB\n",
+		(unsigned long long)(c->log_ring_bytes / mib),
+		(unsigned long long)(c->kafka_memory_bytes / mib),
+		(unsigned long long)(c->table_memory_bytes / mib));
+	fprintf(f, "  %llu worker%s %llu MiB in all\n", (unsigned long long)c->workers,
+		c->workers == 1 ? " " : "s", (unsigned long long)(worker * c->workers / mib));
+	fprintf(f, "  queries     %llu sessions of %llu MiB each: %llu MiB\n",
+		(unsigned long long)c->sql_connections_max,
+		(unsigned long long)(c->sql_query_bytes_max / mib),
+		(unsigned long long)(sql / mib));
+}
+
+static int check_config(const struct mr_config *c)
+{
+	char value[4096];
+	const char *name;
+
+	for (size_t i = 0; (name = mr_config_key(i, NULL)); i++) {
+		mr_config_value(c, i, value, sizeof(value));
+		printf("%s %s\n", name, value);
+	}
+	print_budget(c, stdout);
+	return 0;
+}
+
+// Connections, log files and segments each take a descriptor.
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		mr_note(MR_NOTE_WARN, "main", "event=nofile_not_raised error=\"%s\"",
+			mr_err_text(-errno));
+}
+
+static int open_signals(void)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	// Before any thread starts, so that all of them have these blocked.
+	MR_ASSERT(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+// The one line on stdout that scripts wait for.
+static void print_ready(const struct mr_daemon *d)
+{
+	printf("ready kafka=%s sql=%s http=%s\n", d->kafka_address, d->sql_address,
+		d->http_address);
+	fflush(stdout);
+}
+
+static void serve(struct mr_daemon *d, int signals)
+{
+	struct pollfd fds[2] = {{.fd = signals, .events = POLLIN},
+		{.fd = d->control.box.event_fd, .events = POLLIN}};
+
+	while (!(fds[0].revents & POLLIN)) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return;
+		if (fds[1].revents & POLLIN)
+			mr_control_turn(&d->control);
+	}
+}
+
+static int run(const struct mr_config *config)
+{
+	static struct mr_daemon daemon;
+	int signals = open_signals();
+	struct mr_diag diag;
+	int rc = mr_daemon_start(&daemon, config, &diag);
+
+	if (rc == 0) {
+		print_ready(&daemon);
+		serve(&daemon, signals);
+	}
+	mr_daemon_stop(&daemon);
+	close(signals);
+	return rc < 0 ? complain(&diag, EXIT_FAILED) : 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct mr_config config;
+	struct mr_diag diag;
+	struct mr_cpu cpu;
+
+	mr_config_init(&config);
+	if (mr_config_args(&config, argc, argv, &diag) < 0)
+		return complain(&diag, EXIT_USAGE);
+	if (config.help) {
+		fputs(mr_config_usage(), stdout);
+		return 0;
+	}
+	if (config.version) {
+		puts("millraced " MR_VERSION);
+		return 0;
+	}
+	mr_note_level_set((enum mr_note_level)config.log_level);
+	if (mr_config_check(&config, &diag) < 0 || check_exposure(&config, &diag) < 0)
+		return complain(&diag, EXIT_USAGE);
+	mr_cpu_detect(&cpu);
+	if (mr_kernels_select(&cpu, &diag) < 0)
+		return complain(&diag, EXIT_USAGE);
+	if (config.check_config)
+		return check_config(&config);
+	print_budget(&config, stderr);
+	raise_descriptors();
+	return run(&config);
+}

@@ -1,0 +1,292 @@
+// Partitions of a worker: made and dropped as the catalog says, checkpointed into the log.
+//
+// A checkpoint says, for each partition the worker owns, where its log begins, which offset comes
+// next, and its producers' state. The log asks for one at the start of each file, so whoever
+// recovers needs only the last file of each log.
+#include "host/base/hash.h"
+#include "host/control.h"
+#include "host/partition_state.h"
+#include "host/view/view.h"
+#include "host/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static size_t slot_of(uint64_t topic_number, uint32_t partition)
+{
+	return mr_hash64(topic_number << 20 ^ partition, MR_HASH_SEED) % MR_PARTITION_SLOTS;
+}
+
+struct mr_partition *mr_worker_partition(
+	const struct mr_worker *w, const struct mr_topic *t, uint32_t number)
+{
+	struct mr_partition *p = w->partitions[slot_of(t->number, number)];
+
+	while (p && (p->number != number || p->topic->topic.number != t->number))
+		p = p->next;
+	return p;
+}
+
+static void partition_create(struct mr_worker *w, struct mr_topic_def *def, uint32_t number)
+{
+	struct mr_partition **slot = &w->partitions[slot_of(def->topic.number, number)];
+	struct mr_partition *p = calloc(1, sizeof(*p));
+	struct mr_partition_state *state;
+	struct mr_log_extent extent;
+
+	MR_ASSERT(p);
+	p->topic = mr_topic_def_get(def);
+	p->number = number;
+	state = mr_recovered_take(w->control->recovered, def->topic.id, number);
+	if (state) {
+		p->log_start = state->log_start;
+		p->next_offset = state->next_offset;
+		p->producers = state->producers;
+		state->producers = NULL;
+		mr_partition_state_destroy(state);
+	} else {
+		MR_ASSERT(mr_producers_create((uint32_t)w->config->producers_max,
+				  (int64_t)w->config->producer_expiry_ms, &p->producers) == 0);
+	}
+	p->high_watermark = p->next_offset;
+	mr_log_store_extent(w->store, def->topic.id, (int32_t)number, &extent);
+	p->max_timestamp_ms = extent.batches ? extent.max_timestamp_ms : -1;
+	p->next = *slot;
+	*slot = p;
+	w->partitions_count++;
+}
+
+// What is left of a partition object when its topic is deleted.
+static void partition_destroy(struct mr_worker *w, struct mr_partition *p)
+{
+	mr_worker_appends_fail(w, p);
+	mr_feeds_drop(w, p, NULL);
+	mr_producers_destroy(p->producers);
+	mr_topic_def_put(p->topic);
+	free(p);
+	w->partitions_count--;
+}
+
+static const struct mr_topic_def *snapshot_topic(const struct mr_snapshot *s, uint64_t number)
+{
+	for (size_t i = 0; i < s->topics.count; i++)
+		if (s->topic_defs[i]->topic.number == number)
+			return s->topic_defs[i];
+	return NULL;
+}
+
+static bool snapshot_has_table(const struct mr_snapshot *s, const struct mr_table *t)
+{
+	for (size_t i = 0; i < s->tables_count; i++)
+		if (s->tables[i] == t)
+			return true;
+	return false;
+}
+
+// Drops partitions whose topic has gone and feeds whose table has gone; a topic whose settings have
+// changed is replaced.
+static void drop_old(struct mr_worker *w, const struct mr_snapshot *s)
+{
+	for (size_t i = 0; i < MR_PARTITION_SLOTS; i++) {
+		struct mr_partition **at = &w->partitions[i];
+
+		while (*at) {
+			struct mr_partition *p = *at;
+			const struct mr_topic_def *def = snapshot_topic(s, p->topic->topic.number);
+
+			if (!def) {
+				*at = p->next;
+				if (w->log)
+					mr_log_store_retain_offset(w->store, p->topic->topic.id,
+						(int32_t)p->number, INT64_MAX);
+				partition_destroy(w, p);
+				continue;
+			}
+			if (def != p->topic) {
+				mr_topic_def_put(p->topic);
+				p->topic = mr_topic_def_get((struct mr_topic_def *)(uintptr_t)def);
+			}
+			for (struct mr_feed *f = p->feeds, *next; f; f = next) {
+				next = f->next;
+				if (!snapshot_has_table(s, f->table))
+					mr_feeds_drop(w, p, f->table);
+			}
+			at = &p->next;
+		}
+	}
+}
+
+static void add_new(struct mr_worker *w, const struct mr_snapshot *s)
+{
+	for (size_t i = 0; i < s->topics.count; i++) {
+		struct mr_topic_def *def = s->topic_defs[i];
+
+		for (uint32_t n = 0; n < def->topic.partitions; n++)
+			if (mr_topic_owner(&def->topic, n, w->count) == w->id &&
+				!mr_worker_partition(w, &def->topic, n))
+				partition_create(w, def, n);
+	}
+}
+
+static bool has_feed(const struct mr_partition *p, const struct mr_table *t)
+{
+	const struct mr_feed *f = p->feeds;
+
+	while (f && f->table != t)
+		f = f->next;
+	return f != NULL;
+}
+
+// A table's own definition of its topic may be older than the topic: partitions can be added.
+static void add_feeds(struct mr_worker *w, const struct mr_snapshot *s)
+{
+	for (size_t i = 0; i < s->tables_count; i++) {
+		struct mr_table *t = s->tables[i];
+		const struct mr_topic_def *def = snapshot_topic(s, t->topic->topic.number);
+
+		for (uint32_t n = 0; def && n < def->topic.partitions; n++) {
+			struct mr_partition *p = mr_worker_partition(w, &def->topic, n);
+
+			if (p && !has_feed(p, t))
+				mr_feed_add(w, p, t);
+		}
+	}
+}
+
+static bool has_view(const struct mr_snapshot *s, const struct mr_view *v)
+{
+	for (size_t i = 0; i < s->views_count; i++)
+		if (s->views[i] == v)
+			return true;
+	return false;
+}
+
+// Views are attached before any feed can publish a row to them, and detached before their table's
+// feeds go.
+static void change_views(
+	struct mr_worker *w, const struct mr_snapshot *old, const struct mr_snapshot *s)
+{
+	for (size_t i = 0; old && i < old->views_count; i++)
+		if (!has_view(s, old->views[i]))
+			mr_view_detach(old->views[i], w->id);
+	for (size_t i = 0; i < s->views_count; i++)
+		mr_view_attach(s->views[i], w->id);
+}
+
+void mr_worker_apply_snapshot(struct mr_worker *w, struct mr_snapshot *s)
+{
+	struct mr_snapshot *old = w->snapshot;
+
+	change_views(w, old, s);
+	drop_old(w, s);
+	add_new(w, s);
+	add_feeds(w, s);
+	w->snapshot = mr_snapshot_get(s);
+	mr_snapshot_put(old);
+}
+
+void mr_worker_drop_partitions(struct mr_worker *w)
+{
+	for (size_t i = 0; i < MR_PARTITION_SLOTS; i++) {
+		while (w->partitions[i]) {
+			struct mr_partition *p = w->partitions[i];
+
+			w->partitions[i] = p->next;
+			partition_destroy(w, p);
+		}
+	}
+}
+
+// ---- checkpoints
+
+static void state_save(struct mr_buf *b, const struct mr_partition *p)
+{
+	mr_buf_reset(b);
+	mr_partition_state_save(
+		b, p->topic->topic.id, p->number, p->log_start, p->next_offset, p->producers);
+	MR_ASSERT(!b->failed);
+}
+
+uint64_t mr_worker_checkpoint_bytes(void *ctx)
+{
+	const struct mr_worker *w = ctx;
+	uint64_t bytes = mr_log_record_bytes(0);
+	struct mr_buf b = {0};
+
+	for (size_t i = 0; i < MR_PARTITION_SLOTS; i++) {
+		for (const struct mr_partition *p = w->partitions[i]; p; p = p->next) {
+			state_save(&b, p);
+			bytes += mr_log_record_bytes((uint32_t)b.bytes);
+		}
+	}
+	mr_buf_fini(&b);
+	return bytes;
+}
+
+static void checkpoint_write(struct mr_log *log, uint16_t type, struct mr_span payload)
+{
+	struct mr_log_record *r;
+
+	// Room for exactly this was set aside by mr_worker_checkpoint_bytes.
+	MR_ASSERT(mr_log_reserve(log, type, (uint32_t)payload.bytes, 0, &r) == 0);
+	if (payload.bytes)
+		memcpy(mr_log_payload(r), payload.data, payload.bytes);
+	mr_log_commit(log);
+}
+
+void mr_worker_checkpoint(void *ctx, struct mr_log *log)
+{
+	const struct mr_worker *w = ctx;
+	struct mr_buf b = {0};
+
+	for (size_t i = 0; i < MR_PARTITION_SLOTS; i++) {
+		for (const struct mr_partition *p = w->partitions[i]; p; p = p->next) {
+			state_save(&b, p);
+			checkpoint_write(log, MR_LOG_CHECKPOINT, mr_buf_span(&b));
+		}
+	}
+	checkpoint_write(log, MR_LOG_CHECKPOINT_END, (struct mr_span){NULL, 0});
+	mr_buf_fini(&b);
+}
+
+// ---- retention
+
+// The first offset that some table still has to take from the log, or INT64_MAX.
+static int64_t feeds_need(const struct mr_partition *p)
+{
+	int64_t need = INT64_MAX;
+
+	for (const struct mr_feed *f = p->feeds; f; f = f->next)
+		need = MR_MIN(need, mr_feed_needs(f));
+	return need;
+}
+
+// Moves log_start past the batches that retention gives up, as far as no table needs them.
+void mr_partition_retain(struct mr_worker *w, struct mr_partition *p)
+{
+	const struct mr_topic_config *c = &p->topic->topic.config;
+	int64_t keep_from_ms = mr_wall_us(w->clock) / 1000 - c->retention_ms;
+	int64_t limit = MR_MIN(feeds_need(p), p->high_watermark), start = p->log_start;
+	struct mr_log_extent extent;
+	uint64_t bytes;
+
+	mr_log_store_extent(w->store, p->topic->topic.id, (int32_t)p->number, &extent);
+	bytes = extent.bytes;
+	for (;;) {
+		struct mr_log_entry e;
+		bool old, much;
+
+		if (mr_worker_find(w, p, start, &e) < 0 || e.base_offset + e.offset_count > limit)
+			break;
+		old = c->retention_ms >= 0 && e.max_timestamp_ms < keep_from_ms;
+		much = c->retention_bytes >= 0 && bytes > (uint64_t)c->retention_bytes;
+		if (!old && !much)
+			break;
+		start = e.base_offset + e.offset_count;
+		bytes -= MR_MIN(bytes, e.bytes);
+	}
+	if (start == p->log_start)
+		return;
+	p->log_start = start;
+	mr_log_store_retain_offset(w->store, p->topic->topic.id, (int32_t)p->number, start);
+}

@@ -1,0 +1,193 @@
+// Checkpoints of partitions, and recovery of them from the logs.
+//
+// Each file of a log begins with a checkpoint of all partitions of its worker, so the state of a
+// partition is the newest complete checkpoint that names it plus the batches behind that. A crash
+// may leave the newest file of a log with part of a checkpoint and nothing else; then the log is
+// read from its beginning.
+#include "host/partition_state.h"
+
+#include "dataplane/batch.h"
+#include "host/base/hash.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { STATE_SLOTS = 4096 };
+
+struct mr_recovered {
+	struct mr_partition_state *slots[STATE_SLOTS];
+	uint32_t producers_max;
+	int64_t expiry_ms;
+	struct mr_diag *diag;
+	bool saw_end; // of a checkpoint, in the scan under way
+};
+
+void mr_partition_state_destroy(struct mr_partition_state *s)
+{
+	if (!s)
+		return;
+	mr_producers_destroy(s->producers);
+	free(s);
+}
+
+void mr_partition_state_save(struct mr_buf *out, struct mr_uuid topic, uint32_t partition,
+	int64_t log_start, int64_t next_offset, const struct mr_producers *producers)
+{
+	mr_buf_add(out, topic.b, sizeof(topic.b));
+	mr_buf_le32(out, partition);
+	mr_buf_le64(out, (uint64_t)log_start);
+	mr_buf_le64(out, (uint64_t)next_offset);
+	mr_producers_save(producers, out);
+}
+
+static struct mr_partition_state **state_slot(
+	struct mr_recovered *r, struct mr_uuid topic, uint32_t partition)
+{
+	uint64_t h = mr_hash64(mr_load_le64(topic.b) + partition, MR_HASH_SEED);
+	struct mr_partition_state **at = &r->slots[h % STATE_SLOTS];
+
+	while (*at && (!mr_uuid_eq((*at)->topic, topic) || (*at)->partition != partition))
+		at = &(*at)->next;
+	return at;
+}
+
+static struct mr_partition_state *state_of(
+	struct mr_recovered *r, struct mr_uuid topic, uint32_t partition)
+{
+	struct mr_partition_state **at = state_slot(r, topic, partition), *s = *at;
+
+	if (s)
+		return s;
+	s = calloc(1, sizeof(*s));
+	if (!s || mr_producers_create(r->producers_max, r->expiry_ms, &s->producers) < 0) {
+		free(s);
+		return NULL;
+	}
+	s->topic = topic;
+	s->partition = partition;
+	*at = s;
+	return s;
+}
+
+static int recover_checkpoint(struct mr_recovered *r, struct mr_span payload)
+{
+	struct mr_reader in = mr_reader(payload);
+	struct mr_span topic_bytes = mr_read_span(&in, sizeof(struct mr_uuid));
+	uint32_t partition = mr_read_le32(&in);
+	int64_t log_start = (int64_t)mr_read_le64(&in), next = (int64_t)mr_read_le64(&in);
+	struct mr_partition_state *s;
+	struct mr_uuid topic;
+
+	if (in.bad || log_start < 0 || next < log_start)
+		return MR_ERR_CORRUPT;
+	memcpy(topic.b, topic_bytes.data, sizeof(topic.b));
+	s = state_of(r, topic, partition);
+	if (!s)
+		return -ENOMEM;
+	s->log_start = log_start;
+	s->next_offset = next;
+	return mr_producers_load(s->producers, mr_span(in.at, mr_read_left(&in)));
+}
+
+static int recover_batch(struct mr_recovered *r, const struct mr_log_scan_record *sr)
+{
+	struct mr_partition_state *s = state_of(r, sr->topic, (uint32_t)sr->partition);
+	struct mr_producer_batch pb;
+	struct mr_batch batch;
+
+	if (!s)
+		return -ENOMEM;
+	if (sr->record->base_offset < s->next_offset)
+		return 0;
+	if (mr_batch_read(mr_log_payload_span(sr->record), &batch) != MR_BATCH_FAULT_NONE)
+		return MR_ERR_CORRUPT;
+	s->next_offset = sr->record->base_offset + sr->record->offset_count;
+	if (batch.producer_id < 0)
+		return 0;
+	pb = (struct mr_producer_batch){
+		batch.producer_id, batch.producer_epoch, batch.base_sequence, batch.count};
+	return mr_producers_commit(s->producers, &pb, sr->record->base_offset, batch.max_timestamp);
+}
+
+static int recover_record(void *arg, const struct mr_log_scan_record *sr)
+{
+	struct mr_recovered *r = arg;
+
+	switch (sr->record->type) {
+	case MR_LOG_CHECKPOINT: return recover_checkpoint(r, mr_log_payload_span(sr->record));
+	case MR_LOG_CHECKPOINT_END: r->saw_end = true; return 0;
+	case MR_LOG_BATCH: return recover_batch(r, sr);
+	default: return 0;
+	}
+}
+
+static int recover_log(struct mr_recovered *r, struct mr_log_store *store,
+	const struct mr_log_info *log, struct mr_diag *diag)
+{
+	int rc;
+
+	r->saw_end = false;
+	rc = mr_log_store_scan(store, log->id, log->lsn_last, recover_record, r, diag);
+	if (rc == 0 && !r->saw_end && log->lsn_last > log->lsn_first)
+		rc = mr_log_store_scan(store, log->id, log->lsn_first, recover_record, r, diag);
+	if (rc < 0 && !diag->message[0])
+		mr_diag_set(diag, rc, "XX001", 0, "cannot recover log %llu: %s",
+			(unsigned long long)log->id, mr_err_text(rc));
+	return rc;
+}
+
+int mr_recover(struct mr_log_store *store, uint32_t producers_max, int64_t expiry_ms,
+	struct mr_recovered **out, struct mr_diag *diag)
+{
+	struct mr_recovered *r = calloc(1, sizeof(*r));
+	size_t count = mr_log_store_logs(store, NULL, 0);
+	struct mr_log_info *logs = calloc(count + 1, sizeof(*logs));
+	int rc = 0;
+
+	if (!r || !logs) {
+		free(r);
+		free(logs);
+		return -ENOMEM;
+	}
+	r->producers_max = producers_max;
+	r->expiry_ms = expiry_ms;
+	count = MR_MIN(mr_log_store_logs(store, logs, count), count);
+	for (size_t i = 0; rc == 0 && i < count; i++)
+		rc = recover_log(r, store, &logs[i], diag);
+	free(logs);
+	if (rc < 0) {
+		mr_recovered_destroy(r);
+		return rc;
+	}
+	*out = r;
+	return 0;
+}
+
+void mr_recovered_destroy(struct mr_recovered *r)
+{
+	if (!r)
+		return;
+	for (size_t i = 0; i < STATE_SLOTS; i++) {
+		while (r->slots[i]) {
+			struct mr_partition_state *s = r->slots[i];
+
+			r->slots[i] = s->next;
+			mr_partition_state_destroy(s);
+		}
+	}
+	free(r);
+}
+
+struct mr_partition_state *mr_recovered_take(
+	struct mr_recovered *r, struct mr_uuid topic, uint32_t partition)
+{
+	struct mr_partition_state **at, *s;
+
+	if (!r)
+		return NULL;
+	at = state_slot(r, topic, partition);
+	s = *at;
+	if (s)
+		*at = s->next;
+	return s;
+}

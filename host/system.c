@@ -1,0 +1,444 @@
+// millrace.*: each table is its columns and a function that writes its rows at the moment of the
+// query. What belongs to a worker is read on that worker, by message.
+#include "host/system.h"
+
+#include "host/control.h"
+#include "host/scan.h"
+#include "host/worker.h"
+#include "kernels/chunk.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define T_TEXT                     \
+	{                          \
+		MR_TYPE_TEXT, 0, 0 \
+	}
+#define T_INT4                     \
+	{                          \
+		MR_TYPE_INT4, 0, 0 \
+	}
+#define T_INT8                     \
+	{                          \
+		MR_TYPE_INT8, 0, 0 \
+	}
+#define T_BOOL                     \
+	{                          \
+		MR_TYPE_BOOL, 0, 0 \
+	}
+#define T_TIME                            \
+	{                                 \
+		MR_TYPE_TIMESTAMPTZ, 0, 0 \
+	}
+#define T_BYTEA                     \
+	{                           \
+		MR_TYPE_BYTEA, 0, 0 \
+	}
+
+enum { COLUMNS_MAX = 16 };
+
+struct system_def {
+	const char *name;
+	// Writes all rows; NULL: scanned another way.
+	int (*fill)(struct mr_control *c, struct mr_chunk *rows);
+	struct {
+		const char *name;
+		struct mr_typeref type;
+	} columns[COLUMNS_MAX];
+};
+
+struct system_relation {
+	struct mr_relation relation;
+	const struct system_def *def;
+	struct mr_relation_column columns[COLUMNS_MAX];
+	struct mr_control *control;
+};
+
+// ---- writing rows
+
+static void put_int8(struct mr_chunk *rows, uint32_t column, int64_t v)
+{
+	*(int64_t *)mr_chunk_slot(rows, column) = v;
+}
+
+static void put_int4(struct mr_chunk *rows, uint32_t column, int32_t v)
+{
+	*(int32_t *)mr_chunk_slot(rows, column) = v;
+}
+
+static int put_text(struct mr_chunk *rows, uint32_t column, struct mr_span s)
+{
+	return mr_chunk_set_bytes(rows, column, s.data, s.bytes);
+}
+
+static int64_t load(const _Atomic uint64_t *c)
+{
+	return (int64_t)atomic_load_explicit(c, memory_order_relaxed);
+}
+
+// ---- the tables
+
+struct fill_partitions {
+	struct mr_chunk *rows;
+	int rc;
+};
+
+static int fill_partition(
+	struct mr_chunk *rows, const struct mr_worker *w, const struct mr_partition *p)
+{
+	int rc;
+
+	mr_chunk_row_begin(rows);
+	rc = put_text(rows, 0, p->topic->topic.name);
+	put_int4(rows, 1, (int32_t)p->number);
+	put_int4(rows, 2, (int32_t)w->id);
+	put_int8(rows, 3, p->log_start);
+	put_int8(rows, 4, p->high_watermark);
+	put_int8(rows, 5, load(&p->batches_in));
+	put_int8(rows, 6, load(&p->records_in));
+	put_int8(rows, 7, load(&p->records_deduplicated));
+	put_int8(rows, 8, load(&p->bytes_in));
+	if (rc < 0 || rows->full)
+		return rc < 0 ? rc : -ENOMEM;
+	mr_chunk_row_commit(rows);
+	return 0;
+}
+
+static void fill_worker_partitions(struct mr_worker *w, void *arg)
+{
+	struct fill_partitions *f = arg;
+
+	for (size_t i = 0; i < MR_PARTITION_SLOTS; i++)
+		for (const struct mr_partition *p = w->partitions[i]; p && f->rc == 0; p = p->next)
+			f->rc = fill_partition(f->rows, w, p);
+}
+
+static int fill_all_partitions(struct mr_control *c, struct mr_chunk *rows)
+{
+	struct fill_partitions f = {rows, 0};
+
+	for (uint32_t i = 0; f.rc == 0 && i < c->workers_count; i++)
+		mr_worker_call(c->workers[i], fill_worker_partitions, &f);
+	return f.rc;
+}
+
+static void fill_one_worker(struct mr_worker *w, void *arg)
+{
+	struct mr_chunk *rows = arg;
+	const struct mr_log_stats *log = mr_log_stats(w->log);
+	const struct mr_conn_counters *conns = mr_conns_counters(w->conns);
+
+	mr_chunk_row_begin(rows);
+	put_int4(rows, 0, (int32_t)w->id);
+	put_int4(rows, 1, w->core);
+	put_int4(rows, 2, w->port);
+	put_int8(rows, 3, (int64_t)w->partitions_count);
+	put_int8(rows, 4, load(&conns->connections));
+	put_int8(rows, 5, load(&conns->requests));
+	put_int8(rows, 6, load(&w->stats.appends));
+	put_int8(rows, 7, load(&w->stats.appends_failed));
+	put_int8(rows, 8, load(&w->stats.appends_stalled));
+	put_int8(rows, 9, (int64_t)log->frames);
+	put_int8(rows, 10, (int64_t)log->frame_bytes);
+	put_int8(rows, 11, load(&w->stats.feeds_lagging));
+	put_int8(rows, 12, (int64_t)mr_chunk_pool_bytes_used(w->control->pools[w->id]));
+	put_int8(rows, 13, (int64_t)mr_chunk_pool_bytes_max(w->control->pools[w->id]));
+	mr_chunk_row_commit(rows);
+}
+
+static int fill_workers(struct mr_control *c, struct mr_chunk *rows)
+{
+	for (uint32_t i = 0; i < c->workers_count; i++)
+		mr_worker_call(c->workers[i], fill_one_worker, rows);
+	return 0;
+}
+
+static int fill_topics(struct mr_control *c, struct mr_chunk *rows)
+{
+	struct mr_snapshot *s = mr_control_snapshot(c);
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < s->topics.count && !rows->full; i++) {
+		const struct mr_topic *t = s->topics.by_name[i];
+
+		mr_chunk_row_begin(rows);
+		rc = put_text(rows, 0, t->name);
+		put_int4(rows, 1, (int32_t)t->partitions);
+		put_int8(rows, 2, t->config.retention_ms);
+		put_int8(rows, 3, t->config.retention_bytes);
+		if (rc == 0)
+			mr_chunk_row_commit(rows);
+	}
+	mr_snapshot_put(s);
+	return rc;
+}
+
+static int fill_tables(struct mr_control *c, struct mr_chunk *rows)
+{
+	struct mr_snapshot *s = mr_control_snapshot(c);
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < s->tables_count; i++) {
+		const struct mr_table *t = s->tables[i];
+		int64_t decoded = 0, visible = 0, dead = 0;
+
+		for (uint32_t k = 0; k < t->parts_count; k++) {
+			decoded += load(&t->parts[k]->rows_decoded);
+			visible += load(&t->parts[k]->rows_visible);
+			dead += load(&t->parts[k]->rows_dead);
+		}
+		mr_chunk_row_begin(rows);
+		rc = put_text(rows, 0, t->relation.name);
+		if (rc == 0)
+			rc = put_text(rows, 1, t->topic->topic.name);
+		put_int8(rows, 2, decoded);
+		put_int8(rows, 3, visible);
+		put_int8(rows, 4, dead);
+		if (rc == 0)
+			mr_chunk_row_commit(rows);
+	}
+	mr_snapshot_put(s);
+	return rc;
+}
+
+static int fill_settings(struct mr_control *c, struct mr_chunk *rows)
+{
+	const char *name, *help;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && (name = mr_config_key(i, &help)); i++) {
+		char value[4096];
+
+		mr_config_value(c->config, i, value, sizeof(value));
+		mr_chunk_row_begin(rows);
+		rc = put_text(rows, 0, mr_span_str(name));
+		if (rc == 0)
+			rc = put_text(rows, 1, mr_span_str(value));
+		if (rc == 0)
+			rc = put_text(rows, 2, mr_span_str(help));
+		if (rc == 0)
+			mr_chunk_row_commit(rows);
+	}
+	return rc;
+}
+
+static const struct system_def defs[] = {
+	{"dead_letters", NULL,
+		{{"topic", T_TEXT}, {"partition", T_INT4}, {"offset", T_INT8},
+			{"timestamp", T_TIME}, {"key", T_BYTEA}, {"value", T_BYTEA},
+			{"reason", T_TEXT}}},
+	{"partitions", fill_all_partitions,
+		{{"topic", T_TEXT}, {"partition", T_INT4}, {"worker", T_INT4},
+			{"log_start_offset", T_INT8}, {"high_watermark", T_INT8},
+			{"batches_in", T_INT8}, {"records_in", T_INT8},
+			{"records_deduplicated", T_INT8}, {"bytes_in", T_INT8}}},
+	{"settings", fill_settings, {{"name", T_TEXT}, {"value", T_TEXT}, {"help", T_TEXT}}},
+	{"tables", fill_tables,
+		{{"table_name", T_TEXT}, {"topic", T_TEXT}, {"rows_decoded", T_INT8},
+			{"rows_visible", T_INT8}, {"rows_dead", T_INT8}}},
+	{"topics", fill_topics,
+		{{"topic", T_TEXT}, {"partitions", T_INT4}, {"retention_ms", T_INT8},
+			{"retention_bytes", T_INT8}}},
+	{"workers", fill_workers,
+		{{"worker", T_INT4}, {"core", T_INT4}, {"kafka_port", T_INT4},
+			{"partitions", T_INT8}, {"connections", T_INT8}, {"requests", T_INT8},
+			{"appends", T_INT8}, {"appends_failed", T_INT8},
+			{"appends_stalled", T_INT8}, {"log_commits", T_INT8}, {"log_bytes", T_INT8},
+			{"feeds_lagging", T_INT8}, {"table_memory_used", T_INT8},
+			{"table_memory_max", T_INT8}}},
+};
+
+// ---- scanning
+
+// Rows are written into a chunk of the query's own pool and read like any table's.
+struct filled {
+	struct mr_chunk_pool *pool;
+	struct mr_chunk *rows;
+	bool given;
+	const uint32_t *columns;
+	uint32_t columns_count;
+	struct mr_col cols[COLUMNS_MAX];
+	struct mr_dict dicts[COLUMNS_MAX];
+};
+
+static int filled_begin(const struct mr_relation *r, const struct mr_scan_spec *spec,
+	struct mr_scan **out, struct mr_diag *diag)
+{
+	struct system_relation *s = r->owner;
+	struct filled *f = mr_arena_zalloc(spec->query->arena, 1, sizeof(*f));
+	struct mr_typeref types[COLUMNS_MAX];
+	int rc = f ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; i < r->columns_count; i++)
+		types[i] = r->columns[i].type;
+	if (rc == 0)
+		rc = mr_chunk_pool_create(256u << 20, &f->pool);
+	if (rc == 0)
+		rc = mr_chunk_create(f->pool, types, r->columns_count, NULL, 256u << 20, &f->rows);
+	if (rc == 0)
+		rc = s->def->fill(s->control, f->rows);
+	if (rc < 0) {
+		if (f && f->rows)
+			mr_chunk_put(f->rows);
+		if (f && f->pool)
+			mr_chunk_pool_destroy(f->pool);
+		return mr_diag_set(diag, rc, "53200", 0, "cannot read millrace.%s: %s",
+			s->def->name, mr_err_text(rc));
+	}
+	mr_chunk_publish(f->rows, f->rows->rows);
+	f->columns = spec->columns;
+	f->columns_count = spec->columns_count;
+	*out = (struct mr_scan *)f;
+	return 0;
+}
+
+static int filled_next(struct mr_scan *scan, struct mr_block *out, struct mr_diag *)
+{
+	struct filled *f = (struct filled *)scan;
+
+	if (f->given || f->rows->rows == 0)
+		return 0;
+	f->given = true;
+	for (uint32_t i = 0; i < f->columns_count; i++)
+		mr_chunk_column_view(f->rows, f->columns[i], &f->cols[i], &f->dicts[i]);
+	*out = (struct mr_block){f->rows->rows, f->cols};
+	return 1;
+}
+
+static void filled_stats(const struct mr_scan *scan, struct mr_scan_stats *out)
+{
+	*out = (struct mr_scan_stats){
+		.rows = ((const struct filled *)scan)->rows->rows, .blocks = 1};
+}
+
+static void filled_end(struct mr_scan *scan)
+{
+	struct filled *f = (struct filled *)scan;
+
+	mr_chunk_put(f->rows);
+	mr_chunk_pool_destroy(f->pool);
+}
+
+static int64_t filled_rows(const struct mr_relation *)
+{
+	return -1;
+}
+
+static const struct mr_relation_ops filled_ops = {
+	filled_begin, filled_next, filled_stats, filled_end, filled_rows};
+
+// Dead letters are scanned as tables are: the dead chunks of all parts of all tables. The snapshot
+// keeps the tables alive while the scan runs.
+struct dead_scan {
+	struct mr_snapshot *snapshot;
+	struct mr_scan *scan;
+};
+
+static int dead_begin(const struct mr_relation *r, const struct mr_scan_spec *spec,
+	struct mr_scan **out, struct mr_diag *diag)
+{
+	struct system_relation *s = r->owner;
+	struct mr_snapshot *snap = mr_control_snapshot(s->control);
+	uint32_t count = (uint32_t)snap->tables_count * s->control->workers_count, n = 0;
+	struct dead_scan *d = mr_arena_zalloc(spec->query->arena, 1, sizeof(*d));
+	struct mr_chunk_list **lists =
+		mr_arena_zalloc(spec->query->arena, count + 1, sizeof(struct mr_chunk_list *));
+	int rc;
+
+	for (size_t i = 0; lists && i < snap->tables_count; i++)
+		for (uint32_t k = 0; k < snap->tables[i]->parts_count; k++)
+			lists[n++] = &snap->tables[i]->parts[k]->dead;
+	rc = d && lists ? mr_scan_lists(lists, n, spec, &d->scan, diag)
+			: mr_diag_set(diag, -ENOMEM, "53200", 0, "out of memory");
+	if (rc < 0) {
+		mr_snapshot_put(snap);
+		return rc;
+	}
+	d->snapshot = snap;
+	*out = (struct mr_scan *)d;
+	return 0;
+}
+
+static int dead_next(struct mr_scan *scan, struct mr_block *out, struct mr_diag *diag)
+{
+	return mr_scan_next(((struct dead_scan *)scan)->scan, out, diag);
+}
+
+static void dead_stats(const struct mr_scan *scan, struct mr_scan_stats *out)
+{
+	mr_scan_stats(((const struct dead_scan *)scan)->scan, out);
+}
+
+static void dead_end(struct mr_scan *scan)
+{
+	struct dead_scan *d = (struct dead_scan *)scan;
+
+	mr_scan_end(d->scan);
+	mr_snapshot_put(d->snapshot);
+}
+
+static const struct mr_relation_ops dead_ops = {
+	dead_begin, dead_next, dead_stats, dead_end, filled_rows};
+
+// ---- the set
+
+struct mr_system {
+	struct system_relation relations[MR_COUNT_OF(defs)];
+};
+
+static void relation_init(
+	struct system_relation *r, const struct system_def *def, uint64_t id, struct mr_control *c)
+{
+	r->def = def;
+	r->control = c;
+	while (r->relation.columns_count < COLUMNS_MAX &&
+		def->columns[r->relation.columns_count].name) {
+		uint32_t i = r->relation.columns_count++;
+
+		r->columns[i] = (struct mr_relation_column){
+			mr_span_str(def->columns[i].name), def->columns[i].type, false, false};
+	}
+	r->relation.id = id;
+	r->relation.kind = MR_RELATION_SYSTEM;
+	r->relation.schema = mr_span_str("millrace");
+	r->relation.name = mr_span_str(def->name);
+	r->relation.columns = r->columns;
+	r->relation.ops = def->fill ? &filled_ops : &dead_ops;
+	r->relation.owner = r;
+}
+
+int mr_system_create(struct mr_control *c, struct mr_system **out)
+{
+	struct mr_system *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	// System relations have ids that no table can get.
+	for (uint32_t i = 0; i < MR_COUNT_OF(defs); i++)
+		relation_init(&s->relations[i], &defs[i], UINT64_MAX - i, c);
+	*out = s;
+	return 0;
+}
+
+void mr_system_destroy(struct mr_system *s)
+{
+	free(s);
+}
+
+const struct mr_relation *mr_system_find(const struct mr_system *s, struct mr_span name)
+{
+	for (uint32_t i = 0; i < MR_COUNT_OF(defs); i++)
+		if (mr_span_eq(s->relations[i].relation.name, name))
+			return &s->relations[i].relation;
+	return NULL;
+}
+
+uint32_t mr_system_count(const struct mr_system *)
+{
+	return MR_COUNT_OF(defs);
+}
+
+const struct mr_relation *mr_system_at(const struct mr_system *s, uint32_t index)
+{
+	return &s->relations[index].relation;
+}

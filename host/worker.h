@@ -1,0 +1,214 @@
+// A worker: one thread that owns its connections, its partitions, their log and its table parts.
+//
+// Everything in struct mr_worker belongs to the worker's thread, but what is marked shared. Others
+// reach it through its mailbox. The loop: network and disk completions, messages, then what waits
+// for time or memory, then one log flush (group commit).
+#pragma once
+
+#include "dataplane/broker.h"
+#include "dataplane/conn.h"
+#include "dataplane/kafka.h"
+#include "dataplane/producer_state.h"
+#include "host/base/mailbox.h"
+#include "host/config.h"
+#include "host/metrics.h"
+#include "host/snapshot.h"
+#include "hw/uring.h"
+#include "storage/log_store.h"
+
+#include <pthread.h>
+
+struct mr_control;
+struct mr_worker;
+
+// A table that takes the rows of a partition. Live: the next batch appended is the next one it
+// needs. Otherwise it catches up from the log.
+struct mr_feed {
+	struct mr_feed *next; // of the partition
+	struct mr_worker *worker;
+	struct mr_partition *partition; // NULL: dropped while a read was under way
+	struct mr_table_part *part;
+	struct mr_table *table; // a reference is held
+	int64_t next_offset;    // first record not applied yet
+	bool starved;           // memory for rows was used up at the last try
+	bool lagging;           // in the worker's list of feeds that catch up
+	struct mr_feed *lag_next;
+	struct mr_log_read read; // of a batch that is no longer in memory
+	uint8_t *read_memory;
+	size_t read_memory_bytes;
+	bool reading;
+	bool failed; // the log cannot be read there: stays behind, and says so
+};
+
+struct mr_partition {
+	struct mr_partition *next;  // hash chain
+	struct mr_topic_def *topic; // a reference is held
+	uint32_t number;
+	uint32_t log_ref;
+	bool bound; // log_ref is valid in this worker's log
+	int64_t log_start;
+	int64_t next_offset;
+	int64_t high_watermark;   // end of what is durable
+	int64_t max_timestamp_ms; // of all batches, -1 = none
+	struct mr_producers *producers;
+	struct mr_feed *feeds;
+	bool waited_for; // a Fetch waits for this partition
+	// worker: wo, others: ro, relaxed
+	_Atomic uint64_t batches_in;
+	_Atomic uint64_t records_in;
+	_Atomic uint64_t bytes_in;
+	_Atomic uint64_t records_deduplicated;
+};
+
+struct mr_worker_queue {
+	struct mr_io *io;
+	struct mr_watch watch;
+};
+
+#define MR_PARTITION_SLOTS 4096
+
+struct mr_append_list {
+	struct mr_append *head;
+	struct mr_append **tail;
+};
+
+// Counters of one worker; written by it, read by any thread, relaxed.
+struct mr_worker_stats {
+	_Atomic uint64_t appends;
+	_Atomic uint64_t appends_failed;
+	_Atomic uint64_t appends_stalled;
+	_Atomic uint64_t fetches;
+	_Atomic uint64_t fetches_waited;
+	_Atomic uint64_t fetch_bytes_hot;
+	_Atomic uint64_t fetch_bytes_cold;
+	_Atomic uint64_t feeds_lagging;
+	_Atomic uint64_t turns;
+	_Atomic uint64_t log_stopped; // 1: acknowledges nothing any more
+	struct mr_hist stage_check;   // received to checked and in the log
+	struct mr_hist stage_decode;  // of one batch
+	struct mr_hist stage_flush;   // in the log to durable
+	struct mr_hist stage_visible; // publishing and folding, of one flush
+	struct mr_hist ack;           // received to acknowledged
+};
+
+struct mr_worker {
+	struct mr_broker broker; // first: mr_broker_ops get it
+	uint32_t id;
+	uint32_t count; // of workers
+	const struct mr_config *config;
+	struct mr_control *control;
+	struct mr_clock *clock;
+	struct mr_log_store *store;
+	pthread_t thread;
+	int core; // -1: not pinned
+	int node; // NUMA, -1: anywhere
+
+	struct mr_uring *ring; // NULL: plain
+	struct mr_net *net;
+	struct mr_conns *conns;
+	struct mr_worker_queue reads;
+	struct mr_worker_queue commits; // durable writes
+	struct mr_log *log;
+	struct mr_kafka *kafka;
+	struct mr_zip *zip;
+	struct mr_protocol protocol;
+	uint16_t port;
+
+	struct mr_mailbox box; // shared
+	struct mr_watch box_watch;
+	bool running; // the thread is; control's
+	bool stopping;
+
+	struct mr_snapshot *snapshot;
+	struct mr_partition *partitions[MR_PARTITION_SLOTS];
+	size_t partitions_count;
+
+	struct mr_append_list pending; // in the log, waiting to be durable
+	struct mr_append_list stalled; // waiting for room in the log or for memory
+	struct mr_marks marks;
+	struct mr_feed *lagging;
+	struct mr_when *when_caught_up;
+	uint64_t first_lsn;            // end of the log's first checkpoint
+	struct mr_fetch_wait *fetches; // waiting for data, any order
+	bool fetch_wakeup;             // a partition that is waited for has advanced
+	int64_t fetch_deadline_ns;     // earliest, INT64_MAX = none
+	int64_t housekeeping_ns;       // when next
+	struct mr_worker_stats stats;  // shared
+};
+
+// Makes all of a worker but its log and its thread; blocks.
+[[nodiscard]] int mr_worker_create(
+	struct mr_control *control, uint32_t id, struct mr_worker **out, struct mr_diag *diag);
+void mr_worker_destroy(struct mr_worker *w);
+
+// Opens the worker's new log, which begins with a checkpoint of its partitions: after the first
+// mr_worker_apply_snapshot, before the thread. Blocks.
+[[nodiscard]] int mr_worker_open_log(struct mr_worker *w);
+// Listens on a port (0 = any; w->port says which). Before the thread.
+[[nodiscard]] int mr_worker_listen(struct mr_worker *w, uint16_t port, struct mr_diag *diag);
+[[nodiscard]] int mr_worker_start(struct mr_worker *w, struct mr_diag *diag);
+// Asks it to finish and waits for that: the log is closed and sealed.
+void mr_worker_stop(struct mr_worker *w);
+
+// Something to run on the worker once its tables have caught up with its log. Caller's memory.
+struct mr_when {
+	struct mr_message message;
+	struct mr_when *next;
+	void (*run)(struct mr_when *when);
+};
+// Any thread.
+void mr_worker_when_caught_up(struct mr_worker *w, struct mr_when *when);
+
+// Runs `fn` on the worker's thread and waits for it. Any thread but a worker's.
+void mr_worker_call(struct mr_worker *w, void (*fn)(struct mr_worker *w, void *arg), void *arg);
+
+// partition.c
+struct mr_partition *mr_worker_partition(
+	const struct mr_worker *w, const struct mr_topic *t, uint32_t number);
+// Makes the partition objects that the snapshot adds, and drops those that are gone.
+void mr_worker_apply_snapshot(struct mr_worker *w, struct mr_snapshot *s);
+void mr_worker_drop_partitions(struct mr_worker *w);
+uint64_t mr_worker_checkpoint_bytes(void *ctx);
+void mr_worker_checkpoint(void *ctx, struct mr_log *log);
+void mr_partition_retain(struct mr_worker *w, struct mr_partition *p);
+
+// append.c
+void mr_worker_append(struct mr_broker *b, struct mr_append *a);
+void mr_worker_retry_stalled(struct mr_worker *w);
+// Answers what waits for a partition that goes away.
+void mr_worker_appends_fail(struct mr_worker *w, const struct mr_partition *p);
+void mr_worker_durable(void *ctx, uint64_t lsn);
+void mr_worker_log_stopped(void *ctx, int err);
+
+// feed.c
+void mr_feed_add(struct mr_worker *w, struct mr_partition *p, struct mr_table *t);
+void mr_feeds_drop(struct mr_worker *w, struct mr_partition *p, const struct mr_table *only);
+// Applies the batch to the partition's live feeds.
+void mr_feeds_live(struct mr_worker *w, struct mr_partition *p, const struct mr_batch *batch,
+	struct mr_span records, uint64_t lsn);
+// Memory for rows of this partition's tables is used up: appends wait.
+bool mr_feeds_full(struct mr_worker *w, const struct mr_partition *p);
+// Some catching up; true when there is more that can be done now.
+bool mr_feeds_step(struct mr_worker *w);
+
+// What the table still needs the log for: offsets from here on.
+int64_t mr_feed_needs(const struct mr_feed *f);
+
+// fetch.c
+// The first batch of the partition that ends above `offset`, in whichever log it is. 0 or -ENOENT.
+[[nodiscard]] int mr_worker_find(struct mr_worker *w, const struct mr_partition *p, int64_t offset,
+	struct mr_log_entry *out);
+void mr_worker_fetch(struct mr_broker *b, struct mr_fetch *f);
+void mr_worker_fetch_cancel(struct mr_broker *b, struct mr_fetch *f);
+
+void mr_worker_fetches_turn(struct mr_worker *w, int64_t now_ns);
+void mr_worker_fetches_abort(struct mr_worker *w);
+
+// list_offsets.c
+void mr_worker_list_offsets(struct mr_broker *b, struct mr_list_offsets *l);
+
+static inline void mr_stat_add(_Atomic uint64_t *c, uint64_t n)
+{
+	atomic_store_explicit(
+		c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
