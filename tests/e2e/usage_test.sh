@@ -1,0 +1,37 @@
+# The command line and the data directory: every refusal is one clear line and the right exit code.
+. tests/e2e/lib.sh
+
+refused() { # code text arguments...
+	local code=$1 text=$2 rc=0
+	shift 2
+	timeout 10 "$B/millraced" "$@" >"$TMP/out" 2>"$TMP/refused.err" || rc=$?
+	expect "$code" "$rc" "exit code of: $*"
+	grep -q "^millraced: .*$text" "$TMP/refused.err" || fail "'$text' is not in: $(cat "$TMP/refused.err")"
+	rm -f "$TMP/refused.err"
+}
+
+refused 2 "data DIR" --workers 1
+refused 2 "unknown option" --data "$TMP/x" --colour red
+refused 2 "out of range" --data "$TMP/x" --workers 0
+refused 2 "unknown setting" --data "$TMP/x" --set no.such=1
+refused 2 "overlap" --data "$TMP/x" --kafka-port 5433
+refused 2 "insecure" --data "$TMP/x" --listen 0.0.0.0
+refused 2 "dpdk" --data "$TMP/x" --dataplane dpdk
+refused 2 "cannot read" --data "$TMP/x" --config "$TMP/none"
+refused 1 "parent\|No such file" --data "$TMP/no/such/dir"
+
+mkdir "$TMP/foreign" && touch "$TMP/foreign/holiday.jpg"
+refused 1 "holiday.jpg\|not a millrace" --data "$TMP/foreign" --kafka-port 0 --sql-port 0 --http-port 0
+
+start d
+refused 1 "use" --data "$TMP/d" --kafka-port 0 --sql-port 0 --http-port 0
+refused 1 "listen\|use" --data "$TMP/e" --kafka-port "${KAFKA##*:}" --sql-port 0 --http-port 0
+stop
+# A stopped directory may be moved, and its ports are free at once.
+mv "$TMP/d" "$TMP/moved"
+start moved --sql-port "$SQL_PORT"
+stop
+"$B/millraced" --help | grep -q -- --data || fail "no help"
+"$B/millraced" --version | grep -q millraced || fail "no version"
+"$B/millraced" --check-config --data "$TMP/x" | grep -q "memory budget" || fail "no budget"
+[ ! -e "$TMP/x" ] || fail "--check-config made the directory"
