@@ -173,6 +173,12 @@ static void minmax_i64(const struct mr_kernels *k)
 	k->agg->minmax[MR_PHYS_I64](d.i64, all(), s);
 }
 
+static void minmax_f64(const struct mr_kernels *k)
+{
+	STATE(struct mr_minmax, {INT64_MAX, INT64_MIN, 0})
+	k->agg->minmax[MR_PHYS_F64](d.f64, all(), s);
+}
+
 static void minmax_f64_mask(const struct mr_kernels *k)
 {
 	STATE(struct mr_minmax, {INT64_MAX, INT64_MIN, 0})
@@ -197,6 +203,26 @@ static void group20_sum_i64(const struct mr_kernels *k)
 	k->group->sum_int[MR_PHYS_I64](d.i64, d.groups, 20, all(), (struct mr_isum *)d.out);
 }
 
+static void group20_sum_i32(const struct mr_kernels *k)
+{
+	memset(d.out, 0, d.out_bytes = 20 * sizeof(struct mr_isum));
+	k->group->sum_int[MR_PHYS_I32](d.i32, d.groups, 20, all(), (struct mr_isum *)d.out);
+}
+
+// 64-bit columns whose values are far from the ends, as most are.
+static void group20_sum_i64_small(const struct mr_kernels *k)
+{
+	static int64_t *small;
+
+	if (!small) {
+		small = room(d.rows * 8);
+		for (uint32_t i = 0; i < d.rows; i++)
+			small[i] = d.i64[i] >> 32;
+	}
+	memset(d.out, 0, d.out_bytes = 20 * sizeof(struct mr_isum));
+	k->group->sum_int[MR_PHYS_I64](small, d.groups, 20, all(), (struct mr_isum *)d.out);
+}
+
 static void group1000_sum_i64(const struct mr_kernels *k)
 {
 	memset(d.out, 0, d.out_bytes = 1000 * sizeof(struct mr_isum));
@@ -212,6 +238,19 @@ static void group20_sum_f64(const struct mr_kernels *k)
 static void hll_update(const struct mr_kernels *k)
 {
 	memset(d.out, 0, d.out_bytes = 4096);
+	k->hll->update(d.hashes, all(), 12, d.out);
+}
+
+// The same hashes once more change nothing: an old sketch.
+static void hll_old(const struct mr_kernels *k)
+{
+	d.out_bytes = 4096;
+	if (d.out[4096] != 0xa5) {
+		memset(d.out, 0, 4096);
+		for (int i = 0; i < 2; i++)
+			k->hll->update(d.hashes, all(), 12, d.out);
+		d.out[4096] = 0xa5;
+	}
 	k->hll->update(d.hashes, all(), 12, d.out);
 }
 
@@ -281,13 +320,17 @@ static const struct bench {
 	{"sum f64", 8, sum_f64},
 	{"sum f64 masked", 8, sum_f64_mask},
 	{"minmax i64", 8, minmax_i64},
+	{"minmax f64", 8, minmax_f64},
 	{"minmax f64 masked", 8, minmax_f64_mask},
 	{"hash i64", 8, hash_i64},
 	{"group 20 count", 4, group20_count},
-	{"group 20 sum i64", 12, group20_sum_i64},
+	{"group 20 sum i32", 8, group20_sum_i32},
+	{"group 20 sum i64", 12, group20_sum_i64_small},
+	{"group 20 sum i64 big", 12, group20_sum_i64},
 	{"group 1000 sum i64", 12, group1000_sum_i64},
 	{"group 20 sum f64", 12, group20_sum_f64},
-	{"hll p=12", 8, hll_update},
+	{"hll p=12, new", 8, hll_update},
+	{"hll p=12, old", 8, hll_old},
 	{"hll merge p=12", 1, hll_merge},
 	{"quantile bins f64", 8, quantile_bins},
 	{"crc32c", 1, crc32c},

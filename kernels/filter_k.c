@@ -153,6 +153,24 @@ V_OP uint64_t block_codes(const uint32_t *codes, const uint64_t *set, uint32_t r
 	}
 	return out;
 }
+#elif defined(MR_ISA_IS_v3)
+// Shifts the code's bit up to the sign, which is what MOVMSKPS takes.
+V_OP uint64_t block_codes(const uint32_t *codes, const uint64_t *set, uint32_t rows)
+{
+	const __m256i low5 = _mm256_set1_epi32(31);
+	uint64_t out = 0;
+	uint32_t k = 0;
+
+	for (; k + 8 <= rows; k += 8) {
+		v_t c = v_ld32(codes + k);
+		v_t word = _mm256_i32gather_epi32((const int *)set, _mm256_srli_epi32(c, 5), 4);
+
+		out |= v_bits32(_mm256_sllv_epi32(word, _mm256_andnot_si256(c, low5))) << k;
+	}
+	for (; k < rows; k++)
+		out |= (set[codes[k] / 64] >> (codes[k] % 64) & 1) << k;
+	return out;
+}
 #else
 V_OP uint64_t block_codes(const uint32_t *codes, const uint64_t *set, uint32_t rows)
 {

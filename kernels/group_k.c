@@ -16,8 +16,32 @@
 
 static bool worth_tables(uint32_t groups_count, const struct mr_rows *rows)
 {
-	return groups_count <= FEW_GROUPS && rows->count >= groups_count * 64;
+	return !rows->sel && groups_count <= FEW_GROUPS && rows->count >= groups_count * 64;
 }
+
+// Runs the statement for each row looked at, `i`, with `t` = i & 7 known when all rows are.
+#define EACH_OF_EIGHT(rows, i, t, statement)                                             \
+	do {                                                                             \
+		if (!(rows)->mask) {                                                     \
+			const uint32_t full_ = (rows)->count / 8 * 8;                    \
+                                                                                         \
+			for (uint32_t k_ = 0; k_ < full_; k_ += 8)                       \
+				_Pragma("GCC unroll 8") for (uint32_t t = 0; t < 8; t++) \
+				{                                                        \
+					const uint32_t i = k_ + t;                       \
+					statement;                                       \
+				}                                                        \
+			for (uint32_t i = full_; i < (rows)->count; i++) {               \
+				const uint32_t t = 0;                                    \
+				statement;                                               \
+			}                                                                \
+		} else {                                                                 \
+			MR_ROWS_EACH(rows, i, {                                          \
+				const uint32_t t = i % 8;                                \
+				statement;                                               \
+			});                                                              \
+		}                                                                        \
+	} while (0)
 
 static void group_count(
 	const uint32_t *groups, uint32_t groups_count, const struct mr_rows *rows, uint64_t *io)
@@ -30,24 +54,10 @@ static void group_count(
 	}
 	for (uint32_t t = 0; t < 8; t++)
 		memset(tables[t], 0, groups_count * sizeof(tables[t][0]));
-	MR_ROWS_EACH(rows, i, tables[i % 8][groups[i]]++);
+	EACH_OF_EIGHT(rows, i, t, tables[t][groups[i]]++);
 	for (uint32_t t = 0; t < 8; t++)
 		for (uint32_t g = 0; g < groups_count; g++)
 			io[g] += tables[t][g];
-}
-
-// A sum in two halves (agg_k.c says why) and its rows.
-struct cell {
-	uint64_t low;
-	uint64_t high;
-	uint64_t rows;
-};
-
-V_OP void cell_add(struct cell *c, int64_t v)
-{
-	c->low += (uint32_t)v;
-	c->high += (uint64_t)(v >> 32);
-	c->rows++;
 }
 
 V_OP void isum_add(struct mr_isum *s, int64_t v)
@@ -56,33 +66,59 @@ V_OP void isum_add(struct mr_isum *s, int64_t v)
 	s->count++;
 }
 
+// What the small tables hold: half of a struct mr_isum, when the sums fit.
+struct cell {
+	int64_t sum;
+	uint64_t count;
+};
+
+V_OP void cell_add(struct cell *c, int64_t v)
+{
+	c->sum += v;
+	c->count++;
+}
+
 static void cells_finish(
 	struct cell (*tables)[FEW_GROUPS], uint32_t groups_count, struct mr_isum *io)
 {
 	for (uint32_t t = 0; t < 8; t++)
 		for (uint32_t g = 0; g < groups_count; g++) {
-			const struct cell *c = &tables[t][g];
-
-			io[g].sum += (mr_i128)(int64_t)c->high * ((mr_i128)1 << 32) + c->low;
-			io[g].count += c->rows;
+			io[g].sum += tables[t][g].sum;
+			io[g].count += tables[t][g].count;
 		}
 }
 
-#define SUM_INT(t, type)                                                               \
-	static void group_sum_##t(const void *values, const uint32_t *groups,          \
-		uint32_t groups_count, const struct mr_rows *rows, struct mr_isum *io) \
-	{                                                                              \
-		const type *v = values;                                                \
-		struct cell tables[8][FEW_GROUPS];                                     \
-                                                                                       \
-		if (!worth_tables(groups_count, rows)) {                               \
-			MR_ROWS_EACH(rows, i, isum_add(&io[groups[i]], v[i]));         \
-			return;                                                        \
-		}                                                                      \
-		for (uint32_t t8 = 0; t8 < 8; t8++)                                    \
-			memset(tables[t8], 0, groups_count * sizeof(struct cell));     \
-		MR_ROWS_EACH(rows, i, cell_add(&tables[i % 8][groups[i]], v[i]));      \
-		cells_finish(tables, groups_count, io);                                \
+// Whether no sum of some of the values can leave 64 bits: below 2^31 rows of 32 bits never can, of
+// 64-bit ones look how many bits are used (one vectorised pass, 0.1 ns a row).
+#define SUM_FITS(t, type)                                                               \
+	V_OP bool sum_fits_##t(const type *v, uint32_t rows)                            \
+	{                                                                               \
+		uint64_t used = 1;                                                      \
+                                                                                        \
+		if (sizeof(type) < 8)                                                   \
+			return true;                                                    \
+		for (uint32_t i = 0; i < rows; i++)                                     \
+			used |= (uint64_t)(v[i] < 0 ? ~v[i] : v[i]);                    \
+		return (64 - __builtin_clzll(used)) + (32 - __builtin_clz(rows)) <= 63; \
+	}
+
+#define SUM_INT(t, type)                                                                  \
+	SUM_FITS(t, type)                                                                 \
+                                                                                          \
+	static void group_sum_##t(const void *values, const uint32_t *groups,             \
+		uint32_t groups_count, const struct mr_rows *rows, struct mr_isum *io)    \
+	{                                                                                 \
+		const type *v = values;                                                   \
+		struct cell tables[8][FEW_GROUPS];                                        \
+                                                                                          \
+		if (!worth_tables(groups_count, rows) || !sum_fits_##t(v, rows->count)) { \
+			MR_ROWS_EACH(rows, i, isum_add(&io[groups[i]], v[i]));            \
+			return;                                                           \
+		}                                                                         \
+		for (uint32_t k = 0; k < 8; k++)                                          \
+			memset(tables[k], 0, groups_count * sizeof(struct cell));         \
+		EACH_OF_EIGHT(rows, i, k, cell_add(&tables[k][groups[i]], v[i]));         \
+		cells_finish(tables, groups_count, io);                                   \
 	}
 
 SUM_INT(u8, uint8_t)

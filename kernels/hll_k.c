@@ -26,8 +26,14 @@ V_OP void hll_add(uint8_t *registers, uint64_t hash, unsigned p)
 
 #if defined(MR_ISA_IS_v4)
 
-// Eight dense rows; bounded by the gather (about 10 cycles per 8).
-V_OP void hll_add8(uint8_t *registers, const uint64_t *hashes, unsigned p)
+// A young sketch's registers still grow with many rows, and then one by one is faster: after a
+// block with more winners than this, seven go that way. Measured crossover, Sapphire Rapids: one in
+// eight.
+#define BLOCK    256
+#define WINS_MAX 32
+
+// Eight dense rows; returns how many won. Bounded by the gather (about 10 cycles per 8).
+V_OP uint32_t hll_add8(uint8_t *registers, const uint64_t *hashes, unsigned p)
 {
 	__m512i h = _mm512_loadu_si512(hashes);
 	__m512i index = _mm512_srlv_epi64(h, _mm512_set1_epi64(64 - p));
@@ -41,6 +47,7 @@ V_OP void hll_add8(uint8_t *registers, const uint64_t *hashes, unsigned p)
 
 	for (uint32_t m = wins; m; m &= m - 1)
 		hll_add(registers, hashes[__builtin_ctz(m)], p);
+	return (uint32_t)__builtin_popcount(wins);
 }
 
 static void hll_update(
@@ -52,8 +59,16 @@ static void hll_update(
 		MR_ROWS_EACH(rows, k, hll_add(registers, hashes[k], p));
 		return;
 	}
-	for (; i + 8 <= rows->count; i += 8)
-		hll_add8(registers, hashes + i, p);
+	while (i + BLOCK <= rows->count) {
+		uint32_t wins = 0;
+
+		for (uint32_t k = 0; k < BLOCK; k += 8)
+			wins += hll_add8(registers, hashes + i + k, p);
+		i += BLOCK;
+		for (uint32_t end = i + 7 * BLOCK; wins > WINS_MAX && i < MR_MIN(end, rows->count);
+			i++)
+			hll_add(registers, hashes[i], p);
+	}
 	for (; i < rows->count; i++)
 		hll_add(registers, hashes[i], p);
 }

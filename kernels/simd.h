@@ -651,3 +651,74 @@ V_OP uint64_t v_prefix_xor(uint64_t bits)
 	return bits;
 #endif
 }
+
+// --- lanes of 64 bits ----------------------------------------------------------------------------
+
+// For arithmetic rather than bit masks: the compiler's own vectors, as wide as the ISA's registers.
+#if V_BYTES >= 16
+#define W_BYTES V_BYTES
+#else
+#define W_BYTES 16
+#endif
+#define W_LANES (W_BYTES / 8)
+
+typedef int64_t w_i64 __attribute__((vector_size(W_BYTES)));
+typedef uint64_t w_u64 __attribute__((vector_size(W_BYTES)));
+typedef double w_f64 __attribute__((vector_size(W_BYTES)));
+
+// All ones in the lanes whose bit is set, lane 0 the lowest.
+V_OP w_i64 w_keep(uint64_t bits)
+{
+#if W_LANES == 8
+	const w_u64 places = {1, 2, 4, 8, 16, 32, 64, 128};
+#elif W_LANES == 4
+	const w_u64 places = {1, 2, 4, 8};
+#else
+	const w_u64 places = {1, 2};
+#endif
+	return (((w_u64){0} + bits) & places) == places;
+}
+
+V_OP w_i64 w_select(w_i64 mask, w_i64 yes, w_i64 no)
+{
+	return (yes & mask) | (no & ~mask);
+}
+
+V_OP w_i64 w_min(w_i64 a, w_i64 b)
+{
+	return w_select(a < b, a, b);
+}
+
+V_OP w_i64 w_max(w_i64 a, w_i64 b)
+{
+	return w_select(a > b, a, b);
+}
+
+// W_LANES values, widened to 64 bits.
+#define W_LOAD(type, wide, name)                                                          \
+	V_OP wide name(const type *p)                                                     \
+	{                                                                                 \
+		typedef type narrow __attribute__((vector_size(W_LANES * sizeof(type)))); \
+		narrow v;                                                                 \
+                                                                                          \
+		memcpy(&v, p, sizeof(v));                                                 \
+		return __builtin_convertvector(v, wide);                                  \
+	}
+
+W_LOAD(uint8_t, w_i64, w_ld_u8)
+W_LOAD(int16_t, w_i64, w_ld_i16)
+W_LOAD(int32_t, w_i64, w_ld_i32)
+W_LOAD(int64_t, w_i64, w_ld_i64)
+W_LOAD(float, w_f64, w_ld_f32)
+W_LOAD(double, w_f64, w_ld_f64)
+
+// mr_fkey of each lane.
+V_OP w_i64 w_fkey(w_f64 v)
+{
+	const w_i64 nan = (w_i64){0} + 0x7ff8000000000000, low = (w_i64){0} + INT64_MAX;
+	w_i64 bits;
+
+	v += 0.0;
+	bits = w_select(v != v, nan, (w_i64)v);
+	return bits ^ ((bits < 0) & low);
+}

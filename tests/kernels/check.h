@@ -73,33 +73,45 @@ static inline void check_mem_done(struct check_mem m)
 	free(m.block);
 }
 
-static inline size_t check_type_bytes(enum mr_phys t)
+// How the values of one column are drawn.
+struct check_style {
+	bool edges;     // one value of four is one that tests like to fail on
+	bool narrow;    // few distinct ones
+	unsigned shift; // how far from the ends of a 64-bit integer the others stay
+};
+
+static inline struct check_style check_style(struct mr_rand *r)
 {
-	return mr_phys_bytes(t);
+	return (struct check_style){.edges = mr_rand_below(r, 3),
+		.narrow = mr_rand_below(r, 2),
+		.shift = mr_rand_below(r, 2) ? (unsigned)mr_rand_below(r, 64) : 0};
 }
 
-// A value that tests like to fail on, or a random one; few distinct ones in one call out of two.
-static inline void check_value(struct mr_rand *r, enum mr_phys t, bool narrow, void *out)
+static inline void check_value(
+	struct mr_rand *r, enum mr_phys t, const struct check_style *style, void *out)
 {
 	static const double floats[] = {0.0, -0.0, 1.0, -1.0, 1e300, -1e300, 5e-324, -5e-324, 1.5,
 		__builtin_inf(), -__builtin_inf(), __builtin_nan(""), -__builtin_nan("1")};
 	static const int64_t ints[] = {0, -1, 1, INT64_MAX, INT64_MIN, INT32_MAX, INT32_MIN,
 		INT16_MAX, INT16_MIN, 1ll << 32, -(1ll << 32), 255};
 	uint64_t bits = mr_rand_u64(r);
-	bool edge = mr_rand_below(r, 4) == 0;
-	int64_t i = edge     ? ints[mr_rand_below(r, MR_COUNT_OF(ints))]
-		    : narrow ? (int64_t)(bits % 5) - 2
-			     : (int64_t)bits;
-	double d = edge     ? floats[mr_rand_below(r, MR_COUNT_OF(floats))]
-		   : narrow ? (double)(bits % 5) - 2
-			    : (double)(int64_t)bits / (double)(1 + mr_rand_below(r, 1u << 30));
-	float f = (float)d;
+	int64_t i = style->narrow ? (int64_t)(bits % 5) - 2 : (int64_t)bits >> style->shift;
+	double d = (double)i;
+	float f;
 
-	memcpy(out,
-		t == MR_PHYS_F64   ? (void *)&d
-		: t == MR_PHYS_F32 ? (void *)&f
-				   : (void *)&i,
-		mr_phys_bytes(t));
+	if (!style->narrow)
+		d /= (double)(1 + mr_rand_below(r, 1u << 30));
+	if (style->edges && mr_rand_below(r, 4) == 0) {
+		i = ints[mr_rand_below(r, MR_COUNT_OF(ints))];
+		d = floats[mr_rand_below(r, MR_COUNT_OF(floats))];
+	}
+	f = (float)d;
+	if (t == MR_PHYS_F64)
+		memcpy(out, &d, sizeof(d));
+	else if (t == MR_PHYS_F32)
+		memcpy(out, &f, sizeof(f));
+	else
+		memcpy(out, &i, mr_phys_bytes(t));
 }
 
 // A column of `rows` random values, misaligned by a multiple of the value's size.
@@ -107,10 +119,10 @@ static inline struct check_mem check_column(struct mr_rand *r, enum mr_phys t, u
 {
 	size_t size = mr_phys_bytes(t);
 	struct check_mem m = check_mem(rows * size, mr_rand_below(r, 64 / size) * size);
-	bool narrow = mr_rand_below(r, 2);
+	const struct check_style style = check_style(r);
 
 	for (uint32_t i = 0; i < rows; i++)
-		check_value(r, t, narrow, m.at + i * size);
+		check_value(r, t, &style, m.at + i * size);
 	return m;
 }
 
