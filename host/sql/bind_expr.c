@@ -1,6 +1,8 @@
 // Binding of expressions other than calls.
 #include "host/sql/bind.h"
 
+#include "host/base/num.h"
+
 #include <string.h>
 
 typedef int bind_fn(
@@ -402,13 +404,14 @@ static int unify_results(struct mr_bind *b, struct mr_expr **args, uint32_t when
 
 	if (!r)
 		return mr_bind_no_memory(b);
+	// PostgreSQL looks at the ELSE first.
+	r[0] = args[2 * whens];
 	for (uint32_t i = 0; i < whens; i++)
-		r[i] = args[2 * i + 1];
-	r[whens] = args[2 * whens];
+		r[i + 1] = args[2 * i + 1];
 	rc = mr_bind_unify(b, "CASE", r, whens + 1, 1);
 	for (uint32_t i = 0; i < whens; i++)
-		args[2 * i + 1] = r[i];
-	args[2 * whens] = r[whens];
+		args[2 * i + 1] = r[i + 1];
+	args[2 * whens] = r[0];
 	return rc;
 }
 
@@ -455,6 +458,33 @@ static int bind_case(
 	return 0;
 }
 
+// INTERVAL '1' DAY: a bare number counts the unit written behind it.
+static int add_unit(struct mr_bind *b, const struct mr_ast_type *t, struct mr_expr *e)
+{
+	static const struct {
+		uint8_t field;
+		const char *unit;
+	} units[] = {{MR_AST_INTERVAL_YEAR, "year"}, {MR_AST_INTERVAL_MONTH, "month"},
+		{MR_AST_INTERVAL_DAY, "day"}, {MR_AST_INTERVAL_HOUR, "hour"},
+		{MR_AST_INTERVAL_MINUTE, "minute"}, {MR_AST_INTERVAL_SECOND, "second"}};
+	double ignored;
+	char *text;
+
+	if (!e->unknown ||
+		mr_num_parse_double(mr_span(e->value.str.data, e->value.str.bytes), &ignored) < 0)
+		return 0;
+	for (size_t i = 0; i < MR_COUNT_OF(units); i++) {
+		if (t->interval_fields != units[i].field)
+			continue;
+		text = mr_arena_printf(b->arena, "%.*s %s", (int)e->value.str.bytes,
+			(const char *)e->value.str.data, units[i].unit);
+		if (!text)
+			return mr_bind_no_memory(b);
+		e->value.str = (struct mr_str){(const uint8_t *)text, (uint32_t)strlen(text), 0};
+	}
+	return 0;
+}
+
 static int bind_cast(
 	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out)
 {
@@ -463,6 +493,8 @@ static int bind_cast(
 	int rc = mr_bind_type(b, ast->cast.type, &to);
 
 	rc = rc < 0 ? rc : mr_bind_expr(b, s, ast->cast.arg, &e);
+	if (rc >= 0 && ast->cast.type->interval_fields)
+		rc = add_unit(b, ast->cast.type, e);
 	if (rc < 0)
 		return rc;
 	return mr_bind_coerce(b, e, to, MR_COERCE_EXPLICIT, out);
