@@ -44,7 +44,8 @@ LIB_SRC  := $(filter-out %_k.c host/main.c,$(wildcard $(LIB_DIRS:%=%/*.c)))
 KERN_SRC := $(wildcard kernels/*_k.c)
 LIB_OBJ  := $(LIB_SRC:%.c=$B/%.o) $(foreach i,$(ISAS),$(KERN_SRC:%.c=$B/$i/%.o))
 LIB      := $B/libmillrace.a
-CLI_OBJ  := $(patsubst %.c,$B/%.o,$(wildcard client/*.c))
+CLI_OBJ  := $(patsubst %.c,$B/%.o,$(filter-out client/main.c,$(wildcard client/*.c)))
+CLI_LIB  := $B/libclient.a
 TLIB_OBJ := $(patsubst %.c,$B/%.o,$(filter-out %/fuzz_main.c,$(wildcard tests/lib/*.c)))
 
 # Every test program is one file, named for its kind.
@@ -77,13 +78,18 @@ $(BUILD)/millrace: $B/millrace
 
 $B/millraced: $B/host/main.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
-$B/millrace: $(CLI_OBJ) $(LIB)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$B/millrace: $B/client/main.o $(CLI_LIB) $(LIB)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lpq
 
 $(LIB): $(LIB_OBJ)
 	@rm -f $@
 	$(Q)ar rcsD $@ $^
 
+$(CLI_LIB): $(CLI_OBJ)
+	@rm -f $@
+	$(Q)ar rcsD $@ $^
+
+$B/client/%.o: CPPFLAGS += $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libpq))
 $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
@@ -101,7 +107,7 @@ $B/tests/fuzz/%: $B/tests/fuzz/%.o $B/tests/lib/fuzz_main.o $(TLIB_OBJ) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 $B/tests/kernels/%: $B/tests/kernels/%.o $(CHECK_OBJ)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lm
-$B/tests/%: $B/tests/%.o $(TLIB_OBJ) $(LIB)
+$B/tests/%: $B/tests/%.o $(TLIB_OBJ) $(CLI_LIB) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 $B/bench/%: $B/bench/%.o $(TLIB_OBJ) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
