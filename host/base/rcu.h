@@ -9,7 +9,7 @@
 //
 //	reader: p = atomic_load(&shared, acquire); … use p …; mr_rcu_quiescent(rcu, &me);
 //	writer: old = atomic_exchange(&shared, new, acq_rel); mr_rcu_synchronize(rcu, NULL);
-//free(old);
+// free(old);
 //
 // How: `now` counts grace periods; each reader shows in `seen` the count it read when it was last
 // quiescent, 0 when offline. A version replaced before `now` became T can be held only by readers

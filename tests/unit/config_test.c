@@ -16,8 +16,8 @@ static int args(struct mr_config *c, struct mr_diag *d, int argc, char *const *a
 static void flags_and_pairs_are_read(void **)
 {
 	char *const argv[] = {"millraced", "--data", "/x", "--workers=3", "--set",
-		"log.ring_bytes=32MiB", "--set", "kafka.idle_timeout=5s", "--insecure", "--sql-port",
-		"0"};
+		"log.ring_bytes=32MiB", "--set", "kafka.idle_timeout=5s", "--insecure",
+		"--sql-port", "0"};
 	struct mr_config c;
 	struct mr_diag d;
 
