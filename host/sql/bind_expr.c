@@ -371,6 +371,73 @@ static int bind_like(
 	return negated(b, ast->negated, e, out);
 }
 
+static int add_subquery(struct mr_bind *b, struct mr_plan_subquery query, struct mr_typeref t,
+	int pos, struct mr_expr **out)
+{
+	struct mr_expr *e = mr_bind_new(b, MR_EXPR_SUBQUERY, t.type, 0, pos);
+
+	if (b->subqueries_count == b->subqueries_max) {
+		uint32_t max = MR_MAX(2 * b->subqueries_max, 4u);
+		struct mr_plan_subquery *q = mr_arena_alloc(b->arena, max * sizeof(*q));
+
+		if (!q)
+			return mr_bind_no_memory(b);
+		if (b->subqueries_count)
+			memcpy(q, b->subqueries, b->subqueries_count * sizeof(*q));
+		b->subqueries = q;
+		b->subqueries_max = max;
+	}
+	if (!e)
+		return mr_bind_no_memory(b);
+	e->type = t;
+	e->index = b->subqueries_count;
+	b->subqueries[b->subqueries_count++] = query;
+	*out = e;
+	return 0;
+}
+
+// x IN (SELECT y …): the values of y are gathered before the run, in the type of both.
+static int bind_in_query(
+	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out)
+{
+	struct mr_expr *pair[2], *ignored;
+	struct mr_plan *plan, *cast;
+	struct mr_plan_column column;
+	uint32_t columns;
+
+	if (mr_bind_expr(b, s, ast->in.arg, &pair[0]) < 0 ||
+		mr_bind_select(b, s, ast->in.query, &plan, &columns) < 0)
+		return -1;
+	if (columns != 1)
+		return mr_bind_error(b, ast->pos, "42601", "subquery has too many columns");
+	pair[1] = mr_bind_new(b, MR_EXPR_COLUMN, 0, 0, ast->pos);
+	cast = mr_bind_plan(b, MR_PLAN_PROJECT, plan);
+	if (!pair[1] || !cast)
+		return mr_bind_no_memory(b);
+	pair[1]->type = plan->columns[0].type;
+	if (operator2(b, "=", pair[0], pair[1], ast->pos, &ignored) < 0 ||
+		mr_bind_unify(b, "IN", pair, 2, 1) < 0)
+		return -1;
+	column = plan->columns[0];
+	column.type = pair[1]->type;
+	cast->exprs = mr_arena_zalloc(b->arena, 1, sizeof(*cast->exprs));
+	if (!cast->exprs)
+		return mr_bind_no_memory(b);
+	cast->exprs[0] = pair[1];
+	cast->exprs_count = 1;
+	if (mr_plan_add_column(b, cast, column) < 0 ||
+		add_subquery(b, (struct mr_plan_subquery){.plan = cast, .set = true}, column.type,
+			ast->pos, &ignored) < 0)
+		return -1;
+	*out = mr_bind_new(b, MR_EXPR_IN_SET, MR_TYPE_BOOL, 1, ast->pos);
+	if (!*out)
+		return mr_bind_no_memory(b);
+	(*out)->index = ignored->index;
+	(*out)->negate = ast->negated;
+	(*out)->args[0] = pair[0];
+	return 0;
+}
+
 static int bind_in(
 	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out)
 {
@@ -380,7 +447,7 @@ static int bind_in(
 	if (!e)
 		return mr_bind_no_memory(b);
 	if (ast->in.query)
-		return mr_bind_unsupported(b, ast->pos, "IN (SELECT …)");
+		return bind_in_query(b, s, ast, out);
 	e->negate = ast->negated;
 	if (mr_bind_expr(b, s, ast->in.arg, &e->args[0]) < 0)
 		return -1;
@@ -500,31 +567,6 @@ static int bind_cast(
 	return mr_bind_coerce(b, e, to, MR_COERCE_EXPLICIT, out);
 }
 
-static int add_subquery(struct mr_bind *b, struct mr_plan *plan, bool exists, struct mr_typeref t,
-	int pos, struct mr_expr **out)
-{
-	struct mr_expr *e = mr_bind_new(b, MR_EXPR_SUBQUERY, t.type, 0, pos);
-
-	if (b->subqueries_count == b->subqueries_max) {
-		uint32_t max = MR_MAX(2 * b->subqueries_max, 4u);
-		struct mr_plan_subquery *q = mr_arena_alloc(b->arena, max * sizeof(*q));
-
-		if (!q)
-			return mr_bind_no_memory(b);
-		if (b->subqueries_count)
-			memcpy(q, b->subqueries, b->subqueries_count * sizeof(*q));
-		b->subqueries = q;
-		b->subqueries_max = max;
-	}
-	if (!e)
-		return mr_bind_no_memory(b);
-	e->type = t;
-	e->index = b->subqueries_count;
-	b->subqueries[b->subqueries_count++] = (struct mr_plan_subquery){plan, exists};
-	*out = e;
-	return 0;
-}
-
 static int bind_subquery(
 	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out)
 {
@@ -535,11 +577,12 @@ static int bind_subquery(
 	if (rc < 0)
 		return rc;
 	if (ast->kind == MR_AST_EXISTS)
-		return add_subquery(
-			b, plan, true, (struct mr_typeref){.type = MR_TYPE_BOOL}, ast->pos, out);
+		return add_subquery(b, (struct mr_plan_subquery){.plan = plan, .exists = true},
+			(struct mr_typeref){.type = MR_TYPE_BOOL}, ast->pos, out);
 	if (columns != 1)
 		return mr_bind_error(b, ast->pos, "42601", "subquery must return only one column");
-	return add_subquery(b, plan, false, plan->columns[0].type, ast->pos, out);
+	return add_subquery(
+		b, (struct mr_plan_subquery){.plan = plan}, plan->columns[0].type, ast->pos, out);
 }
 
 static int bind_collate(

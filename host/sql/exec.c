@@ -4,6 +4,7 @@
 #include "host/sql/fn.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 int mr_op_no_memory(struct mr_op *op)
@@ -421,6 +422,65 @@ int mr_op_open(struct mr_run *r, const struct mr_plan *p, struct mr_op **out)
 	}
 }
 
+static int compare_values(const void *a, const void *b, void *type)
+{
+	return mr_value_cmp(*(const struct mr_typeref *)type, a, b);
+}
+
+static int add_value(
+	struct mr_arena *arena, struct mr_datum_set *set, const void *value, enum mr_phys phys)
+{
+	union mr_value *v;
+
+	if (set->count == set->max) {
+		uint32_t max = MR_MAX(2 * set->max, 64u);
+
+		v = mr_arena_alloc(arena, max * sizeof(*v));
+		if (!v)
+			return MR_ERR_LIMIT;
+		if (set->count)
+			memcpy(v, set->values, set->count * sizeof(*v));
+		set->values = v;
+		set->max = max;
+	}
+	v = &set->values[set->count++];
+	memcpy(v, value, mr_phys_bytes(phys));
+	if (phys != MR_PHYS_BYTES)
+		return 0;
+	v->str.data = mr_arena_copy(arena, mr_span(v->str.data, v->str.bytes)).data;
+	return v->str.data ? 0 : MR_ERR_LIMIT;
+}
+
+// All values of a subquery, sorted.
+static int run_set(struct mr_run *r, const struct mr_plan_subquery *q, struct mr_datum *out)
+{
+	struct mr_datum_set *set = mr_arena_zalloc(r->query->arena, 1, sizeof(*set));
+	struct mr_typeref t = q->plan->columns[0].type;
+	struct mr_batch b;
+	struct mr_op *op;
+	int rc = mr_op_open(r, q->plan, &op);
+
+	while (rc >= 0 && set && (rc = mr_op_next(op, &b)) == 1)
+		for (uint32_t k = 0; k < b.n; k++) {
+			struct mr_vec v = {.col = b.columns[0]};
+			uint32_t i = mr_sel(b.sel, k);
+
+			if (mr_vec_is_null(&v, i))
+				set->has_null = true;
+			else if (add_value(r->query->arena, set, mr_vec_at(&v, i),
+					 (enum mr_phys)v.col.phys) < 0)
+				return mr_op_no_memory(op);
+		}
+	if (rc < 0)
+		return rc;
+	if (!set)
+		return mr_op_no_memory(op);
+	if (set->count)
+		qsort_r(set->values, set->count, sizeof(*set->values), compare_values, &t);
+	*out = (struct mr_datum){.value.str.data = (const uint8_t *)set};
+	return 0;
+}
+
 // The value of a scalar subquery, kept for the run; its own operators end here.
 static int run_subquery(struct mr_run *r, const struct mr_plan_subquery *q, struct mr_datum *out)
 {
@@ -471,7 +531,9 @@ int mr_run_open(struct mr_run *r, const struct mr_query_plan *plan)
 	if (!r->subqueries)
 		return mr_eval_no_memory(&(struct mr_eval){.query = r->query, .diag = r->diag});
 	for (uint32_t i = 0; i < plan->subqueries_count; i++) {
-		int rc = run_subquery(r, &plan->subqueries[i], &r->subqueries[i]);
+		const struct mr_plan_subquery *q = &plan->subqueries[i];
+		int rc = q->set ? run_set(r, q, &r->subqueries[i])
+				: run_subquery(r, q, &r->subqueries[i]);
 
 		if (rc < 0)
 			return rc;

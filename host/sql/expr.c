@@ -317,6 +317,41 @@ static int eval_in(struct mr_eval *ev, const struct mr_expr *e, const uint32_t *
 	return 0;
 }
 
+// NULL when x is NULL, or when it is not found among values of which one is NULL.
+static int eval_in_set(struct mr_eval *ev, const struct mr_expr *e, const uint32_t *sel, uint32_t n,
+	struct mr_vec *out)
+{
+	const struct mr_datum_set *set = (const void *)ev->subqueries[e->index].value.str.data;
+	uint8_t *r = new_values(ev, e->type, out);
+	uint64_t *valid = new_bits(ev, true);
+	struct mr_vec x;
+	int rc = mr_expr_eval(ev, e->args[0], sel, n, &x);
+
+	if (rc < 0)
+		return rc;
+	if (!r || !valid)
+		return mr_eval_no_memory(ev);
+	out->col.valid = valid;
+	for (uint32_t k = 0; k < n; k++) {
+		uint32_t i = mr_sel(sel, k), low = 0, high = set->count;
+		bool null = mr_vec_is_null(&x, i), found = false;
+
+		while (!null && low < high && !found) {
+			uint32_t middle = low + (high - low) / 2;
+			int c = mr_value_cmp(
+				e->args[0]->type, mr_vec_at(&x, i), &set->values[middle]);
+
+			found = c == 0;
+			low = c > 0 ? middle + 1 : low;
+			high = c < 0 ? middle : high;
+		}
+		r[i] = found != e->negate;
+		if (!found && ((null && (set->count || set->has_null)) || set->has_null))
+			mr_bit_clear(valid, i);
+	}
+	return 0;
+}
+
 int mr_expr_eval(struct mr_eval *ev, const struct mr_expr *e, const uint32_t *sel, uint32_t n,
 	struct mr_vec *out)
 {
@@ -336,6 +371,7 @@ int mr_expr_eval(struct mr_eval *ev, const struct mr_expr *e, const uint32_t *se
 	case MR_EXPR_IS_NULL:
 	case MR_EXPR_IS_BOOL: return eval_is(ev, e, sel, n, out);
 	case MR_EXPR_IN: return eval_in(ev, e, sel, n, out);
+	case MR_EXPR_IN_SET: return eval_in_set(ev, e, sel, n, out);
 	case MR_EXPR_CASE: return eval_case(ev, e, sel, n, out);
 	case MR_EXPR_COALESCE: return eval_coalesce(ev, e, sel, n, out);
 	case MR_EXPR_EXTREME: return eval_extreme(ev, e, sel, n, out);

@@ -29,6 +29,7 @@ enum mr_expr_kind {
 	MR_EXPR_IS_NULL,
 	MR_EXPR_IS_BOOL,  // IS TRUE: args[0] is args[1]'s constant value
 	MR_EXPR_IN,       // args[0] IN (args[1]…); `fn` is the = operator
+	MR_EXPR_IN_SET,   // args[0] IN (the values of subquery `index`)
 	MR_EXPR_CASE,     // when, then, when, then, …, else
 	MR_EXPR_COALESCE, // also the spine of NULLIF
 	MR_EXPR_EXTREME,  // GREATEST and LEAST (`negate`)
@@ -58,6 +59,14 @@ struct mr_vec {
 struct mr_datum {
 	bool null;
 	union mr_value value;
+};
+
+// The values of IN (SELECT …), sorted; the datum of such a subquery points to one.
+struct mr_datum_set {
+	union mr_value *values;
+	uint32_t count;
+	uint32_t max;
+	bool has_null;
 };
 
 // What a run of expressions needs. `arena` is reset by its owner between blocks.

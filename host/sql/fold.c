@@ -31,7 +31,7 @@ static const char kept_up[] =
 // What may give another answer later has no place in a view.
 static int check_expr(const struct mr_expr *e, struct mr_diag *diag)
 {
-	if (e->kind == MR_EXPR_SUBQUERY)
+	if (e->kind == MR_EXPR_SUBQUERY || e->kind == MR_EXPR_IN_SET)
 		return refuse(diag, "a subquery", kept_up);
 	if (e->kind == MR_EXPR_CALL && (e->fn->flags & MR_FN_VOLATILE ||
 					       (e->fn->flags & MR_FN_STABLE && e->args_count == 0)))

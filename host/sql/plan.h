@@ -81,6 +81,7 @@ struct mr_plan {
 struct mr_plan_subquery {
 	struct mr_plan *plan;
 	bool exists; // only whether there is a row
+	bool set;    // all values: a struct mr_datum_set
 };
 
 // All that one bound query is.

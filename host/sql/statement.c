@@ -90,6 +90,8 @@ static int prepare_execute(struct mr_statement *st)
 			mr_bind_coerce(b, st->args[i], types[i], MR_COERCE_ASSIGN, &st->args[i]) <
 				0)
 			return -EINVAL;
+	if (b->subqueries_count)
+		return mr_bind_unsupported(b, 0, "a subquery as an argument of EXECUTE");
 	st->columns = st->inner->columns;
 	st->columns_count = st->inner->columns_count;
 	return 0;
