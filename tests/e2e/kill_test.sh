@@ -1,0 +1,39 @@
+# kill -9 again and again under an idempotent producer that goes on, each time with another number of
+# workers: at the end Fetch, SQL and a view hold exactly what was acknowledged.
+# MILLRACE_KILLS=500 makes it long.
+. tests/e2e/lib.sh
+. tests/e2e/load.sh
+KILLS=${MILLRACE_KILLS:-6}
+WORKERS=(2 4 1 4 2 1)
+
+killed() { # name kills option...
+	local name=$1 kills=$2 i
+	shift 2
+	free_ports 6
+	set -- --kafka-port $((PORT + 2)) --sql-port "$PORT" --http-port $((PORT + 1)) "$@"
+	start "$name" --workers 1 "$@"
+	create_table events 5
+	load "$name" events,plain --rate 30000 --partitions 4
+	for ((i = 0; i < kills; i++)); do
+		between 1 15
+		sleep "$((N / 10)).$((N % 10))"
+		# Where segments exist, one kill of three falls into the seconds after sealing.
+		[ $((i % 3)) != 1 ] || query "CHECKPOINT" 2>>"$TMP/checkpoint.said" || true
+		crash
+		start "$name" --workers "${WORKERS[i % ${#WORKERS[@]}]}" "$@"
+	done
+	sleep 0.5
+	load_end
+	expect 0 "$LOAD_RC" "the producer's exit code ($(cat "$TMP/$name.sent" "$TMP/producer.err"))"
+	check_topics "$name" events,plain --exact
+	check_sql events
+	crash
+	start "$name" --workers 3 "$@"
+	check_topics "$name" events,plain --exact
+	check_sql events
+	stop
+	echo "$name: $kills kills, $(cat "$TMP/$name.sent")"
+}
+
+killed uring "$KILLS"
+killed plain $((KILLS / 2)) --set io=plain
