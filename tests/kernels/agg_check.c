@@ -198,6 +198,31 @@ static void group_states_equal_row_by_row(
 			group_check_one(k, r, t, kind, rows);
 }
 
+// Equal values, so that nothing cancels: where 64 bits are just enough and just too few.
+static void sums_of_great_values_do_not_wrap(
+	const struct mr_kernels *k, const struct mr_kernels *, struct mr_rand *, uint32_t rows)
+{
+	struct check_mem v = check_mem(rows * 8, 0), groups = check_mem(rows * 4, 0);
+	const struct mr_rows all = {.count = rows};
+
+	memset(groups.at, 0, rows * 4);
+	for (unsigned shift = 0; shift < 16; shift++)
+		for (int sign = -1; sign <= 1; sign += 2) {
+			int64_t x = sign < 0 ? INT64_MIN >> shift : INT64_MAX >> shift;
+			struct mr_isum grouped = {0}, whole = {0};
+
+			for (uint32_t i = 0; i < rows; i++)
+				((int64_t *)v.at)[i] = x;
+			k->group->sum_int[MR_PHYS_I64](
+				v.at, (uint32_t *)groups.at, 1, &all, &grouped);
+			k->agg->sum_int[MR_PHYS_I64](v.at, &all, &whole);
+			CHECK(grouped.sum == (mr_i128)x * rows && grouped.count == rows);
+			CHECK(whole.sum == (mr_i128)x * rows && whole.count == rows);
+		}
+	check_mem_done(v);
+	check_mem_done(groups);
+}
+
 int main(void)
 {
 	static const struct check checks[] = {
@@ -205,6 +230,7 @@ int main(void)
 		{"agg_extremes_follow_the_keys", agg_extremes_follow_the_keys},
 		{"agg_float_sums_keep_the_order", agg_float_sums_keep_the_order},
 		{"group_states_equal_row_by_row", group_states_equal_row_by_row},
+		{"sums_of_great_values_do_not_wrap", sums_of_great_values_do_not_wrap},
 	};
 
 	return check_main(checks, MR_COUNT_OF(checks));
