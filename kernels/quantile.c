@@ -52,6 +52,7 @@
 #define HEADER_BYTES 56
 #define KEY_INFINITE 0x7ff0000000000000 // mr_fkey(+infinity); -infinity has ~KEY_INFINITE
 #define SHIFT_MAX    63                 // two bins: negative or not
+#define WINDOW       4096               // bins; 16 KiB, half of an L1 cache
 
 void mr_quantile_init(struct mr_quantile *q, uint32_t bins_max)
 {
@@ -81,8 +82,10 @@ uint64_t mr_quantile_count(const struct mr_quantile *q)
 static struct mr_quantile_bin *slot_of(
 	struct mr_quantile_bin *slots, uint32_t slots_count, int64_t code)
 {
+	// The product's top bits (14: as many slots as there ever are), for codes of small integers
+	// end in 42 zeros and more.
 	uint64_t h = (uint64_t)code * 0x9e3779b97f4a7c15u;
-	uint32_t i = (uint32_t)(h >> 32) & (slots_count - 1);
+	uint32_t i = (uint32_t)(h >> 50) & (slots_count - 1);
 
 	while (slots[i].count != 0 && slots[i].code != code)
 		i = (i + 1) & (slots_count - 1);
@@ -163,17 +166,94 @@ int mr_quantile_add(struct mr_quantile *q, double value, uint64_t count)
 	return count ? add(q, mr_fkey(value), count) : 0;
 }
 
-// Keys come from the kernel, a block at a time; most rows then hit a bin that exists.
+// Counts of neighbouring bins while a column goes by: an array where the table would need a search
+// (6.2 -> 3.3 ns a row). Bins are put into the table at the end; until then the sketch lacks them.
+struct window {
+	int64_t first; // code of counts[0], at level `shift`
+	uint8_t shift;
+	uint64_t rows; // rows in the window, and their extreme keys
+	int64_t key_min;
+	int64_t key_max;
+	uint32_t counts[WINDOW];
+};
+
+static void window_begin(struct window *w, const struct mr_quantile *q, int64_t key)
+{
+	memset(w, 0, sizeof(*w));
+	w->shift = q->shift;
+	w->first = (key >> q->shift) - WINDOW / 2;
+	w->key_min = INT64_MAX;
+	w->key_max = INT64_MIN;
+}
+
+static int window_end(struct window *w, struct mr_quantile *q)
+{
+	int err = 0;
+
+	if (w->rows == 0)
+		return 0;
+	note_finite(q, w->key_min, w->key_max, w->rows);
+	for (int i = 0; i < WINDOW && err == 0; i++) {
+		uint64_t code = (uint64_t)(w->first + i);
+
+		if (w->counts[i])
+			err = add_key(q, (int64_t)(code << w->shift), w->counts[i]);
+	}
+	w->rows = 0;
+	return err;
+}
+
+// A finite key goes to the window when its bin is there, all else to the sketch.
+static int window_add(struct window *w, struct mr_quantile *q, int64_t key)
+{
+	uint64_t at = (uint64_t)(key >> w->shift) - (uint64_t)w->first;
+
+	if (key >= KEY_INFINITE || key <= ~KEY_INFINITE || at >= WINDOW)
+		return add(q, key, 1);
+	w->counts[at]++;
+	w->rows++;
+	w->key_min = MR_MIN(w->key_min, key);
+	w->key_max = MR_MAX(w->key_max, key);
+	return 0;
+}
+
+// Rows of one block, whose keys are at hand; `steps` of a selection, or rows, from `at`.
+struct block {
+	const int64_t *keys;
+	uint32_t row;
+	uint32_t at;
+	uint32_t steps;
+};
+
+static int add_block(
+	struct mr_quantile *q, struct window *w, const struct mr_rows *rows, const struct block *b)
+{
+	int err = 0;
+
+	for (uint32_t k = 0; k < b->steps && err == 0; k++) {
+		uint32_t i = rows->sel ? rows->sel[b->at + k] : b->row + k;
+
+		if (rows->mask && !mr_bit_get(rows->mask, i))
+			continue;
+		err = w ? window_add(w, q, b->keys[i - b->row]) : add(q, b->keys[i - b->row], 1);
+	}
+	return err;
+}
+
+// Keys come from the kernel, a block at a time. Past the exact level, and when there are rows
+// enough to pay for it, a window does most of the counting.
 int mr_quantile_update(
 	struct mr_quantile *q, enum mr_phys phys, const void *values, const struct mr_rows *rows)
 {
 	enum { BLOCK = 256 };
 	int64_t keys[BLOCK] = {0};
+	struct window window, *w = NULL;
 	uint32_t at = 0, end = rows->count;
+	int err = 0;
 
 	if (rows->sel)
 		end = rows->count ? rows->sel[rows->count - 1] + 1 : 0;
-	for (uint32_t row = 0; row < end; row += BLOCK) {
+	for (uint32_t row = 0; row < end && err == 0; row += BLOCK) {
 		uint32_t n = MR_MIN(end - row, BLOCK), steps = n;
 		const uint8_t *from = (const uint8_t *)values + row * mr_phys_bytes(phys);
 
@@ -184,19 +264,14 @@ int mr_quantile_update(
 		if (steps == 0)
 			continue;
 		mr_kern->quantile->bins[phys](from, n, 0, keys);
-		for (uint32_t k = 0; k < steps; k++) {
-			uint32_t i = rows->sel ? rows->sel[at + k] : row + k;
-			int err;
-
-			if (rows->mask && !mr_bit_get(rows->mask, i))
-				continue;
-			err = add(q, keys[i - row], 1);
-			if (err < 0)
-				return err;
+		if (!w && q->shift && rows->count - at >= WINDOW) {
+			w = &window;
+			window_begin(w, q, keys[0]);
 		}
-		at += rows->sel ? steps : 0;
+		err = add_block(q, w, rows, &(struct block){keys, row, at, steps});
+		at += steps;
 	}
-	return 0;
+	return err == 0 && w ? window_end(w, q) : err;
 }
 
 int mr_quantile_merge(struct mr_quantile *q, const struct mr_quantile *other)

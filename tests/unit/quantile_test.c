@@ -105,7 +105,8 @@ static void state_ignores_order_and_merge_tree(void **)
 
 	mr_rand_init(&r, seed);
 	for (int round = 0; round < 150; round++) {
-		uint32_t n = (uint32_t)mr_rand_below(&r, round % 3 ? 3000 : 100);
+		uint32_t n =
+			(uint32_t)mr_rand_below(&r, round % 3 ? round % 7 ? 3000 : 30000 : 100);
 		uint32_t bins = mr_rand_below(&r, 2) ? 64 : 1024;
 		double *values = malloc((n + 1) * sizeof(*values));
 		enum shape s = (enum shape)(round % SHAPES);
@@ -130,14 +131,14 @@ static void state_ignores_order_and_merge_tree(void **)
 
 static void update_takes_masks_and_selections(void **)
 {
-	enum { N = 1500 };
+	enum { N = 12000 };
 	struct mr_rand r;
 	int32_t values[N + 16];
 	uint64_t mask[(N + 63) / 64 + 8];
 	uint32_t sel[N], n;
 
 	mr_rand_init(&r, seed);
-	for (int round = 0; round < 100; round++) {
+	for (int round = 0; round < 60; round++) {
 		struct mr_quantile got, want;
 		struct mr_rows rows = {.count = N};
 
@@ -147,7 +148,7 @@ static void update_takes_masks_and_selections(void **)
 		mr_rand_bytes(&r, mask, sizeof(mask));
 		n = 0;
 		for (uint32_t i = 0; i < N; i++)
-			if (mr_rand_below(&r, round < 50 ? 300 : 2) == 0)
+			if (mr_rand_below(&r, round < 30 ? 300 : 2) == 0)
 				sel[n++] = i;
 		if (round % 4 & 1)
 			rows.mask = mask;
