@@ -16,12 +16,26 @@ int mr_client_complain(const char *command, int code, const char *fmt, ...) MR_P
 // NULL when argv[*at] is another option; "" with *at past the end when its value is missing.
 const char *mr_client_option(int argc, char **argv, int *at, const char *name);
 
-// "1000", "128KiB", "1MiB", "2GiB". False when it is not that.
-bool mr_client_size(const char *text, uint64_t *out);
-// "0", "1", "all" (also "-1").
-bool mr_client_acks(const char *text, int16_t *out);
-// The codec's number, or -1.
-int mr_client_codec(const char *text);
+// Options as a table: where each one's value goes.
+enum mr_option_kind {
+	MR_OPTION_TEXT,   // const char *
+	MR_OPTION_NUMBER, // uint64_t; "1000", "128KiB", "1MiB", "2GiB"
+	MR_OPTION_CODEC,  // int
+	MR_OPTION_ACKS,   // int16_t; "0", "1", "all"
+	MR_OPTION_FLAG,   // bool, without a value
+};
+
+struct mr_option {
+	const char *name;
+	enum mr_option_kind kind;
+	size_t offset; // in the caller's struct
+	uint64_t max;  // of a number, which is at least 1
+};
+
+// Reads argv[1] and on into `base`. An argument that is no option goes to `*operand`, of which
+// there may be one (`operand` NULL: none). 0, or MR_CLIENT_USAGE after complaining.
+int mr_client_options(const char *command, int argc, char **argv, const struct mr_option *options,
+	size_t options_count, void *base, const char **operand);
 
 // Chooses the kernels of this CPU: checksums of whole batches are computed with them.
 void mr_client_use_cpu(void);

@@ -35,7 +35,7 @@ const char *mr_client_option(int argc, char **argv, int *at, const char *name)
 	return *at < argc ? argv[(*at)++] : "";
 }
 
-bool mr_client_size(const char *text, uint64_t *out)
+static bool read_number(const char *text, uint64_t *out)
 {
 	static const struct {
 		const char *name;
@@ -56,7 +56,7 @@ bool mr_client_size(const char *text, uint64_t *out)
 	return false;
 }
 
-bool mr_client_acks(const char *text, int16_t *out)
+static bool read_acks(const char *text, int16_t *out)
 {
 	static const struct {
 		const char *name;
@@ -71,7 +71,7 @@ bool mr_client_acks(const char *text, int16_t *out)
 	return false;
 }
 
-int mr_client_codec(const char *text)
+static int read_codec(const char *text)
 {
 	const char *name;
 
@@ -79,6 +79,75 @@ int mr_client_codec(const char *text)
 		if (strcmp(text, name) == 0)
 			return i;
 	return -1;
+}
+
+static int take_value(const char *command, const struct mr_option *o, const char *value, void *base)
+{
+	void *at = (char *)base + o->offset;
+	uint64_t n;
+
+	switch (o->kind) {
+	case MR_OPTION_TEXT: *(const char **)at = value; return 0;
+	case MR_OPTION_NUMBER:
+		if (!read_number(value, &n) || n < 1 || n > o->max)
+			break;
+		*(uint64_t *)at = n;
+		return 0;
+	case MR_OPTION_CODEC:
+		*(int *)at = read_codec(value);
+		if (*(int *)at < 0)
+			break;
+		return 0;
+	case MR_OPTION_ACKS:
+		if (!read_acks(value, at))
+			break;
+		return 0;
+	case MR_OPTION_FLAG: break;
+	}
+	return mr_client_complain(
+		command, MR_CLIENT_USAGE, "\"%s\" is no value for %s", value, o->name);
+}
+
+// Takes argv[*at] if it is `o`: 0, 1 when it is not, or MR_CLIENT_USAGE.
+static int take_option(
+	const char *command, int argc, char **argv, int *at, const struct mr_option *o, void *base)
+{
+	const char *value;
+
+	if (o->kind == MR_OPTION_FLAG) {
+		if (strcmp(argv[*at], o->name) != 0)
+			return 1;
+		*(bool *)((char *)base + o->offset) = true;
+		(*at)++;
+		return 0;
+	}
+	value = mr_client_option(argc, argv, at, o->name);
+	if (!value)
+		return 1;
+	if (!*value)
+		return mr_client_complain(command, MR_CLIENT_USAGE, "%s needs a value", o->name);
+	return take_value(command, o, value, base);
+}
+
+int mr_client_options(const char *command, int argc, char **argv, const struct mr_option *options,
+	size_t options_count, void *base, const char **operand)
+{
+	for (int i = 1; i < argc;) {
+		int code = 1;
+
+		for (size_t k = 0; k < options_count && code == 1; k++)
+			code = take_option(command, argc, argv, &i, &options[k], base);
+		if (code == 1 && operand && !*operand && (argv[i][0] != '-' || !argv[i][1])) {
+			*operand = argv[i++];
+			code = 0;
+		}
+		if (code == 1)
+			return mr_client_complain(
+				command, MR_CLIENT_USAGE, "unknown option \"%s\"", argv[i]);
+		if (code)
+			return code;
+	}
+	return 0;
 }
 
 void mr_client_use_cpu(void)

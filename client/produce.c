@@ -57,7 +57,8 @@ struct produce {
 	struct mr_kafka_client_options opt;
 	const char *file;
 	int codec;
-	size_t batch_bytes;
+	uint64_t batch_bytes;
+	uint64_t partitions; // 0: as the topic has
 	bool quiet;
 
 	int fd;
@@ -297,83 +298,37 @@ static void close_all(struct produce *p)
 		close(p->fd);
 }
 
-static int complain(const char *text, const char *value)
-{
-	return mr_client_complain("produce", MR_CLIENT_USAGE, "%s \"%s\"", text, value);
-}
-
-static int take_value(struct produce *p, const char *name, const char *v)
-{
-	uint64_t n;
-
-	if (strcmp(name, "--bootstrap") == 0) {
-		p->opt.bootstrap = v;
-	} else if (strcmp(name, "--topic") == 0) {
-		p->opt.topic = v;
-	} else if (strcmp(name, "--acks") == 0) {
-		if (!mr_client_acks(v, &p->opt.acks))
-			return complain("--acks is 0, 1 or all, not", v);
-	} else if (strcmp(name, "--codec") == 0) {
-		p->codec = mr_client_codec(v);
-		if (p->codec < 0)
-			return complain("--codec is none, gzip, snappy, lz4 or zstd, not", v);
-	} else if (strcmp(name, "--batch-bytes") == 0) {
-		if (!mr_client_size(v, &n) || n < 1 || n > BATCH_BYTES_MAX)
-			return complain("--batch-bytes is a size up to 16MiB, not", v);
-		p->batch_bytes = n;
-	} else if (strcmp(name, "--partitions") == 0) {
-		if (!mr_client_size(v, &n) || n < 1 || n > MR_KAFKA_PARTITIONS_MAX)
-			return complain("--partitions is a number, not", v);
-		p->opt.partitions = (int32_t)n;
-	}
-	return 0;
-}
-
-static bool take_flag(struct produce *p, const char *arg)
-{
-	if (strcmp(arg, "--idempotent") == 0)
-		p->opt.idempotent = true;
-	else if (strcmp(arg, "--quiet") == 0)
-		p->quiet = true;
-	else
-		return false;
-	return true;
-}
+static const struct mr_option options[] = {
+	{"--bootstrap", MR_OPTION_TEXT, offsetof(struct produce, opt.bootstrap), 0},
+	{"--topic", MR_OPTION_TEXT, offsetof(struct produce, opt.topic), 0},
+	{"--acks", MR_OPTION_ACKS, offsetof(struct produce, opt.acks), 0},
+	{"--codec", MR_OPTION_CODEC, offsetof(struct produce, codec), 0},
+	{"--batch-bytes", MR_OPTION_NUMBER, offsetof(struct produce, batch_bytes), BATCH_BYTES_MAX},
+	{"--partitions", MR_OPTION_NUMBER, offsetof(struct produce, partitions),
+		MR_KAFKA_PARTITIONS_MAX},
+	{"--idempotent", MR_OPTION_FLAG, offsetof(struct produce, opt.idempotent), 0},
+	{"--quiet", MR_OPTION_FLAG, offsetof(struct produce, quiet), 0},
+};
 
 static int take_options(struct produce *p, int argc, char **argv)
 {
-	static const char *const names[] = {
-		"--bootstrap", "--topic", "--acks", "--codec", "--batch-bytes", "--partitions"};
+	struct mr_kafka_address address;
+	int code = mr_client_options(
+		"produce", argc, argv, options, MR_COUNT_OF(options), p, &p->file);
 
-	for (int i = 1; i < argc;) {
-		const char *arg = argv[i], *v = NULL, *name = NULL;
-		int code = 0;
-
-		for (size_t k = 0; k < MR_COUNT_OF(names) && !v; k++) {
-			name = names[k];
-			v = mr_client_option(argc, argv, &i, name);
-		}
-		if (v && !*v)
-			return complain("a value is missing after", arg);
-		if (v)
-			code = take_value(p, name, v);
-		else if (take_flag(p, arg))
-			i++;
-		else if (arg[0] == '-' && arg[1])
-			return complain("unknown option", arg);
-		else if (p->file)
-			return complain("one file at a time, not also", arg);
-		else
-			p->file = argv[i++];
-		if (code)
-			return code;
-	}
+	if (code)
+		return code;
 	if (!p->opt.bootstrap || !p->opt.topic)
 		return mr_client_complain("produce", MR_CLIENT_USAGE, "%s is needed",
 			p->opt.bootstrap ? "--topic T" : "--bootstrap ADDR:PORT");
+	if (!strchr(p->opt.bootstrap, ',') &&
+		mr_kafka_address_parse(p->opt.bootstrap, &address) < 0)
+		return mr_client_complain(
+			"produce", MR_CLIENT_USAGE, "\"%s\" is not ADDR:PORT", p->opt.bootstrap);
 	if (p->opt.idempotent && p->opt.acks != -1)
 		return mr_client_complain(
 			"produce", MR_CLIENT_USAGE, "--idempotent needs --acks all");
+	p->opt.partitions = (int32_t)p->partitions;
 	return 0;
 }
 

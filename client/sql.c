@@ -1,7 +1,7 @@
 // millrace sql: statements to the SQL port, results as a table. libpq speaks the protocol.
 #include "client/client.h"
+#include "client/db.h"
 
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,40 +11,6 @@ static const char usage[] =
 	"usage: millrace sql --connect ADDR:PORT [--command QUERY | -c QUERY]\n"
 	"\n"
 	"Without a query, statements are read from standard input, one per line or ended by `;`.\n";
-
-// ADDR:PORT or [ADDR]:PORT, in place. False when there is no port.
-static bool split_address(char *address, char **host, char **port)
-{
-	char *colon = strrchr(address, ':');
-
-	if (!colon || !colon[1])
-		return false;
-	*colon = 0;
-	*port = colon + 1;
-	*host = address;
-	if (address[0] == '[' && colon > address && colon[-1] == ']') {
-		colon[-1] = 0;
-		*host = address + 1;
-	}
-	return true;
-}
-
-static PGconn *connect_to(const char *text)
-{
-	const char *names[] = {"host", "port", "user", "dbname", "connect_timeout",
-		"fallback_application_name", NULL};
-	char *address = strdup(text), *host, *port;
-	const char *values[] = {NULL, NULL, "millrace", "millrace", "10", "millrace sql", NULL};
-	PGconn *c = NULL;
-
-	if (address && split_address(address, &host, &port)) {
-		values[0] = host;
-		values[1] = port;
-		c = PQconnectdbParams(names, values, 0);
-	}
-	free(address);
-	return c;
-}
 
 static bool is_number(Oid type)
 {
@@ -178,7 +144,7 @@ int mr_client_sql(int argc, char **argv)
 	if (!address)
 		return mr_client_complain(
 			argv[0], MR_CLIENT_USAGE, "--connect ADDR:PORT is needed");
-	c = connect_to(address);
+	c = mr_db_connect(address, "millrace sql");
 	if (!c)
 		return mr_client_complain(
 			argv[0], MR_CLIENT_USAGE, "\"%s\" is not ADDR:PORT", address);
