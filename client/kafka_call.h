@@ -5,6 +5,7 @@
 // cause an error. Every failure leaves one line for people in `error`. One thread.
 #pragma once
 
+#include "client/dial.h"
 #include "dataplane/kafka_wire.h"
 #include "host/base/buf.h"
 #include "host/base/clock.h"
@@ -24,25 +25,11 @@ enum {
 #define MR_PRODUCE_FLEXIBLE 9
 
 enum {
-	MR_KAFKA_HOST_BYTES = 256,
 	MR_KAFKA_TOPIC_BYTES_MAX = 249,
 	MR_KAFKA_NODES_MAX = 1024,
 	MR_KAFKA_PARTITIONS_MAX = 65536,
 	MR_KAFKA_ANSWER_BYTES_MAX = 64 << 20,
 };
-
-struct mr_kafka_address {
-	char host[MR_KAFKA_HOST_BYTES];
-	char port[8];
-};
-
-// "HOST:PORT" or "[HOST]:PORT". 0 or -EINVAL.
-[[nodiscard]] int mr_kafka_address_parse(const char *text, struct mr_kafka_address *out);
-
-// A TCP connection with TCP_NODELAY. `blocking` waits at most `timeout_ms` for the connection and
-// for every later receive and send; otherwise the socket is non-blocking and may still be
-// connecting. Returns the descriptor or -errno.
-[[nodiscard]] int mr_kafka_dial(const struct mr_kafka_address *to, bool blocking, int timeout_ms);
 
 struct mr_kafka_node {
 	int32_t id;
