@@ -8,6 +8,7 @@
 
 #include "host/base/buf.h"
 #include "host/sql/expr.h"
+#include "kernels/kernels.h"
 
 struct mr_agg_fn;
 
@@ -30,6 +31,16 @@ struct mr_agg_run {
 	struct mr_arena *arena; // of the states
 	size_t *outside_bytes;  // memory of states that is not the arena's
 	struct mr_diag *diag;
+};
+
+// Rows of a batch for an aggregate's kernels.
+struct mr_agg_batch {
+	uint8_t *const *rows;     // of the groups, by number
+	const uint32_t *groups;   // number of each row's group, by row; NULL = all are in rows[0]
+	uint32_t groups_count;    // numbers are below it
+	const struct mr_col *arg; // NULL: count(*)
+	struct mr_rows which;     // rows that reach the aggregate: nulls are masked out
+	struct mr_arena *scratch;
 };
 
 enum mr_agg_flags {
@@ -59,6 +70,9 @@ struct mr_agg_fn {
 	int (*load)(struct mr_agg_run *x, void *state, struct mr_reader *in);
 	// Frees what the state holds outside the arena; NULL = nothing.
 	void (*fini)(void *state);
+	// `update` by kernels, for one argument that is not constant and few groups; or NULL. 0,
+	// MR_ERR_LIMIT, or 1: `update` must be called, which takes no harm from what was done.
+	int (*batch)(struct mr_agg_run *x, const struct mr_agg_batch *b);
 };
 
 enum mr_agg_found { MR_AGG_NO_NAME, MR_AGG_NO_TYPES, MR_AGG_FOUND };

@@ -94,6 +94,59 @@ static int max_update(struct mr_agg_run *x, uint8_t *const *rows, const struct m
 	return extreme_update(x, rows, args, sel, n, 1);
 }
 
+// An extreme found by a kernel. False for a zero of floats, whose sign the kernel does not keep.
+static bool from_kernel(enum mr_phys phys, int64_t found, union mr_value *out)
+{
+	switch (phys) {
+	case MR_PHYS_I16: out->i16 = (int16_t)found; return true;
+	case MR_PHYS_I32: out->i32 = (int32_t)found; return true;
+	case MR_PHYS_F32: out->f32 = (float)mr_fkey_value(found); return out->f32 != 0;
+	case MR_PHYS_F64: out->f64 = mr_fkey_value(found); return out->f64 != 0;
+	default: out->i64 = found; return true;
+	}
+}
+
+static int extreme_batch(struct mr_agg_run *x, const struct mr_agg_batch *b, int sign)
+{
+	enum mr_phys phys = (enum mr_phys)b->arg->phys;
+	struct mr_minmax one = MR_MINMAX_EMPTY, *io = &one;
+
+	if (phys < MR_PHYS_I16 || phys > MR_PHYS_F64)
+		return 1;
+	if (!b->groups) {
+		mr_kern->agg->minmax[phys](b->arg->values, &b->which, io);
+	} else {
+		io = mr_arena_alloc(b->scratch, b->groups_count * sizeof(*io));
+		if (!io)
+			return mr_agg_limit(x);
+		for (uint32_t g = 0; g < b->groups_count; g++)
+			io[g] = MR_MINMAX_EMPTY;
+		mr_kern->group->minmax[phys](
+			b->arg->values, b->groups, b->groups_count, &b->which, io);
+	}
+	for (uint32_t g = 0; g < b->groups_count; g++) {
+		union mr_value v = {0};
+
+		if (io[g].count == 0)
+			continue;
+		if (!from_kernel(phys, sign < 0 ? io[g].min : io[g].max, &v))
+			return 1;
+		if (extreme_take(x, mr_agg_state(x, b->rows[g]), &v, sign) < 0)
+			return MR_ERR_LIMIT;
+	}
+	return 0;
+}
+
+static int min_batch(struct mr_agg_run *x, const struct mr_agg_batch *b)
+{
+	return extreme_batch(x, b, -1);
+}
+
+static int max_batch(struct mr_agg_run *x, const struct mr_agg_batch *b)
+{
+	return extreme_batch(x, b, 1);
+}
+
 static int min_merge(struct mr_agg_run *x, void *state, const void *other)
 {
 	const struct extreme_state *o = other;
@@ -366,12 +419,12 @@ static int cont_finish(struct mr_agg_run *x, const void *state, void *out)
 	{                                                                                         \
 		name, 1, {MR_FN_ANY}, MR_TYPE_NULL, MR_AGG_RET_ARG, sizeof(struct extreme_state), \
 			kind##_update, kind##_merge, extreme_finish, extreme_save, extreme_load,  \
-			NULL                                                                      \
+			NULL, kind##_batch                                                        \
 	}
-#define BOOLEAN(name, kind)                                                                  \
-	{                                                                                    \
-		name, 1, {MR_TYPE_BOOL}, MR_TYPE_BOOL, 0, sizeof(struct bool_state),         \
-			kind##_update, kind##_merge, bool_finish, bool_save, bool_load, NULL \
+#define BOOLEAN(name, kind)                                                                        \
+	{                                                                                          \
+		name, 1, {MR_TYPE_BOOL}, MR_TYPE_BOOL, 0, sizeof(struct bool_state),               \
+			kind##_update, kind##_merge, bool_finish, bool_save, bool_load, NULL, NULL \
 	}
 
 const struct mr_agg_fn mr_agg_misc[] = {
@@ -381,12 +434,12 @@ const struct mr_agg_fn mr_agg_misc[] = {
 	BOOLEAN("every", and),
 	BOOLEAN("bool_or", or),
 	{"string_agg", 2, {MR_TYPE_TEXT, MR_TYPE_TEXT}, MR_TYPE_TEXT, MR_AGG_UNBOUNDED,
-		sizeof(struct text_state), text_update, NULL, text_finish, NULL, NULL, NULL},
+		sizeof(struct text_state), text_update, NULL, text_finish, NULL, NULL, NULL, NULL},
 	{"percentile_disc", 2, {MR_FN_ANY, MR_TYPE_FLOAT8}, MR_TYPE_NULL,
 		MR_AGG_WITHIN_GROUP | MR_AGG_FRACTION | MR_AGG_UNBOUNDED | MR_AGG_RET_ARG,
-		sizeof(struct list_state), list_update, NULL, disc_finish, NULL, NULL, NULL},
+		sizeof(struct list_state), list_update, NULL, disc_finish, NULL, NULL, NULL, NULL},
 	{"percentile_cont", 2, {MR_TYPE_FLOAT8, MR_TYPE_FLOAT8}, MR_TYPE_FLOAT8,
 		MR_AGG_WITHIN_GROUP | MR_AGG_FRACTION | MR_AGG_UNBOUNDED, sizeof(struct list_state),
-		list_update, NULL, cont_finish, NULL, NULL, NULL},
+		list_update, NULL, cont_finish, NULL, NULL, NULL, NULL},
 };
 const size_t mr_agg_misc_count = MR_COUNT_OF(mr_agg_misc);

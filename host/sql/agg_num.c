@@ -3,20 +3,19 @@
 // Integers and numerics of fixed scale are summed exactly in 128 bits; their variances from exact
 // sums and sums of squares, as PostgreSQL does. Floating sums carry their rounding error along
 // (Neumaier 1974), so that another order of the same values changes the result by less than 1e-15
-// of the sum of magnitudes. Variances of floats follow Youngs and Cramer (1971), merged as in
-// PostgreSQL's float8_combine.
+// of the sum of magnitudes. Ungrouped, a batch is first summed in eight lanes (struct mr_fsum), 256
+// rows a lane at most, which adds less than 3e-14 and is the same on every ISA. Variances of floats
+// follow Youngs and Cramer (1971), merged as in PostgreSQL's float8_combine.
 #include "host/sql/agg.h"
 
 #include <errno.h>
 #include <math.h>
 #include <string.h>
 
-struct count_state {
-	uint64_t n;
-};
+// Fewer rows than this are added one by one, with no error at all.
+enum { FLOAT_BATCH_ROWS = 64 };
 
-struct int_state {
-	mr_i128 sum;
+struct count_state {
 	uint64_t n;
 };
 
@@ -75,6 +74,34 @@ static int count_update(struct mr_agg_run *x, uint8_t *const *rows, const struct
 	return 0;
 }
 
+// A zeroed element for each group.
+static void *group_states(struct mr_agg_run *x, const struct mr_agg_batch *b, size_t bytes)
+{
+	void *io = mr_arena_zalloc(b->scratch, b->groups_count, bytes);
+
+	if (!io)
+		mr_agg_limit(x);
+	return io;
+}
+
+static int count_batch(struct mr_agg_run *x, const struct mr_agg_batch *b)
+{
+	struct count_state *s = mr_agg_state(x, b->rows[0]);
+	uint64_t *io;
+
+	if (!b->groups) {
+		s->n += mr_kern->agg->count(&b->which);
+		return 0;
+	}
+	io = group_states(x, b, sizeof(*io));
+	if (!io)
+		return MR_ERR_LIMIT;
+	mr_kern->group->count(b->groups, b->groups_count, &b->which, io);
+	for (uint32_t g = 0; g < b->groups_count; g++)
+		((struct count_state *)mr_agg_state(x, b->rows[g]))->n += io[g];
+	return 0;
+}
+
 static int count_merge(struct mr_agg_run *, void *state, const void *other)
 {
 	((struct count_state *)state)->n += ((const struct count_state *)other)->n;
@@ -130,29 +157,47 @@ static int int_update(struct mr_agg_run *x, uint8_t *const *rows, const struct m
 	const uint32_t *sel, uint32_t n)
 {
 	for (uint32_t k = 0; k < n; k++) {
-		struct int_state *s = mr_agg_state(x, rows[k]);
+		struct mr_isum *s = mr_agg_state(x, rows[k]);
 
 		s->sum += int_at(&args[0], mr_sel(sel, k));
-		s->n++;
+		s->count++;
 	}
 	return 0;
 }
 
 static int int_merge(struct mr_agg_run *, void *state, const void *other)
 {
-	struct int_state *s = state;
-	const struct int_state *o = other;
+	struct mr_isum *s = state;
+	const struct mr_isum *o = other;
 
 	s->sum += o->sum;
-	s->n += o->n;
+	s->count += o->count;
+	return 0;
+}
+
+static int int_batch(struct mr_agg_run *x, const struct mr_agg_batch *b)
+{
+	uint8_t phys = b->arg->phys;
+	struct mr_isum *io;
+
+	if (!b->groups) {
+		mr_kern->agg->sum_int[phys](b->arg->values, &b->which, mr_agg_state(x, b->rows[0]));
+		return 0;
+	}
+	io = group_states(x, b, sizeof(*io));
+	if (!io)
+		return MR_ERR_LIMIT;
+	mr_kern->group->sum_int[phys](b->arg->values, b->groups, b->groups_count, &b->which, io);
+	for (uint32_t g = 0; g < b->groups_count; g++)
+		int_merge(x, mr_agg_state(x, b->rows[g]), &io[g]);
 	return 0;
 }
 
 static int int_finish_i8(struct mr_agg_run *x, const void *state, void *out)
 {
-	const struct int_state *s = state;
+	const struct mr_isum *s = state;
 
-	if (s->n == 0)
+	if (s->count == 0)
 		return 1;
 	if (s->sum != (int64_t)s->sum)
 		return out_of_range(x, "bigint out of range");
@@ -179,22 +224,22 @@ static int make_dec(mr_i128 coefficient, unsigned scale, struct mr_dec *out)
 
 static int int_finish_n(struct mr_agg_run *x, const void *state, void *out)
 {
-	const struct int_state *s = state;
+	const struct mr_isum *s = state;
 
-	if (s->n == 0)
+	if (s->count == 0)
 		return 1;
 	return make_dec(s->sum, scale_of(x), out) < 0 ? dec_failed(x) : 0;
 }
 
 static int int_avg(struct mr_agg_run *x, const void *state, void *out)
 {
-	const struct int_state *s = state;
+	const struct mr_isum *s = state;
 	struct mr_dec sum;
 
-	if (s->n == 0)
+	if (s->count == 0)
 		return 1;
 	if (make_dec(s->sum, scale_of(x), &sum) < 0 ||
-		mr_dec_div(sum, mr_dec_from_i64((int64_t)s->n), out) < 0)
+		mr_dec_div(sum, mr_dec_from_i64((int64_t)s->count), out) < 0)
 		return dec_failed(x);
 	return 0;
 }
@@ -281,6 +326,25 @@ static int float_update(struct mr_agg_run *x, uint8_t *const *rows, const struct
 		float_add(s, float_at(&args[0], mr_sel(sel, k)));
 		s->n++;
 	}
+	return 0;
+}
+
+static int float_batch(struct mr_agg_run *x, const struct mr_agg_batch *b)
+{
+	struct float_state *s = mr_agg_state(x, b->rows[0]);
+	struct mr_fsum sum = {0};
+
+	if (b->groups || b->which.count < FLOAT_BATCH_ROWS)
+		return 1;
+	if (b->arg->phys == MR_PHYS_F32)
+		mr_kern->agg->sum_f32(b->arg->values, &b->which, &sum);
+	else
+		mr_kern->agg->sum_f64(b->arg->values, &b->which, &sum);
+	// Lanes may overflow or meet infinities where the sum in order does not.
+	if (!isfinite(mr_fsum_value(&sum)))
+		return 1;
+	float_add(s, mr_fsum_value(&sum));
+	s->n += sum.count;
 	return 0;
 }
 
@@ -582,9 +646,15 @@ VAR_FINISH(fvar)
 #define ROW_LOAD(name, arg, ret, kind, fin, load)                                                 \
 	{                                                                                         \
 		name, 1, {arg}, ret, 0, sizeof(struct kind##_state), kind##_update, kind##_merge, \
-			fin, plain_save, load, NULL                                               \
+			fin, plain_save, load, NULL, NULL                                         \
 	}
 #define ROW(name, arg, ret, kind, fin) ROW_LOAD(name, arg, ret, kind, fin, plain_load)
+// With kernels; the state is struct `state`.
+#define ROW_KERN(name, arg, ret, kind, state, fin)                                              \
+	{                                                                                       \
+		name, 1, {arg}, ret, 0, sizeof(struct state), kind##_update, kind##_merge, fin, \
+			plain_save, plain_load, NULL, kind##_batch                              \
+	}
 // The sums of numeric(p, s) up to 18 digits are the integers' (the binder does not widen them).
 #define VAR_ROWS(name, fin)                                                                    \
 	ROW_LOAD(name, MR_TYPE_INT2, MR_TYPE_NUMERIC, var, var_##fin, var_load),               \
@@ -596,21 +666,21 @@ VAR_FINISH(fvar)
 
 const struct mr_agg_fn mr_agg_num[] = {
 	{"count", 0, {0}, MR_TYPE_INT8, 0, sizeof(struct count_state), count_update, count_merge,
-		count_finish, plain_save, plain_load, NULL},
-	ROW("count", MR_TYPE_COUNT, MR_TYPE_INT8, count, count_finish),
-	ROW("sum", MR_TYPE_INT2, MR_TYPE_INT8, int, int_finish_i8),
-	ROW("sum", MR_TYPE_INT4, MR_TYPE_INT8, int, int_finish_i8),
-	ROW("sum", MR_TYPE_INT8, MR_TYPE_NUMERIC, int, int_finish_n),
+		count_finish, plain_save, plain_load, NULL, count_batch},
+	ROW_KERN("count", MR_TYPE_COUNT, MR_TYPE_INT8, count, count_state, count_finish),
+	ROW_KERN("sum", MR_TYPE_INT2, MR_TYPE_INT8, int, mr_isum, int_finish_i8),
+	ROW_KERN("sum", MR_TYPE_INT4, MR_TYPE_INT8, int, mr_isum, int_finish_i8),
+	ROW_KERN("sum", MR_TYPE_INT8, MR_TYPE_NUMERIC, int, mr_isum, int_finish_n),
 	ROW_LOAD("sum", MR_TYPE_NUMERIC, MR_TYPE_NUMERIC, dec, dec_finish, dec_load),
-	ROW("sum", MR_TYPE_FLOAT4, MR_TYPE_FLOAT4, float, float_finish_f4),
-	ROW("sum", MR_TYPE_FLOAT8, MR_TYPE_FLOAT8, float, float_finish_f8),
+	ROW_KERN("sum", MR_TYPE_FLOAT4, MR_TYPE_FLOAT4, float, float_state, float_finish_f4),
+	ROW_KERN("sum", MR_TYPE_FLOAT8, MR_TYPE_FLOAT8, float, float_state, float_finish_f8),
 	ROW("sum", MR_TYPE_INTERVAL, MR_TYPE_INTERVAL, interval, interval_finish),
-	ROW("avg", MR_TYPE_INT2, MR_TYPE_NUMERIC, int, int_avg),
-	ROW("avg", MR_TYPE_INT4, MR_TYPE_NUMERIC, int, int_avg),
-	ROW("avg", MR_TYPE_INT8, MR_TYPE_NUMERIC, int, int_avg),
+	ROW_KERN("avg", MR_TYPE_INT2, MR_TYPE_NUMERIC, int, mr_isum, int_avg),
+	ROW_KERN("avg", MR_TYPE_INT4, MR_TYPE_NUMERIC, int, mr_isum, int_avg),
+	ROW_KERN("avg", MR_TYPE_INT8, MR_TYPE_NUMERIC, int, mr_isum, int_avg),
 	ROW_LOAD("avg", MR_TYPE_NUMERIC, MR_TYPE_NUMERIC, dec, dec_avg, dec_load),
-	ROW("avg", MR_TYPE_FLOAT4, MR_TYPE_FLOAT8, float, float_avg),
-	ROW("avg", MR_TYPE_FLOAT8, MR_TYPE_FLOAT8, float, float_avg),
+	ROW_KERN("avg", MR_TYPE_FLOAT4, MR_TYPE_FLOAT8, float, float_state, float_avg),
+	ROW_KERN("avg", MR_TYPE_FLOAT8, MR_TYPE_FLOAT8, float, float_state, float_avg),
 	ROW("avg", MR_TYPE_INTERVAL, MR_TYPE_INTERVAL, interval, interval_avg),
 	VAR_ROWS("variance", var_samp),
 	VAR_ROWS("var_samp", var_samp),
@@ -623,8 +693,8 @@ const size_t mr_agg_num_count = MR_COUNT_OF(mr_agg_num);
 
 // The functions for a numeric that lies as an integer.
 static const struct mr_agg_fn small_numeric[] = {
-	ROW("sum", MR_TYPE_NUMERIC, MR_TYPE_NUMERIC, int, int_finish_n),
-	ROW("avg", MR_TYPE_NUMERIC, MR_TYPE_NUMERIC, int, int_avg),
+	ROW_KERN("sum", MR_TYPE_NUMERIC, MR_TYPE_NUMERIC, int, mr_isum, int_finish_n),
+	ROW_KERN("avg", MR_TYPE_NUMERIC, MR_TYPE_NUMERIC, int, mr_isum, int_avg),
 	ROW_LOAD("variance", MR_TYPE_NUMERIC, MR_TYPE_NUMERIC, var, var_var_samp, var_load),
 	ROW_LOAD("var_samp", MR_TYPE_NUMERIC, MR_TYPE_NUMERIC, var, var_var_samp, var_load),
 	ROW_LOAD("var_pop", MR_TYPE_NUMERIC, MR_TYPE_NUMERIC, var, var_var_pop, var_load),

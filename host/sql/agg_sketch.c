@@ -240,11 +240,12 @@ static void quantile_fini(void *state)
 	s->open = false;
 }
 
-#define HLL \
-	sizeof(struct hll_state), hll_update, hll_merge, hll_finish, hll_save, hll_load, hll_fini
+#define HLL                                                                                        \
+	sizeof(struct hll_state), hll_update, hll_merge, hll_finish, hll_save, hll_load, hll_fini, \
+		NULL
 #define QUANTILE                                                                         \
 	sizeof(struct quantile_state), quantile_update, quantile_merge, quantile_finish, \
-		quantile_save, quantile_load, quantile_fini
+		quantile_save, quantile_load, quantile_fini, NULL
 
 const struct mr_agg_fn mr_agg_sketch[] = {
 	{"approx_count_distinct", 1, {MR_TYPE_COUNT}, MR_TYPE_INT8, 0, HLL},

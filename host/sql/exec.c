@@ -254,8 +254,7 @@ static int distinct_next(struct mr_op *op, struct mr_batch *out)
 {
 	uint32_t count = op->plan->columns_count, n = 0;
 	struct mr_vec *keys;
-	uint8_t **rows;
-	uint32_t *sel;
+	uint32_t *numbers, *sel;
 	bool *fresh;
 	int rc = mr_op_next(op->child, out);
 
@@ -263,14 +262,14 @@ static int distinct_next(struct mr_op *op, struct mr_batch *out)
 		return rc;
 	mr_op_input(op, out);
 	keys = mr_arena_zalloc(&op->scratch, count + 1, sizeof(*keys));
-	rows = mr_arena_alloc(&op->scratch, (out->n + 1) * sizeof(*rows));
+	numbers = mr_arena_alloc(&op->scratch, (out->n + 1) * sizeof(*numbers));
 	sel = mr_arena_alloc(&op->scratch, (out->n + 1) * sizeof(*sel));
 	fresh = mr_arena_alloc(&op->scratch, out->n + 1);
-	if (!keys || !rows || !sel || !fresh)
+	if (!keys || !numbers || !sel || !fresh)
 		return mr_op_no_memory(op);
 	for (uint32_t i = 0; i < count; i++)
 		keys[i].col = out->columns[i];
-	if (mr_groups_put(op->state, &op->scratch, keys, out->sel, out->n, rows, fresh) < 0)
+	if (mr_groups_put(op->state, &op->scratch, keys, out->sel, out->n, numbers, fresh) < 0)
 		return mr_op_no_memory(op);
 	for (uint32_t k = 0; k < out->n; k++)
 		if (fresh[k])

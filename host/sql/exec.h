@@ -83,12 +83,22 @@ int mr_op_small_open(
 
 // ---- Aggregation, shared with folds ----
 
+// The group of each code of a dictionary, when that is the only key.
+struct mr_agg_codes {
+	uint64_t epoch; // of the evaluation
+	const struct mr_dict *dict;
+	uint32_t count;
+	uint32_t max;
+	uint32_t *numbers; // of the groups, from 1; 0 = not met yet; the last is of NULL
+};
+
 struct mr_agg_core {
 	const struct mr_plan *plan; // MR_PLAN_AGG
 	struct mr_groups groups;
 	struct mr_agg_run *runs;    // one per call
 	struct mr_groups *distinct; // one per call, used by DISTINCT ones
 	size_t outside_bytes;       // memory of states that is not the arena's
+	struct mr_agg_codes codes;
 };
 
 // An empty aggregation whose memory is `arena`.

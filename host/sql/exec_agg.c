@@ -54,97 +54,222 @@ void mr_agg_core_fini(struct mr_agg_core *c)
 // One aggregate's input: the rows that reach it, and its arguments.
 struct input {
 	struct mr_vec args[2];
-	uint32_t *sel;
-	uint32_t *nth; // place of each in the batch, to find its group's row
-	uint32_t n;
+	struct mr_rows which;
 };
 
 static int prepare(struct mr_eval *ev, const struct mr_agg_call *call, const uint32_t *sel,
 	uint32_t n, struct input *in)
 {
-	uint32_t kept = 0;
-	struct mr_vec filter;
+	uint32_t *kept;
 	int rc = 0;
 
-	in->sel = mr_arena_alloc(ev->arena, (n + 1) * sizeof(*in->sel));
-	in->nth = mr_arena_alloc(ev->arena, (n + 1) * sizeof(*in->nth));
-	if (!in->sel || !in->nth)
-		return mr_eval_no_memory(ev);
-	if (call->filter)
-		rc = mr_expr_eval(ev, call->filter, sel, n, &filter);
-	if (rc < 0)
+	in->which = (struct mr_rows){.count = n, .sel = sel};
+	if (call->filter) {
+		kept = mr_arena_alloc(ev->arena, (n + 1) * sizeof(*kept));
+		if (!kept)
+			return mr_eval_no_memory(ev);
+		rc = mr_expr_filter(ev, call->filter, sel, n, kept);
+		in->which = (struct mr_rows){.count = (uint32_t)rc, .sel = kept};
+	}
+	for (uint32_t a = 0; a < call->args_count && rc >= 0; a++)
+		rc = mr_expr_eval(ev, call->args[a], in->which.sel, in->which.count, &in->args[a]);
+	if (rc < 0 || call->args_count == 0)
 		return rc;
-	for (uint32_t k = 0; k < n; k++) {
-		uint32_t i = mr_sel(sel, k);
-
-		if (call->filter &&
-			(mr_vec_is_null(&filter, i) || !*(const uint8_t *)mr_vec_at(&filter, i)))
-			continue;
-		in->sel[kept] = i;
-		in->nth[kept++] = k;
-	}
-	for (uint32_t a = 0; a < call->args_count; a++) {
-		rc = mr_expr_eval(ev, call->args[a], in->sel, kept, &in->args[a]);
-		if (rc < 0)
-			return rc;
-	}
-	in->n = kept;
-	if (call->args_count == 0 || !in->args[0].col.valid)
-		return 0;
-	in->n = 0;
-	for (uint32_t k = 0; k < kept; k++)
-		if (!mr_vec_is_null(&in->args[0], in->sel[k])) {
-			in->sel[in->n] = in->sel[k];
-			in->nth[in->n++] = in->nth[k];
-		}
+	if (!in->args[0].constant)
+		in->which.mask = in->args[0].col.valid;
+	else if (mr_vec_is_null(&in->args[0], 0))
+		in->which.count = 0;
 	return 0;
 }
 
-// Leaves only the values that a DISTINCT aggregate has not seen in the group.
-static int drop_seen(
-	struct mr_agg_core *c, struct mr_eval *ev, uint32_t call, uint8_t **rows, struct input *in)
+// The rows as a list without a mask.
+static int unmask(struct mr_eval *ev, struct mr_rows *r)
 {
-	int64_t *group = mr_arena_zalloc(ev->arena, ev->rows + 1, sizeof(*group));
-	bool *fresh = mr_arena_alloc(ev->arena, in->n + 1);
-	uint8_t **found = mr_arena_alloc(ev->arena, (in->n + 1) * sizeof(*found));
-	struct mr_vec keys[2];
-	uint32_t kept = 0;
+	uint32_t *sel, n = 0;
 
-	if (!group || !fresh || !found)
+	if (!r->mask)
+		return 0;
+	sel = mr_arena_alloc(ev->arena, (r->count + 16) * sizeof(*sel));
+	if (!sel)
 		return mr_eval_no_memory(ev);
-	for (uint32_t k = 0; k < in->n; k++)
-		group[in->sel[k]] = (int64_t)(intptr_t)rows[k];
+	if (!r->sel)
+		n = mr_kern->filter->bits_to_sel(r->mask, r->count, sel);
+	for (uint32_t k = 0; r->sel && k < r->count; k++) {
+		sel[n] = r->sel[k];
+		n += mr_bit_get(r->mask, r->sel[k]);
+	}
+	*r = (struct mr_rows){.count = n, .sel = sel};
+	return 0;
+}
+
+// ---- Numbering the groups of rows ----
+
+// Makes room for the codes of a dictionary not met in this epoch.
+static int open_codes(struct mr_agg_core *c, uint64_t epoch, const struct mr_dict *dict)
+{
+	struct mr_agg_codes *m = &c->codes;
+	uint32_t count = dict->count;
+
+	if (m->dict == dict && m->epoch == epoch && m->count == count)
+		return 0;
+	if (count >= m->max) {
+		m->max = MR_MAX(2 * count, 256u);
+		m->numbers = mr_arena_alloc(c->groups.arena, m->max * sizeof(*m->numbers));
+		if (!m->numbers) {
+			m->max = 0;
+			m->dict = NULL;
+			return MR_ERR_LIMIT;
+		}
+	}
+	memset(m->numbers, 0, (count + 1) * sizeof(*m->numbers));
+	m->dict = dict;
+	m->epoch = epoch;
+	m->count = count;
+	return 0;
+}
+
+// By the key's dictionary: only the first row of each code is hashed.
+static int number_codes(struct mr_agg_core *c, struct mr_eval *ev, const struct mr_vec *key,
+	const uint32_t *sel, uint32_t n, uint32_t *numbers)
+{
+	uint32_t *known;
+
+	if (open_codes(c, ev->dict_epoch, key->col.dict) < 0)
+		return MR_ERR_LIMIT;
+	known = c->codes.numbers;
+	for (uint32_t k = 0; k < n; k++) {
+		uint32_t i = mr_sel(sel, k), number;
+		uint32_t code = mr_col_is_null(&key->col, i) ? c->codes.count : key->col.codes[i];
+
+		if (!known[code]) {
+			if (mr_groups_put(&c->groups, ev->arena, key, &i, 1, &number, NULL) < 0)
+				return MR_ERR_LIMIT;
+			known[code] = number + 1;
+		}
+		numbers[i] = known[code] - 1;
+	}
+	return 0;
+}
+
+static bool has_codes(const struct mr_agg_core *c, const struct mr_vec *keys, uint32_t n)
+{
+	return c->groups.keys_count == 1 && keys[0].col.codes && !keys[0].constant &&
+	       keys[0].col.dict->count / 4 <= n;
+}
+
+// The number of each row's group, by row; NULL when there is no GROUP BY: group 0.
+static int number_rows(struct mr_agg_core *c, struct mr_eval *ev, const struct mr_vec *keys,
+	const uint32_t *sel, uint32_t n, uint32_t **out)
+{
+	uint32_t *listed, *numbers;
+
+	*out = NULL;
+	if (c->groups.keys_count == 0)
+		return c->groups.count ? 0 : mr_agg_core_first(c, ev);
+	numbers = mr_arena_column(ev->arena, (ev->rows + 1) * sizeof(*numbers));
+	listed = sel ? mr_arena_alloc(ev->arena, (n + 1) * sizeof(*listed)) : numbers;
+	if (!numbers || !listed)
+		return mr_eval_no_memory(ev);
+	*out = numbers;
+	if (has_codes(c, keys, n))
+		return number_codes(c, ev, keys, sel, n, numbers) < 0 ? mr_eval_no_memory(ev) : 0;
+	if (mr_groups_put(&c->groups, ev->arena, keys, sel, n, listed, NULL) < 0)
+		return mr_eval_no_memory(ev);
+	for (uint32_t k = 0; sel && k < n; k++)
+		numbers[sel[k]] = listed[k];
+	return 0;
+}
+
+// ---- Updating the states ----
+
+// Leaves only the values that a DISTINCT aggregate has not seen in the group.
+static int drop_seen(struct mr_agg_core *c, struct mr_eval *ev, uint32_t call,
+	const uint32_t *numbers, struct input *in)
+{
+	const struct mr_rows r = in->which;
+	int64_t *group = mr_arena_column(ev->arena, (ev->rows + 1) * sizeof(*group));
+	bool *fresh = mr_arena_alloc(ev->arena, r.count + 1);
+	uint32_t *found = mr_arena_alloc(ev->arena, (r.count + 1) * sizeof(*found));
+	uint32_t *sel = mr_arena_alloc(ev->arena, (r.count + 1) * sizeof(*sel)), kept = 0;
+	struct mr_vec keys[2];
+
+	if (!group || !fresh || !found || !sel)
+		return mr_eval_no_memory(ev);
+	for (uint32_t k = 0; k < r.count; k++)
+		group[mr_sel(r.sel, k)] = numbers ? numbers[mr_sel(r.sel, k)] : 0;
 	keys[0] = (struct mr_vec){.col = {
 					  .type = {.type = MR_TYPE_INT8},
 					  .phys = MR_PHYS_I64,
 					  .values = group,
 				  }};
 	keys[1] = in->args[0];
-	if (mr_groups_put(&c->distinct[call], ev->arena, keys, in->sel, in->n, found, fresh) < 0)
+	if (mr_groups_put(&c->distinct[call], ev->arena, keys, r.sel, r.count, found, fresh) < 0)
 		return mr_eval_no_memory(ev);
-	for (uint32_t k = 0; k < in->n; k++)
-		if (fresh[k]) {
-			in->sel[kept] = in->sel[k];
-			rows[kept++] = rows[k];
-		}
-	in->n = kept;
+	for (uint32_t k = 0; k < r.count; k++) {
+		sel[kept] = mr_sel(r.sel, k);
+		kept += fresh[k];
+	}
+	in->which = (struct mr_rows){.count = kept, .sel = sel};
 	return 0;
 }
 
-static int update(struct mr_agg_core *c, struct mr_eval *ev, uint32_t call, uint8_t *const *rows,
+// Row by row.
+static int update(struct mr_agg_core *c, struct mr_eval *ev, uint32_t call, const uint32_t *numbers,
 	struct input *in)
 {
 	struct mr_agg_run *x = &c->runs[call];
-	uint8_t **mine = mr_arena_alloc(ev->arena, (in->n + 1) * sizeof(*mine));
+	int rc = unmask(ev, &in->which);
+	uint8_t **rows;
+
+	if (rc == 0 && x->call->distinct && x->call->args_count)
+		rc = drop_seen(c, ev, call, numbers, in);
+	if (rc < 0 || in->which.count == 0)
+		return rc;
+	rows = mr_arena_alloc(ev->arena, in->which.count * sizeof(*rows));
+	if (!rows)
+		return mr_eval_no_memory(ev);
+	for (uint32_t k = 0; k < in->which.count; k++)
+		rows[k] =
+			mr_groups_row(&c->groups, numbers ? numbers[mr_sel(in->which.sel, k)] : 0);
+	return x->call->fn->update(x, rows, in->args, in->which.sel, in->which.count);
+}
+
+// Whether the states of all groups are few beside the rows of the batch: then they are gathered
+// anew for each batch, by kernels, and added to the groups.
+static bool is_few(uint32_t groups, uint32_t rows)
+{
+	return (uint64_t)groups * 8 <= rows || groups == 1;
+}
+
+static int update_all(struct mr_agg_core *c, struct mr_eval *ev, uint32_t n,
+	const uint32_t *numbers, struct input *in)
+{
+	uint32_t groups = c->groups.count;
+	uint8_t **rows = NULL;
 	int rc = 0;
 
-	if (!mine)
-		return mr_eval_no_memory(ev);
-	for (uint32_t k = 0; k < in->n; k++)
-		mine[k] = rows[in->nth[k]];
-	if (x->call->distinct && x->call->args_count)
-		rc = drop_seen(c, ev, call, mine, in);
-	return rc < 0 ? rc : x->call->fn->update(x, mine, in->args, in->sel, in->n);
+	if (is_few(groups, n)) {
+		rows = mr_arena_alloc(ev->arena, groups * sizeof(*rows));
+		if (!rows)
+			return mr_eval_no_memory(ev);
+		for (uint32_t g = 0; g < groups; g++)
+			rows[g] = mr_groups_row(&c->groups, g);
+	}
+	for (uint32_t i = 0; i < c->plan->calls_count && rc >= 0; i++) {
+		struct mr_agg_run *x = &c->runs[i];
+		bool has_arg = x->call->args_count > 0;
+		struct mr_agg_batch b = {rows, numbers, groups, has_arg ? &in[i].args[0].col : NULL,
+			in[i].which, ev->arena};
+
+		x->diag = ev->diag;
+		rc = 1;
+		if (rows && x->call->fn->batch && !x->call->distinct &&
+			!(has_arg && in[i].args[0].constant))
+			rc = x->call->fn->batch(x, &b);
+		if (rc == 1)
+			rc = update(c, ev, i, numbers, &in[i]);
+	}
+	return rc;
 }
 
 int mr_agg_core_put(struct mr_agg_core *c, struct mr_eval *ev, const uint32_t *sel, uint32_t n)
@@ -152,31 +277,24 @@ int mr_agg_core_put(struct mr_agg_core *c, struct mr_eval *ev, const uint32_t *s
 	const struct mr_plan *p = c->plan;
 	struct mr_vec *keys = mr_arena_zalloc(ev->arena, p->exprs_count + 1, sizeof(*keys));
 	struct input *in = mr_arena_zalloc(ev->arena, p->calls_count + 1, sizeof(*in));
-	uint8_t **rows = mr_arena_alloc(ev->arena, (n + 1) * sizeof(*rows));
+	uint32_t *numbers;
 	int rc = 0;
 
-	if (!keys || !in || !rows)
+	if (!keys || !in)
 		return mr_eval_no_memory(ev);
 	for (uint32_t i = 0; i < p->exprs_count && rc >= 0; i++)
 		rc = mr_expr_eval(ev, p->exprs[i], sel, n, &keys[i]);
 	for (uint32_t i = 0; i < p->calls_count && rc >= 0; i++)
 		rc = prepare(ev, c->runs[i].call, sel, n, &in[i]);
-	if (rc < 0)
-		return rc;
-	if (mr_groups_put(&c->groups, ev->arena, keys, sel, n, rows, NULL) < 0)
-		return mr_eval_no_memory(ev);
-	for (uint32_t i = 0; i < p->calls_count && rc >= 0; i++) {
-		c->runs[i].diag = ev->diag;
-		rc = update(c, ev, i, rows, &in[i]);
-	}
-	return rc;
+	rc = rc < 0 ? rc : number_rows(c, ev, keys, sel, n, &numbers);
+	return rc < 0 ? rc : update_all(c, ev, n, numbers, in);
 }
 
 int mr_agg_core_first(struct mr_agg_core *c, struct mr_eval *ev)
 {
-	uint8_t *row;
+	uint32_t number;
 
-	if (mr_groups_put(&c->groups, ev->arena, NULL, NULL, 1, &row, NULL) < 0)
+	if (mr_groups_put(&c->groups, ev->arena, NULL, NULL, 1, &number, NULL) < 0)
 		return mr_eval_no_memory(ev);
 	return 0;
 }

@@ -29,9 +29,9 @@ static int keep_right(struct mr_op *op, struct join_state *s, const struct mr_ba
 	const struct mr_plan *p = op->plan;
 	struct mr_arena *arena = op->run->query->arena;
 	struct mr_vec *keys = mr_arena_zalloc(&op->scratch, p->exprs_count + 1, sizeof(*keys));
-	uint8_t **rows = mr_arena_alloc(&op->scratch, (in->n + 1) * sizeof(*rows));
+	uint32_t *numbers = mr_arena_alloc(&op->scratch, (in->n + 1) * sizeof(*numbers));
 
-	if (!keys || !rows)
+	if (!keys || !numbers)
 		return mr_op_no_memory(op);
 	for (uint32_t i = 0; i < p->exprs_count; i++) {
 		int rc = mr_expr_eval(&op->eval, p->right_exprs[i], in->sel, in->n, &keys[i]);
@@ -39,11 +39,12 @@ static int keep_right(struct mr_op *op, struct join_state *s, const struct mr_ba
 		if (rc < 0)
 			return rc;
 	}
-	if (mr_groups_put(&s->groups, &op->scratch, keys, in->sel, in->n, rows, NULL) < 0)
+	if (mr_groups_put(&s->groups, &op->scratch, keys, in->sel, in->n, numbers, NULL) < 0)
 		return mr_op_no_memory(op);
 	for (uint32_t k = 0; k < in->n; k++) {
 		struct chained *c = mr_arena_alloc(arena, sizeof(*c));
-		struct chained **head = (void *)(rows[k] + s->groups.state_off);
+		uint8_t *group = mr_groups_row(&s->groups, numbers[k]);
+		struct chained **head = (void *)(group + s->groups.state_off);
 
 		if (!c)
 			return mr_op_no_memory(op);
@@ -88,10 +89,10 @@ static int find_heads(struct mr_op *op, struct join_state *s)
 {
 	const struct mr_plan *p = op->plan;
 	struct mr_vec *keys = mr_arena_zalloc(&op->scratch, p->exprs_count + 1, sizeof(*keys));
-	uint8_t **rows = mr_arena_alloc(&op->scratch, (s->left.n + 1) * sizeof(*rows));
+	uint32_t *numbers = mr_arena_alloc(&op->scratch, (s->left.n + 1) * sizeof(*numbers));
 
 	s->heads = mr_arena_zalloc(&op->scratch, s->left.n + 1, sizeof(*s->heads));
-	if (!keys || !rows || !s->heads)
+	if (!keys || !numbers || !s->heads)
 		return mr_op_no_memory(op);
 	for (uint32_t i = 0; i < p->exprs_count; i++) {
 		int rc = mr_expr_eval(&op->eval, p->exprs[i], s->left.sel, s->left.n, &keys[i]);
@@ -99,14 +100,16 @@ static int find_heads(struct mr_op *op, struct join_state *s)
 		if (rc < 0)
 			return rc;
 	}
-	if (mr_groups_put(&s->groups, &op->scratch, keys, s->left.sel, s->left.n, rows, NULL) < 0)
+	if (mr_groups_put(&s->groups, &op->scratch, keys, s->left.sel, s->left.n, numbers, NULL) <
+		0)
 		return mr_op_no_memory(op);
 	for (uint32_t k = 0; k < s->left.n; k++) {
+		const uint8_t *group = mr_groups_row(&s->groups, numbers[k]);
 		bool null = false;
 
 		for (uint32_t i = 0; i < p->exprs_count; i++)
 			null |= mr_vec_is_null(&keys[i], mr_sel(s->left.sel, k));
-		memcpy(&s->heads[k], rows[k] + s->groups.state_off, sizeof(s->heads[k]));
+		memcpy(&s->heads[k], group + s->groups.state_off, sizeof(s->heads[k]));
 		if (null)
 			s->heads[k] = NULL;
 	}

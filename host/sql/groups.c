@@ -188,9 +188,10 @@ static int fill_row(struct mr_groups *g, uint8_t *row, const struct probe *p)
 }
 
 // 1: made, 0: found, or MR_ERR_LIMIT.
-static int put(struct mr_groups *g, const struct probe *p, uint8_t **out)
+static int put(struct mr_groups *g, const struct probe *p, uint32_t *out)
 {
 	uint32_t at, mask;
+	uint8_t *row;
 
 	if ((uint64_t)g->count * 4 >= (uint64_t)g->index_slots * 3 && grow_index(g) < 0)
 		return MR_ERR_LIMIT;
@@ -198,16 +199,17 @@ static int put(struct mr_groups *g, const struct probe *p, uint8_t **out)
 	for (at = (uint32_t)p->hash & mask; g->index[at]; at = (at + 1) & mask) {
 		if (g->index[at] >> 32 != p->hash >> 32)
 			continue;
-		*out = mr_groups_row(g, (uint32_t)g->index[at] - 1);
-		if (matches(g, *out, p)) {
-			keep_scale(g, *out, p);
+		*out = (uint32_t)g->index[at] - 1;
+		row = mr_groups_row(g, *out);
+		if (matches(g, row, p)) {
+			keep_scale(g, row, p);
 			return 0;
 		}
 	}
-	*out = new_row(g);
-	if (!*out || fill_row(g, *out, p) < 0)
+	row = new_row(g);
+	if (!row || fill_row(g, row, p) < 0)
 		return MR_ERR_LIMIT;
-	g->count++;
+	*out = g->count++;
 	g->index[at] = (p->hash & 0xffffffff00000000u) | g->count;
 	return 1;
 }
@@ -239,7 +241,7 @@ static void hash_key(
 }
 
 int mr_groups_put(struct mr_groups *g, struct mr_arena *scratch, const struct mr_vec *keys,
-	const uint32_t *sel, uint32_t n, uint8_t **rows, bool *fresh)
+	const uint32_t *sel, uint32_t n, uint32_t *numbers, bool *fresh)
 {
 	uint64_t *hashes = mr_arena_zalloc(scratch, n + 1, sizeof(*hashes));
 	const void *values[64];
@@ -257,7 +259,7 @@ int mr_groups_put(struct mr_groups *g, struct mr_arena *scratch, const struct mr
 			values[j] = mr_vec_at(&keys[j], i);
 			p.nulls |= (uint64_t)mr_vec_is_null(&keys[j], i) << j;
 		}
-		rc = put(g, &p, &rows[k]);
+		rc = put(g, &p, &numbers[k]);
 		if (rc < 0)
 			return rc;
 		if (fresh)
@@ -270,10 +272,15 @@ int mr_groups_put_row(struct mr_groups *g, const uint8_t *row, uint8_t **out)
 {
 	const void *values[64];
 	struct probe p = {mr_groups_hash(row), mr_load_le64(row + NULLS_OFF), values};
+	uint32_t number;
+	int rc;
 
 	for (uint32_t j = 0; j < g->keys_count; j++)
 		values[j] = row + g->offsets[j];
-	return put(g, &p, out);
+	rc = put(g, &p, &number);
+	if (rc >= 0)
+		*out = mr_groups_row(g, number);
+	return rc;
 }
 
 int mr_groups_key_column(const struct mr_groups *g, struct mr_eval *ev, uint32_t key,

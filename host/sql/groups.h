@@ -32,10 +32,10 @@ struct mr_groups {
 [[nodiscard]] int mr_groups_init(struct mr_groups *g, struct mr_arena *arena,
 	const struct mr_typeref *keys, uint32_t keys_count, uint32_t state_bytes);
 
-// Finds or makes the groups of the rows (sel, n): rows[k] is the row of the k-th. `fresh`, unless
-// NULL, is set for those that were made. 0 or MR_ERR_LIMIT.
+// Finds or makes the groups of the rows (sel, n): numbers[k] is the k-th's. `fresh`, unless NULL,
+// is set for those that were made. 0 or MR_ERR_LIMIT.
 [[nodiscard]] int mr_groups_put(struct mr_groups *g, struct mr_arena *scratch,
-	const struct mr_vec *keys, const uint32_t *sel, uint32_t n, uint8_t **rows, bool *fresh);
+	const struct mr_vec *keys, const uint32_t *sel, uint32_t n, uint32_t *numbers, bool *fresh);
 
 // The same group as in a row of another table with the same keys (strings are copied).
 [[nodiscard]] int mr_groups_put_row(struct mr_groups *g, const uint8_t *row, uint8_t **out);

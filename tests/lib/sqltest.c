@@ -4,6 +4,8 @@
 #include "host/base/clock.h"
 #include "host/base/value.h"
 #include "host/sql/fold.h"
+#include "hw/cpu.h"
+#include "kernels/kernels.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -382,6 +384,8 @@ static const struct mr_env_ops env_ops = {.relation_get = relation_get,
 int mr_sqltest_create(size_t query_bytes_max, struct mr_sqltest **out)
 {
 	static struct mr_clock_sim clock;
+	struct mr_diag diag = {0};
+	struct mr_cpu cpu;
 	struct mr_sqltest *t = calloc(1, sizeof(*t));
 	struct mr_session_opts opts = {.env = &t->env,
 		.clock = &clock.clock,
@@ -391,6 +395,8 @@ int mr_sqltest_create(size_t query_bytes_max, struct mr_sqltest **out)
 		.database = mr_span_str("millrace"),
 		.backend_pid = 42};
 
+	mr_cpu_detect(&cpu);
+	MR_ASSERT(mr_kernels_select(&cpu, &diag) == 0);
 	mr_clock_sim_init(&clock, 1700000000000000);
 	t->env.ops = &env_ops;
 	*out = t;

@@ -2,7 +2,8 @@
 //
 // A table is a list of segments, one for each inserted block; text columns of every second segment
 // are dictionary-coded, so that both forms are met. A materialized view keeps two fold states that
-// take inserted rows in turn and are merged when it is read.
+// take inserted rows in turn and are merged when it is read. Kernels are this CPU's best, or those
+// that MILLRACE_ISA names.
 #pragma once
 
 #include "host/base/buf.h"
