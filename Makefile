@@ -46,7 +46,7 @@ LIB_OBJ  := $(LIB_SRC:%.c=$B/%.o) $(foreach i,$(ISAS),$(KERN_SRC:%.c=$B/$i/%.o))
 LIB      := $B/libmillrace.a
 CLI_OBJ  := $(patsubst %.c,$B/%.o,$(filter-out client/main.c,$(wildcard client/*.c)))
 CLI_LIB  := $B/libclient.a
-TLIB_OBJ := $(patsubst %.c,$B/%.o,$(filter-out %/fuzz_main.c,$(wildcard tests/lib/*.c)))
+TLIB_OBJ := $(patsubst %.c,$B/%.o,$(filter-out %/fuzz_main.c %/faultdisk.c,$(wildcard tests/lib/*.c)))
 
 # Every test program is one file, named for its kind.
 TEST_SRC := $(wildcard tests/unit/*_test.c tests/kernels/*_check.c tests/wire/*_test.c \
@@ -60,7 +60,7 @@ CHECKS   := $(filter %_check,$(TESTS))
 CHECK_OBJ := $(patsubst %,$B/%.o,kernels/dispatch hw/cpu host/base/rand host/base/err host/base/note) \
 	$(foreach i,$(ISAS),$(KERN_SRC:%.c=$B/$i/%.o))
 FUZZERS  := $(FUZZ_SRC:%.c=$B/%)
-E2E_BIN  := $(E2E_SRC:%.c=$B/%)
+E2E_BIN  := $(E2E_SRC:%.c=$B/%) $B/tests/lib/faultdisk
 BENCHES  := $(BENCH_SRC:%.c=$B/%)
 
 .PHONY: all help deps test test-long ci run demo clean fmt fmt-check lint bench bench-smoke fuzz check-bin check-isa isa
@@ -103,6 +103,8 @@ $(foreach i,$(ISAS),$(eval $(call ISA_RULE,$i)))
 
 $B/tests/e2e/%: $B/tests/e2e/%.o $(TLIB_OBJ) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lrdkafka -lpq -lcmocka
+$B/tests/lib/faultdisk: $B/tests/lib/faultdisk.o
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lfuse3
 $B/tests/fuzz/%: $B/tests/fuzz/%.o $B/tests/lib/fuzz_main.o $(TLIB_OBJ) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 $B/tests/kernels/%: $B/tests/kernels/%.o $(CHECK_OBJ)

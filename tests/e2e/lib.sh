@@ -10,6 +10,11 @@ cleanup() {
 	for pid in "${PIDS[@]:-}"; do
 		[ -n "$pid" ] && kill -9 "$pid" 2>/dev/null || true
 	done
+	# What a test has mounted goes once no daemon holds it.
+	if declare -F release >/dev/null; then
+		for pid in "${PIDS[@]:-}"; do wait "$pid" 2>/dev/null || true; done
+		release || true
+	fi
 	wait 2>/dev/null || true
 	if [ $rc -ne 0 ] && [ $rc -ne 77 ]; then
 		for f in "$TMP"/*.err; do
