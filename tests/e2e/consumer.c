@@ -2,6 +2,7 @@
 // of what was acknowledged.
 //
 // Usage: consumer --bootstrap LIST --topics A,B --acked FILE [--partitions 4] [--exact]
+//	[--quiet-seconds 20]
 //
 // It insists that offsets follow each other from 0, that every acknowledged number lies at exactly
 // the offset it was acknowledged with, that no number is there twice in a topic, and that the
@@ -18,7 +19,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { TOPICS_MAX = 16, PARTITIONS_MAX = 64, PRODUCERS_MAX = 4096, QUIET_MS = 30000 };
+enum { TOPICS_MAX = 16, PARTITIONS_MAX = 64, PRODUCERS_MAX = 4096 };
 static const int64_t PRODUCER_STRIDE = 1000000000;
 
 // The numbers of one partition by offset.
@@ -30,9 +31,9 @@ struct numbers {
 static struct {
 	const char *bootstrap, *acked_path;
 	const char *topics[TOPICS_MAX];
-	int topics_count, partitions;
+	int topics_count, partitions, quiet_seconds;
 	bool exact;
-} opts = {.partitions = 4};
+} opts = {.partitions = 4, .quiet_seconds = 20};
 
 static struct numbers read_back[TOPICS_MAX][PARTITIONS_MAX];
 static size_t acked_count[TOPICS_MAX];
@@ -92,10 +93,10 @@ static int read_topics(rd_kafka_queue_t *queue)
 	int left = opts.topics_count * opts.partitions;
 
 	while (left > 0) {
-		rd_kafka_message_t *m = rd_kafka_consume_queue(queue, QUIET_MS);
+		rd_kafka_message_t *m = rd_kafka_consume_queue(queue, opts.quiet_seconds * 1000);
 
 		if (!m) {
-			printf("nothing came for %d s\n", QUIET_MS / 1000);
+			printf("nothing came for %d s\n", opts.quiet_seconds);
 			return -1;
 		}
 		if (!m->err)
@@ -222,13 +223,14 @@ static void read_options(int argc, char **argv)
 {
 	static const struct option options[] = {{"bootstrap", 1, NULL, 'b'},
 		{"topics", 1, NULL, 't'}, {"acked", 1, NULL, 'a'}, {"partitions", 1, NULL, 'p'},
-		{"exact", 0, NULL, 'e'}, {0}};
+		{"quiet-seconds", 1, NULL, 'q'}, {"exact", 0, NULL, 'e'}, {0}};
 
 	for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		switch (o) {
 		case 'b': opts.bootstrap = optarg; break;
 		case 'a': opts.acked_path = optarg; break;
 		case 'p': opts.partitions = atoi(optarg); break;
+		case 'q': opts.quiet_seconds = atoi(optarg); break;
 		case 'e': opts.exact = true; break;
 		case 't':
 			for (char *save, *t = strtok_r(optarg, ",", &save); t;

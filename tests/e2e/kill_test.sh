@@ -32,7 +32,7 @@ killed() { # name kills option...
 	check_topics "$name" events,plain --exact
 	check_sql events
 	stop
-	echo "$name: $kills kills, $(cat "$TMP/$name.sent")"
+	echo "$name: $kills kills, $(tail -n 1 "$TMP/$name.sent")"
 }
 
 killed uring "$KILLS"

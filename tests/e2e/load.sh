@@ -22,7 +22,7 @@ free_ports() {
 }
 
 # load NAME TOPICS [option of producer]...: a producer in the background; its acknowledgements go to
-# $ACKED/NAME. Sets LOAD_PID.
+# $ACKED/NAME. Returns after the first. Sets LOAD_PID.
 load() {
 	local name=$1 topics=$2
 	shift 2
@@ -31,9 +31,14 @@ load() {
 		>"$TMP/$name.sent" 2>>"$TMP/producer.err" &
 	LOAD_PID=$!
 	PIDS+=("$LOAD_PID")
+	for _ in $(seq 200); do
+		[ -s "$TMP/$name.sent" ] && return
+		sleep 0.05
+	done
+	fail "nothing was acknowledged in 10 s: $(tail -n 3 "$TMP/producer.err")"
 }
 
-# load_end: stops it; sets LOAD_RC (see producer.c) and LOAD_SAID.
+# load_end: stops it; sets LOAD_RC (see producer.c).
 load_end() {
 	kill -TERM "$LOAD_PID" 2>/dev/null || true
 	LOAD_RC=0

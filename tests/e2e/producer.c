@@ -2,13 +2,14 @@
 // says which of them were acknowledged, where.
 //
 // Usage: producer --bootstrap LIST --topics A,B --acked FILE [--partitions 4] [--first N]
-// [--records N]
-//	[--seconds S] [--rate N] [--pad BYTES] [--flush-seconds S] [--set librdkafka.key=value]...
+//	[--records N] [--seconds S] [--rate N] [--pad BYTES] [--flush-seconds S]
+//	[--set librdkafka.key=value]...
 //
 // It sends until --records, --seconds or SIGTERM, whichever is first, then waits --flush-seconds
-// for what is still on its way. Lines of FILE (appended to): "topic partition offset number". The
-// last line of stdout: "sent N acked N failed N slowest_ms N". Exit 0: all were acknowledged, 3:
-// some were not (they may be there or not), 1: the client gave up for good, 2: usage.
+// for what is still on its way. Lines of FILE (appended to): "topic partition offset number".
+// Stdout says "begun" at the first acknowledgement and "sent N acked N failed N slowest_ms N" at
+// the end. Exit 0: all were acknowledged, 3: some were not (they may be there or not), 1: the
+// client gave up for good, 2: usage.
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -55,7 +56,11 @@ static void delivered(rd_kafka_t *, const rd_kafka_message_t *m, void *)
 			fprintf(stderr, "producer: %s\n", rd_kafka_err2str(m->err));
 		return;
 	}
-	state.acked++;
+	// Scripts wait for this line before they begin to break things.
+	if (state.acked++ == 0) {
+		printf("begun\n");
+		fflush(stdout);
+	}
 	if (latency_us > state.slowest_us)
 		state.slowest_us = latency_us;
 	fprintf(state.acked_file, "%s %" PRId32 " %" PRId64 " %" PRId64 "\n",
