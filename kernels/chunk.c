@@ -140,7 +140,8 @@ int mr_chunk_create(struct mr_chunk_pool *pool, const struct mr_typeref *types,
 		return -ENOMEM;
 	c = place_chunk(&l, types, columns_count, plain);
 	c->pool = pool;
-	c->bytes = c->bytes_first = bytes;
+	atomic_init(&c->bytes, bytes);
+	c->bytes_first = bytes;
 	c->bytes_max = bytes_max;
 	atomic_store_explicit(&c->references, 1, memory_order_relaxed);
 	*out = c;
@@ -178,15 +179,16 @@ static struct mr_heap_block *heap_grow(struct mr_chunk *c, size_t bytes)
 {
 	size_t take = mr_round_up(bytes + sizeof(struct mr_heap_block), MR_CHUNK_BLOCK_BYTES);
 	struct mr_heap_block *b;
+	size_t total = atomic_load_explicit(&c->bytes, memory_order_relaxed) + take;
 
-	if (c->rows > 0 && c->bytes + take > c->bytes_max)
+	if (c->rows > 0 && total > c->bytes_max)
 		return NULL;
 	b = mr_chunk_pool_take(c->pool, take);
 	if (!b)
 		return NULL;
 	*b = (struct mr_heap_block){.next = c->heap.blocks, .bytes = take};
 	c->heap.blocks = b;
-	c->bytes += take;
+	atomic_store_explicit(&c->bytes, total, memory_order_relaxed);
 	return b;
 }
 

@@ -73,7 +73,7 @@ struct mr_chunk {
 	_Atomic uint32_t rows_published; // writer: release, readers: acquire
 	_Atomic uint32_t references;
 	struct mr_chunk_pool *pool;
-	size_t bytes; // memory taken from the pool; writer only
+	_Atomic size_t bytes; // memory taken from the pool; writer: wo, others: ro, relaxed
 	size_t bytes_max;
 	size_t bytes_first; // of it, what holds this struct and the arrays
 	struct mr_heap heap;
