@@ -119,7 +119,8 @@ static struct mr_producer_batch producer_batch(const struct mr_batch *b)
 		b->producer_id, b->producer_epoch, b->base_sequence, b->count};
 }
 
-// The producer's sequence. True: go on; false: answered, or waiting with its original.
+// The producer's sequence. True: go on; false: answered, or waiting with its original. The place in
+// the log is given back before that: an answer may bring the next append, and the head counts.
 static bool check_producer(
 	struct mr_worker *w, struct mr_partition *p, struct mr_append *a, const struct mr_batch *b)
 {
@@ -130,12 +131,13 @@ static bool check_producer(
 	if (b->producer_id < 0)
 		return true;
 	error = mr_producers_check(p->producers, &pb, mr_wall_us(w->clock) / 1000, &original);
+	if (!error && original < 0)
+		return true;
+	mr_log_abort(w->log);
 	if (error) {
 		append_fail(w, a, error, "the producer's sequence does not follow");
 		return false;
 	}
-	if (original < 0)
-		return true;
 	mr_stat_add(&p->records_deduplicated, (uint64_t)b->count);
 	a->base_offset = original;
 	a->wait[1] = NULL;
@@ -226,10 +228,8 @@ static bool append_try(struct mr_worker *w, struct mr_append *a)
 		append_refused(w, a, rc);
 	if (rc != 0)
 		return true;
-	if (!check_producer(w, p, a, &batch)) {
-		mr_log_abort(w->log);
+	if (!check_producer(w, p, a, &batch))
 		return true;
-	}
 	commit(w, p, a, r, &batch, records);
 	return true;
 }
