@@ -282,6 +282,7 @@ void mr_worker_durable(void *ctx, uint64_t lsn)
 
 		p->high_watermark = MR_MAX(p->high_watermark, (int64_t)(intptr_t)a->wait[1]);
 		w->fetch_wakeup |= p->waited_for;
+		p->waited_for = false;
 		if (a->wait[1])
 			mr_hist_record(&w->stats.stage_flush, (uint64_t)(start - a->committed_ns));
 		append_done(w, a);
@@ -309,6 +310,14 @@ void mr_worker_appends_fail(struct mr_worker *w, const struct mr_partition *p)
 {
 	list_fail(w, &w->pending, p);
 	list_fail(w, &w->stalled, p);
+}
+
+void mr_worker_appends_abort(struct mr_worker *w)
+{
+	while (w->pending.head)
+		append_refused(w, list_take(&w->pending), MR_ERR_STOPPED);
+	while (w->stalled.head)
+		append_refused(w, list_take(&w->stalled), MR_ERR_STOPPED);
 }
 
 void mr_worker_log_stopped(void *ctx, int err)

@@ -333,12 +333,12 @@ void mr_worker_fetch_cancel(struct mr_broker *b, struct mr_fetch *f)
 		finish(fw);
 }
 
-void mr_worker_fetches_turn(struct mr_worker *w, int64_t now_ns)
+// Tries every waiting Fetch again. The list is taken whole: an answer may bring the next request,
+// or end a connection that has another Fetch in the list.
+static void fetches_retry(struct mr_worker *w, int64_t now_ns)
 {
 	struct mr_fetch_wait *list = w->fetches;
 
-	if (!list || (!w->fetch_wakeup && now_ns < w->fetch_deadline_ns))
-		return;
 	w->fetch_wakeup = false;
 	w->fetch_deadline_ns = INT64_MAX;
 	w->fetches = NULL;
@@ -346,12 +346,27 @@ void mr_worker_fetches_turn(struct mr_worker *w, int64_t now_ns)
 		struct mr_fetch_wait *fw = list;
 
 		list = fw->next;
+		if (fw->cancelled) {
+			finish(fw);
+			continue;
+		}
 		if (attempt(fw, now_ns))
 			continue;
 		fw->next = w->fetches;
 		w->fetches = fw;
 		w->fetch_deadline_ns = MR_MIN(w->fetch_deadline_ns, fw->deadline_ns);
 	}
+}
+
+void mr_worker_fetches_turn(struct mr_worker *w, int64_t now_ns)
+{
+	if (w->fetch_wakeup || now_ns >= w->fetch_deadline_ns)
+		fetches_retry(w, now_ns);
+}
+
+void mr_worker_fetches_answer(struct mr_worker *w)
+{
+	fetches_retry(w, INT64_MAX);
 }
 
 void mr_worker_fetches_abort(struct mr_worker *w)

@@ -14,7 +14,8 @@ enum { AT_LATEST = -1, AT_EARLIEST = -2, AT_MAX_TIMESTAMP = -3 };
 struct list_wait {
 	struct mr_worker *worker;
 	struct mr_list_offsets *list;
-	uint32_t at; // part being looked up
+	struct mr_snapshot *snapshot; // whose topics the list names; a reference is held
+	uint32_t at;                  // part being looked up
 	struct mr_log_read read;
 };
 
@@ -144,6 +145,7 @@ static void look_up(struct list_wait *lw)
 	for (; lw->at < l->parts_count; lw->at++)
 		if (look_up_one(lw, &l->parts[lw->at]))
 			return;
+	mr_snapshot_put(lw->snapshot);
 	free(lw);
 	l->done(l);
 }
@@ -155,5 +157,6 @@ void mr_worker_list_offsets(struct mr_broker *b, struct mr_list_offsets *l)
 	MR_ASSERT(lw);
 	lw->worker = MR_CONTAINER(b, struct mr_worker, broker);
 	lw->list = l;
+	lw->snapshot = mr_snapshot_get(lw->worker->snapshot);
 	look_up(lw);
 }

@@ -182,6 +182,9 @@ void mr_worker_apply_snapshot(struct mr_worker *w, struct mr_snapshot *s)
 	add_new(w, s);
 	add_feeds(w, s);
 	w->snapshot = mr_snapshot_get(s);
+	// A Fetch that waits names topics of the old snapshot. It is answered now: what it waits
+	// for may be gone, and the next one sees what is in force.
+	mr_worker_fetches_answer(w);
 	mr_snapshot_put(old);
 }
 

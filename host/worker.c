@@ -228,6 +228,11 @@ int mr_worker_create(
 // when the thread was never started.
 static void worker_close(struct mr_worker *w)
 {
+	// Requests are answered while their connections have the memory for it, and what reads for
+	// them or for tables comes back before its queue goes.
+	mr_worker_appends_abort(w);
+	while (w->reads.io && w->reads.io->in_flight && mr_io_wait(w->reads.io) >= 0)
+		;
 	if (w->conns)
 		mr_conns_destroy(w->conns);
 	w->conns = NULL;

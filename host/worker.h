@@ -52,7 +52,7 @@ struct mr_partition {
 	int64_t max_timestamp_ms; // of all batches, -1 = none
 	struct mr_producers *producers;
 	struct mr_feed *feeds;
-	bool waited_for; // a Fetch waits for this partition
+	bool waited_for; // a Fetch has looked here since the last wake-up
 	// worker: wo, others: ro, relaxed
 	_Atomic uint64_t batches_in;
 	_Atomic uint64_t records_in;
@@ -177,6 +177,8 @@ void mr_worker_append(struct mr_broker *b, struct mr_append *a);
 void mr_worker_retry_stalled(struct mr_worker *w);
 // Answers what waits for a partition that goes away.
 void mr_worker_appends_fail(struct mr_worker *w, const struct mr_partition *p);
+// Answers everything that waits, before the connections go.
+void mr_worker_appends_abort(struct mr_worker *w);
 void mr_worker_durable(void *ctx, uint64_t lsn);
 void mr_worker_log_stopped(void *ctx, int err);
 
@@ -202,6 +204,8 @@ void mr_worker_fetch(struct mr_broker *b, struct mr_fetch *f);
 void mr_worker_fetch_cancel(struct mr_broker *b, struct mr_fetch *f);
 
 void mr_worker_fetches_turn(struct mr_worker *w, int64_t now_ns);
+// Answers every waiting Fetch with what there is, as if its time were up.
+void mr_worker_fetches_answer(struct mr_worker *w);
 void mr_worker_fetches_abort(struct mr_worker *w);
 
 // list_offsets.c
