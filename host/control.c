@@ -505,7 +505,8 @@ static int open_store(struct mr_control *c, struct mr_diag *diag)
 		rc = mr_log_store_recover(c->store, diag);
 	if (rc == 0)
 		rc = mr_recover(c->store, (uint32_t)c->config->producers_max,
-			(int64_t)c->config->producer_expiry_ms, &c->recovered, diag);
+			(int64_t)c->config->producer_expiry_ms, mr_wall_us(c->clock) / 1000,
+			&c->recovered, diag);
 	if (rc == 0)
 		rc = ensure_cluster_id(c);
 	return rc;
@@ -599,8 +600,16 @@ static int start_workers(struct mr_control *c, struct mr_diag *diag)
 	return rc;
 }
 
-// Once every worker's first checkpoint is durable, the checkpoints of earlier logs are history.
-static void release_old_checkpoints(struct mr_control *c)
+static bool partition_known(void *arg, struct mr_uuid topic, int32_t partition)
+{
+	const struct mr_topic_def *t = mr_catalog_topic_by_id(arg, topic);
+
+	return t && (uint32_t)partition < t->topic.partitions;
+}
+
+// Once every worker's first checkpoint is durable, the checkpoints of earlier logs are history. So
+// are batches of topics that were deleted while their files had other topics' batches too.
+static void release_old_logs(struct mr_control *c)
 {
 	size_t count = mr_log_store_logs(c->store, NULL, 0);
 	struct mr_log_info *logs = calloc(count + 1, sizeof(*logs));
@@ -611,6 +620,7 @@ static void release_old_checkpoints(struct mr_control *c)
 		if (!logs[i].open)
 			mr_log_store_retain_lsn(c->store, logs[i].id, UINT64_MAX);
 	free(logs);
+	mr_log_store_retain_known(c->store, partition_known, &c->catalog);
 }
 
 static void control_init(
@@ -653,7 +663,7 @@ int mr_control_start(struct mr_control *c, const struct mr_config *config, struc
 		return rc;
 	}
 	mr_control_wait_caught_up(c);
-	release_old_checkpoints(c);
+	release_old_logs(c);
 	return 0;
 }
 

@@ -48,8 +48,12 @@ static void partition_create(struct mr_worker *w, struct mr_topic_def *def, uint
 		MR_ASSERT(mr_producers_create((uint32_t)w->config->producers_max,
 				  (int64_t)w->config->producer_expiry_ms, &p->producers) == 0);
 	}
-	p->high_watermark = p->next_offset;
 	mr_log_store_extent(w->store, def->topic.id, (int32_t)number, &extent);
+	// An offset that a batch on disk has is never given out again, whatever checkpoints say.
+	p->next_offset = MR_MAX(p->next_offset, extent.offset_end);
+	p->high_watermark = p->next_offset;
+	// The store keeps what retention gave up in memory only.
+	mr_log_store_retain_offset(w->store, def->topic.id, (int32_t)number, p->log_start);
 	p->max_timestamp_ms = extent.batches ? extent.max_timestamp_ms : -1;
 	p->next = *slot;
 	*slot = p;
@@ -213,7 +217,7 @@ static void state_save(struct mr_buf *b, const struct mr_partition *p)
 uint64_t mr_worker_checkpoint_bytes(void *ctx)
 {
 	const struct mr_worker *w = ctx;
-	uint64_t bytes = mr_log_record_bytes(0);
+	uint64_t bytes = mr_log_record_bytes(MR_CHECKPOINT_END_BYTES);
 	struct mr_buf b = {0};
 
 	for (size_t i = 0; i < MR_PARTITION_SLOTS; i++) {
@@ -232,27 +236,39 @@ static void checkpoint_write(struct mr_log *log, uint16_t type, struct mr_span p
 
 	// Room for exactly this was set aside by mr_worker_checkpoint_bytes.
 	MR_ASSERT(mr_log_reserve(log, type, (uint32_t)payload.bytes, 0, &r) == 0);
-	if (payload.bytes)
-		memcpy(mr_log_payload(r), payload.data, payload.bytes);
+	memcpy(mr_log_payload(r), payload.data, payload.bytes);
 	mr_log_commit(log);
 }
 
 void mr_worker_checkpoint(void *ctx, struct mr_log *log)
 {
-	const struct mr_worker *w = ctx;
+	struct mr_worker *w = ctx;
+	uint8_t end[MR_CHECKPOINT_END_BYTES];
 	struct mr_buf b = {0};
 
+	w->checkpoint_lsn = mr_log_head(log);
 	for (size_t i = 0; i < MR_PARTITION_SLOTS; i++) {
 		for (const struct mr_partition *p = w->partitions[i]; p; p = p->next) {
 			state_save(&b, p);
 			checkpoint_write(log, MR_LOG_CHECKPOINT, mr_buf_span(&b));
 		}
 	}
-	checkpoint_write(log, MR_LOG_CHECKPOINT_END, (struct mr_span){NULL, 0});
+	mr_checkpoint_end_save(end, (uint32_t)w->partitions_count);
+	checkpoint_write(log, MR_LOG_CHECKPOINT_END, mr_span(end, sizeof(end)));
+	w->checkpoint_end = mr_log_head(log);
 	mr_buf_fini(&b);
 }
 
 // ---- retention
+
+// Files below a checkpoint that is durable are needed for their batches only.
+void mr_worker_release_checkpoints(struct mr_worker *w)
+{
+	if (!w->checkpoint_end || mr_log_durable(w->log) < w->checkpoint_end)
+		return;
+	mr_log_store_retain_lsn(w->store, mr_log_id(w->log), w->checkpoint_lsn);
+	w->checkpoint_end = 0;
+}
 
 // The first offset that some table still has to take from the log, or INT64_MAX.
 static int64_t feeds_need(const struct mr_partition *p)

@@ -2,8 +2,10 @@
 //
 // Each file of a log begins with a checkpoint of all partitions of its worker, so the state of a
 // partition is the newest complete checkpoint that names it plus the batches behind that. A crash
-// may leave the newest file of a log with part of a checkpoint and nothing else; then the log is
-// read from its beginning.
+// may leave the newest file of a log with part of a checkpoint and nothing else, and a file that
+// took over from a failed one may begin in the middle of one; then the log is read from its
+// beginning. The end of a checkpoint says how many partitions it has, so that a part is told from
+// the whole.
 #include "host/partition_state.h"
 
 #include "dataplane/batch.h"
@@ -18,8 +20,7 @@ struct mr_recovered {
 	struct mr_partition_state *slots[STATE_SLOTS];
 	uint32_t producers_max;
 	int64_t expiry_ms;
-	struct mr_diag *diag;
-	bool saw_end; // of a checkpoint, in the scan under way
+	int64_t now_ms;
 };
 
 void mr_partition_state_destroy(struct mr_partition_state *s)
@@ -38,6 +39,11 @@ void mr_partition_state_save(struct mr_buf *out, struct mr_uuid topic, uint32_t 
 	mr_buf_le64(out, (uint64_t)log_start);
 	mr_buf_le64(out, (uint64_t)next_offset);
 	mr_producers_save(producers, out);
+}
+
+void mr_checkpoint_end_save(uint8_t out[MR_CHECKPOINT_END_BYTES], uint32_t partitions)
+{
+	mr_store_le32(out, partitions);
 }
 
 static struct mr_partition_state **state_slot(
@@ -106,7 +112,9 @@ static int recover_batch(struct mr_recovered *r, const struct mr_log_scan_record
 		return 0;
 	pb = (struct mr_producer_batch){
 		batch.producer_id, batch.producer_epoch, batch.base_sequence, batch.count};
-	return mr_producers_commit(s->producers, &pb, sr->record->base_offset, batch.max_timestamp);
+	// When it came is not written down, and the producer's own times may be years off. As if it
+	// came now, it is forgotten late rather than early.
+	return mr_producers_commit(s->producers, &pb, sr->record->base_offset, r->now_ms);
 }
 
 static int recover_record(void *arg, const struct mr_log_scan_record *sr)
@@ -115,21 +123,42 @@ static int recover_record(void *arg, const struct mr_log_scan_record *sr)
 
 	switch (sr->record->type) {
 	case MR_LOG_CHECKPOINT: return recover_checkpoint(r, mr_log_payload_span(sr->record));
-	case MR_LOG_CHECKPOINT_END: r->saw_end = true; return 0;
 	case MR_LOG_BATCH: return recover_batch(r, sr);
 	default: return 0;
+	}
+}
+
+// Whether a file begins with a whole checkpoint.
+struct look {
+	uint32_t partitions; // seen so far
+	bool complete;
+};
+
+static int look_at(void *arg, const struct mr_log_scan_record *sr)
+{
+	struct look *l = arg;
+	struct mr_reader in;
+
+	switch (sr->record->type) {
+	case MR_LOG_PARTITION: return 0;
+	case MR_LOG_CHECKPOINT: l->partitions++; return 0;
+	case MR_LOG_CHECKPOINT_END:
+		in = mr_reader(mr_log_payload_span(sr->record));
+		l->complete = mr_read_le32(&in) == l->partitions && !in.bad;
+		return 1;
+	default: return 1;
 	}
 }
 
 static int recover_log(struct mr_recovered *r, struct mr_log_store *store,
 	const struct mr_log_info *log, struct mr_diag *diag)
 {
-	int rc;
+	struct look look = {0};
+	int rc = mr_log_store_scan(store, log->id, log->lsn_last, look_at, &look, diag);
 
-	r->saw_end = false;
-	rc = mr_log_store_scan(store, log->id, log->lsn_last, recover_record, r, diag);
-	if (rc == 0 && !r->saw_end && log->lsn_last > log->lsn_first)
-		rc = mr_log_store_scan(store, log->id, log->lsn_first, recover_record, r, diag);
+	if (rc >= 0)
+		rc = mr_log_store_scan(store, log->id,
+			look.complete ? log->lsn_last : log->lsn_first, recover_record, r, diag);
 	if (rc < 0 && !diag->message[0])
 		mr_diag_set(diag, rc, "XX001", 0, "cannot recover log %llu: %s",
 			(unsigned long long)log->id, mr_err_text(rc));
@@ -137,7 +166,7 @@ static int recover_log(struct mr_recovered *r, struct mr_log_store *store,
 }
 
 int mr_recover(struct mr_log_store *store, uint32_t producers_max, int64_t expiry_ms,
-	struct mr_recovered **out, struct mr_diag *diag)
+	int64_t now_ms, struct mr_recovered **out, struct mr_diag *diag)
 {
 	struct mr_recovered *r = calloc(1, sizeof(*r));
 	size_t count = mr_log_store_logs(store, NULL, 0);
@@ -151,6 +180,7 @@ int mr_recover(struct mr_log_store *store, uint32_t producers_max, int64_t expir
 	}
 	r->producers_max = producers_max;
 	r->expiry_ms = expiry_ms;
+	r->now_ms = now_ms;
 	count = MR_MIN(mr_log_store_logs(store, logs, count), count);
 	for (size_t i = 0; rc == 0 && i < count; i++)
 		rc = recover_log(r, store, &logs[i], diag);

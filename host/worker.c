@@ -280,16 +280,15 @@ int mr_worker_open_log(struct mr_worker *w)
 			.checkpoint_bytes = mr_worker_checkpoint_bytes,
 			.checkpoint = mr_worker_checkpoint},
 	};
-
-	int rc = mr_log_open(&w->log, w->store, &o);
-
 	struct mr_log_record *r;
+	int rc = mr_log_open(&w->log, w->store, &o);
 
 	// The first record of a log has its first checkpoint written in front of it.
 	if (rc == 0)
-		rc = mr_log_reserve(w->log, MR_LOG_CHECKPOINT_END, 0, 0, &r);
+		rc = mr_log_reserve(w->log, MR_LOG_CHECKPOINT_END, MR_CHECKPOINT_END_BYTES, 0, &r);
 	if (rc < 0)
 		return rc;
+	mr_checkpoint_end_save(mr_log_payload(r), (uint32_t)w->partitions_count);
 	mr_log_commit(w->log);
 	w->first_lsn = mr_log_head(w->log);
 	return 0;
@@ -376,6 +375,7 @@ static void housekeep(struct mr_worker *w, int64_t now_ns)
 	if (now_ns < w->housekeeping_ns)
 		return;
 	w->housekeeping_ns = now_ns + HOUSEKEEPING_NS;
+	mr_worker_release_checkpoints(w);
 	for (size_t i = 0; i < MR_PARTITION_SLOTS; i++) {
 		for (struct mr_partition *p = w->partitions[i]; p; p = p->next) {
 			mr_partition_retain(w, p);

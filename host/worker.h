@@ -129,6 +129,8 @@ struct mr_worker {
 	struct mr_feed *lagging;
 	struct mr_when *when_caught_up;
 	uint64_t first_lsn;            // end of the log's first checkpoint
+	uint64_t checkpoint_lsn;       // where the newest begins
+	uint64_t checkpoint_end;       // and ends; 0: those before it are released already
 	struct mr_fetch_wait *fetches; // waiting for data, any order
 	bool fetch_wakeup;             // a partition that is waited for has advanced
 	int64_t fetch_deadline_ns;     // earliest, INT64_MAX = none
@@ -170,6 +172,7 @@ void mr_worker_apply_snapshot(struct mr_worker *w, struct mr_snapshot *s);
 void mr_worker_drop_partitions(struct mr_worker *w);
 uint64_t mr_worker_checkpoint_bytes(void *ctx);
 void mr_worker_checkpoint(void *ctx, struct mr_log *log);
+void mr_worker_release_checkpoints(struct mr_worker *w);
 void mr_partition_retain(struct mr_worker *w, struct mr_partition *p);
 
 // append.c

@@ -651,6 +651,17 @@ void mr_log_store_retain_offset(
 	wake(s);
 }
 
+void mr_log_store_retain_known(struct mr_log_store *s,
+	bool (*known)(void *arg, struct mr_uuid topic, int32_t partition), void *arg)
+{
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < s->part_count; i++)
+		if (!known(arg, s->parts[i].topic, s->parts[i].partition))
+			s->parts[i].retain_offset = INT64_MAX;
+	pthread_mutex_unlock(&s->lock);
+	wake(s);
+}
+
 void mr_log_store_retain_lsn(struct mr_log_store *s, uint64_t log_id, uint64_t lsn)
 {
 	struct mr_log_meta *m;

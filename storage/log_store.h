@@ -141,6 +141,9 @@ struct mr_log_scan_record {
 // Nobody needs the partition below `offset`. INT64_MAX: the partition is deleted.
 void mr_log_store_retain_offset(
 	struct mr_log_store *s, struct mr_uuid topic, int32_t partition, int64_t offset);
+// The same for every partition that `known` denies: those deleted before this start.
+void mr_log_store_retain_known(struct mr_log_store *s,
+	bool (*known)(void *arg, struct mr_uuid topic, int32_t partition), void *arg);
 // Nobody needs non-batch records of the log (state, checkpoints) below `lsn`. UINT64_MAX: none.
 void mr_log_store_retain_lsn(struct mr_log_store *s, uint64_t log_id, uint64_t lsn);
 
