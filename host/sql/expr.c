@@ -380,32 +380,6 @@ int mr_expr_eval(struct mr_eval *ev, const struct mr_expr *e, const uint32_t *se
 	mr_assert_fail(__FILE__, __LINE__, "expression is ready to be evaluated");
 }
 
-int mr_expr_filter(
-	struct mr_eval *ev, const struct mr_expr *e, const uint32_t *sel, uint32_t n, uint32_t *out)
-{
-	uint32_t count = 0;
-	struct mr_vec v;
-	int rc = mr_expr_eval(ev, e, sel, n, &v);
-	const uint8_t *r = v.col.values;
-
-	if (rc < 0)
-		return rc;
-	if (v.constant) {
-		if (mr_vec_is_null(&v, 0) || !r[0])
-			return 0;
-		for (uint32_t k = 0; k < n; k++)
-			out[k] = mr_sel(sel, k);
-		return (int)n;
-	}
-	for (uint32_t k = 0; k < n; k++) {
-		uint32_t i = mr_sel(sel, k);
-
-		out[count] = i;
-		count += r[i] && !mr_col_is_null(&v.col, i);
-	}
-	return (int)count;
-}
-
 static void gather_fixed(const uint8_t *from, uint8_t *to, size_t width, bool constant,
 	const uint32_t *sel, uint32_t n)
 {

@@ -81,6 +81,8 @@ struct mr_eval {
 	uint64_t dict_epoch; // changes whenever a dictionary pointer may be a new dictionary
 	struct mr_memo *memos;
 	struct mr_arena *memo_arena;
+	struct mr_code_bits *code_bits; // predicates on dictionaries, of this epoch
+	uint64_t code_bits_epoch;
 	void *session; // struct mr_session of functions that ask for it, or NULL
 };
 
