@@ -4,10 +4,10 @@
 // "chrono-compatible low-level date algorithms", 2013), so that leap days come last.
 #include "host/base/datetime.h"
 
+#include "host/base/digits.h"
 #include "host/base/tz.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 int64_t mr_days_from_civil(int64_t year, int month, int day)
@@ -166,24 +166,50 @@ bool mr_ts_parse_iso(struct mr_span text, int64_t *out, bool *has_zone)
 
 static size_t special_text(bool positive, char *out)
 {
-	strcpy(out, positive ? "infinity" : "-infinity");
-	return strlen(out);
+	char *p = out;
+
+	if (!positive)
+		*p++ = '-';
+	p = mr_put_bytes(p, "infinity", sizeof("infinity"));
+	return (size_t)(p - out) - 1;
 }
 
 static char *put_date(char *p, const struct mr_civil *c)
 {
-	int year = c->year > 0 ? c->year : 1 - c->year;
+	unsigned year = (unsigned)(c->year > 0 ? c->year : 1 - c->year);
 
-	return p + sprintf(p, "%04d-%02d-%02d", year, c->month, c->day);
+	p = year < 10000 ? mr_put_fixed(p, year, 4) : mr_put_u64(p, year);
+	*p++ = '-';
+	p = mr_put_two(p, (unsigned)c->month);
+	*p++ = '-';
+	return mr_put_two(p, (unsigned)c->day);
 }
 
 static char *put_time(char *p, const struct mr_civil *c)
 {
-	p += sprintf(p, " %02d:%02d:%02d", c->hour, c->minute, c->second);
-	if (c->us) {
-		p += sprintf(p, ".%06d", c->us);
-		while (p[-1] == '0')
-			p--;
+	*p++ = ' ';
+	p = mr_put_two(p, (unsigned)c->hour);
+	*p++ = ':';
+	p = mr_put_two(p, (unsigned)c->minute);
+	*p++ = ':';
+	p = mr_put_two(p, (unsigned)c->second);
+	return mr_put_micros(p, (unsigned)c->us);
+}
+
+// +hh[:mm[:ss]]
+static char *put_offset(char *p, int32_t offset)
+{
+	unsigned seconds = (unsigned)abs(offset);
+
+	*p++ = offset < 0 ? '-' : '+';
+	p = mr_put_two(p, seconds / 3600);
+	if (seconds % 3600) {
+		*p++ = ':';
+		p = mr_put_two(p, seconds / 60 % 60);
+	}
+	if (seconds % 60) {
+		*p++ = ':';
+		p = mr_put_two(p, seconds % 60);
 	}
 	return p;
 }
@@ -220,7 +246,7 @@ size_t mr_ts_format(int64_t us, char out[MR_DATETIME_TEXT_BYTES])
 
 size_t mr_tstz_format(int64_t us, const struct mr_tz *tz, char out[MR_DATETIME_TEXT_BYTES])
 {
-	int32_t offset, seconds;
+	int32_t offset;
 	struct mr_civil c;
 	int64_t local;
 	char *p;
@@ -234,11 +260,5 @@ size_t mr_tstz_format(int64_t us, const struct mr_tz *tz, char out[MR_DATETIME_T
 	}
 	c = mr_civil_from_ts(local);
 	p = put_time(put_date(out, &c), &c);
-	seconds = abs(offset);
-	p += sprintf(p, "%c%02d", offset < 0 ? '-' : '+', seconds / 3600);
-	if (seconds % 3600)
-		p += sprintf(p, ":%02d", seconds / 60 % 60);
-	if (seconds % 60)
-		p += sprintf(p, ":%02d", seconds % 60);
-	return put_era(p, &c, out);
+	return put_era(put_offset(p, offset), &c, out);
 }

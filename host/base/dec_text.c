@@ -5,6 +5,8 @@
 // the first digit that is not.
 #include "host/base/dec.h"
 
+#include "host/base/digits.h"
+
 #include <errno.h>
 #include <limits.h>
 
@@ -185,28 +187,51 @@ int mr_dec_parse_fit(struct mr_span text, unsigned precision, unsigned scale, st
 		       : -ERANGE;
 }
 
+// The digits of a coefficient, none for 0; returns how many. Words of 18 digits, for dividing 128
+// bits is slow.
+static unsigned put_coefficient(u128 v, char *out)
+{
+	const uint64_t word = 1000000000000000000;
+	char *p = out;
+
+	if (v == 0)
+		return 0;
+	if (v >= word) {
+		p = mr_put_u64(p, (uint64_t)(v / word));
+		p = mr_put_fixed(p, (uint64_t)(v % word), 18);
+	} else {
+		p = mr_put_u64(p, (uint64_t)v);
+	}
+	return (unsigned)(p - out);
+}
+
+// 10^35 / 10^18 fits a word.
+static_assert(MR_DEC_DIGITS_MAX <= 36);
+
 size_t mr_dec_format(struct mr_dec a, char out[MR_DEC_TEXT_BYTES])
 {
 	mr_i128 x = mr_dec_coefficient(a);
-	u128 v = x < 0 ? -(u128)x : (u128)x;
-	unsigned scale = mr_dec_scale(a), written = 0;
-	char reversed[MR_DEC_TEXT_BYTES];
-	size_t n = 0, bytes = 0;
+	unsigned scale = mr_dec_scale(a), count, whole;
+	char digits[40], *p = out;
 
 	if (mr_dec_is_nan(a)) {
 		memcpy(out, "NaN", 4);
 		return 3;
 	}
-	for (; v || written <= scale; written++) {
-		if (written == scale && scale)
-			reversed[n++] = '.';
-		reversed[n++] = (char)('0' + (int)(v % 10));
-		v /= 10;
-	}
+	count = put_coefficient(x < 0 ? -(u128)x : (u128)x, digits);
+	whole = count > scale ? count - scale : 0;
 	if (x < 0)
-		reversed[n++] = '-';
-	while (n)
-		out[bytes++] = reversed[--n];
-	out[bytes] = 0;
-	return bytes;
+		*p++ = '-';
+	if (whole)
+		p = mr_put_bytes(p, digits, whole);
+	else
+		*p++ = '0';
+	if (scale) {
+		*p++ = '.';
+		for (unsigned i = count; i < scale; i++)
+			*p++ = '0';
+		p = mr_put_bytes(p, digits + whole, count - whole);
+	}
+	*p = 0;
+	return (size_t)(p - out);
 }

@@ -6,9 +6,10 @@
 // of weeks and days to time.
 #include "host/base/datetime.h"
 
+#include "host/base/digits.h"
+
 #include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 // Sums in double width, checked once at the end.
@@ -364,38 +365,55 @@ int mr_interval_parse(struct mr_span text, struct mr_interval *out)
 
 // ---- out
 
+// `1 year` or ` -2 mons`; `*minus` tells that the part before was negative, which a plus must end.
 static char *put_part(char *p, const char *start, int value, const char *unit, bool *minus)
 {
 	if (value == 0)
 		return p;
-	p += sprintf(p, "%s%s%d %s%s", p > start ? " " : "", *minus && value > 0 ? "+" : "", value,
-		unit, value != 1 ? "s" : "");
+	if (p > start)
+		*p++ = ' ';
+	if (value < 0)
+		*p++ = '-';
+	else if (*minus)
+		*p++ = '+';
+	p = mr_put_u64(p, value < 0 ? -(uint64_t)value : (uint64_t)value);
+	*p++ = ' ';
+	p = mr_put_bytes(p, unit, strlen(unit));
+	if (value != 1)
+		*p++ = 's';
 	*minus = value < 0;
 	return p;
 }
 
+static char *put_clock(char *p, const char *start, int64_t us, bool minus)
+{
+	uint64_t v = us < 0 ? -(uint64_t)us : (uint64_t)us;
+	uint64_t hours = v / MR_US_PER_H;
+
+	if (p > start)
+		*p++ = ' ';
+	if (us < 0)
+		*p++ = '-';
+	else if (minus)
+		*p++ = '+';
+	p = hours < 100 ? mr_put_two(p, (unsigned)hours) : mr_put_u64(p, hours);
+	*p++ = ':';
+	p = mr_put_two(p, (unsigned)(v / MR_US_PER_MIN % 60));
+	*p++ = ':';
+	p = mr_put_two(p, (unsigned)(v / MR_US_PER_S % 60));
+	return mr_put_micros(p, (unsigned)(v % MR_US_PER_S));
+}
+
 size_t mr_interval_format(struct mr_interval v, char out[MR_INTERVAL_TEXT_BYTES])
 {
-	uint64_t us = v.us < 0 ? -(uint64_t)v.us : (uint64_t)v.us;
 	bool minus = false;
 	char *p = out;
 
 	p = put_part(p, out, v.months / 12, "year", &minus);
 	p = put_part(p, out, v.months % 12, "mon", &minus);
 	p = put_part(p, out, v.days, "day", &minus);
-	if (v.us || p == out) {
-		p += sprintf(p, "%s%s%02llu:%02d:%02d", p > out ? " " : "",
-			v.us < 0 ? "-"
-			: minus  ? "+"
-				 : "",
-			(unsigned long long)(us / MR_US_PER_H), (int)(us / MR_US_PER_MIN % 60),
-			(int)(us / MR_US_PER_S % 60));
-		if (us % MR_US_PER_S) {
-			p += sprintf(p, ".%06d", (int)(us % MR_US_PER_S));
-			while (p[-1] == '0')
-				p--;
-		}
-	}
+	if (v.us || p == out)
+		p = put_clock(p, out, v.us, minus);
 	*p = 0;
 	return (size_t)(p - out);
 }

@@ -1,18 +1,12 @@
-// Numbers and text.
+// Numbers from text.
 //
-// Reading a double: digits and a power of ten. When the digits are below 2^53 and the power is at
+// A double is digits and a power of ten. When the digits are below 2^53 and the power is at
 // most 10^22, both are exact doubles and one multiplication or division rounds once, which is right
 // (Clinger, "How to read floating point numbers accurately", 1990). The rest goes to strtod, after
 // being brought into a short form.
-//
-// Writing: the fewest digits, from 15 (6) on, that read back to the same bits; printf rounds
-// correctly, so of that length it gives the nearest. Below the normal range fewer digits may do,
-// and all lengths are tried. At a power of two the numbers that read back to it reach twice as far
-// upwards as downwards, so the next text above may do where the nearest, below, does not.
 #include "host/base/num.h"
 
 #include <errno.h>
-#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,144 +197,4 @@ int mr_num_parse_float(struct mr_span text, float *out)
 	}
 	*out = n.negative ? -v : v;
 	return 0;
-}
-
-// ---- writing
-
-size_t mr_num_format_i64(int64_t v, char out[MR_NUM_I64_TEXT_BYTES])
-{
-	uint64_t u = v < 0 ? -(uint64_t)v : (uint64_t)v;
-	char reversed[MR_NUM_I64_TEXT_BYTES];
-	size_t n = 0, bytes = 0;
-
-	do {
-		reversed[n++] = (char)('0' + u % 10);
-		u /= 10;
-	} while (u);
-	if (v < 0)
-		out[bytes++] = '-';
-	while (n)
-		out[bytes++] = reversed[--n];
-	out[bytes] = 0;
-	return bytes;
-}
-
-// Digits d.ddd times 10^exponent of a positive number, trailing zeros stripped.
-struct digits {
-	char text[20];
-	int count;
-	int exponent;
-};
-
-static struct digits take_digits(const char *scientific)
-{
-	struct digits d = {.count = 0};
-	const char *p = scientific;
-
-	for (; *p && *p != 'e'; p++)
-		if (*p != '.')
-			d.text[d.count++] = *p;
-	d.exponent = atoi(p + 1);
-	while (d.count > 1 && d.text[d.count - 1] == '0')
-		d.count--;
-	return d;
-}
-
-// PostgreSQL's layout: plain from 10^-4 to below 10^fixed_max, scientific otherwise.
-static size_t lay_out(const struct digits *d, bool negative, int fixed_max, char *out)
-{
-	char *p = out;
-	int e = d->exponent;
-
-	if (negative)
-		*p++ = '-';
-	if (e < -4 || e >= fixed_max) {
-		*p++ = d->text[0];
-		if (d->count > 1)
-			p += sprintf(p, ".%.*s", d->count - 1, d->text + 1);
-		p += sprintf(p, "e%c%02d", e < 0 ? '-' : '+', abs(e));
-	} else if (e < 0) {
-		p += sprintf(p, "0.%.*s%.*s", -e - 1, "000", d->count, d->text);
-	} else if (d->count <= e + 1) {
-		p += sprintf(p, "%.*s%.*s", d->count, d->text, e + 1 - d->count, "00000000000000");
-	} else {
-		p += sprintf(p, "%.*s.%.*s", e + 1, d->text, d->count - e - 1, d->text + e + 1);
-	}
-	*p = 0;
-	return (size_t)(p - out);
-}
-
-static size_t format_special(double v, char *out)
-{
-	const char *text = isnan(v)   ? "NaN"
-			   : isinf(v) ? (v < 0 ? "-Infinity" : "Infinity")
-				      : (signbit(v) ? "-0" : "0");
-
-	strcpy(out, text);
-	return strlen(text);
-}
-
-// Adds one to the last digit of `d.ddde±xx`. False when it is a 9: such a text is not shortest.
-static bool next_text(char *scientific)
-{
-	char *last = strchr(scientific, 'e') - 1;
-
-	if (*last < '0' || *last >= '9')
-		return false;
-	++*last;
-	return true;
-}
-
-static bool reads_back(char *text, double v, bool power_of_two)
-{
-	return strtod(text, NULL) == v ||
-	       (power_of_two && next_text(text) && strtod(text, NULL) == v);
-}
-
-static bool reads_back_float(char *text, float v, bool power_of_two)
-{
-	return strtof(text, NULL) == v ||
-	       (power_of_two && next_text(text) && strtof(text, NULL) == v);
-}
-
-size_t mr_num_format_double(double v, char out[MR_NUM_DOUBLE_TEXT_BYTES])
-{
-	char text[40];
-	double magnitude = fabs(v);
-	struct digits d;
-	bool power_of_two;
-	int exponent;
-
-	if (isnan(v) || isinf(v) || v == 0)
-		return format_special(v, out);
-	if (magnitude < 1e15 && magnitude == (double)(int64_t)magnitude)
-		return mr_num_format_i64((int64_t)v, out);
-	power_of_two = frexp(magnitude, &exponent) == 0.5;
-	for (int n = magnitude < DBL_MIN ? 1 : 15; n <= 17; n++) {
-		snprintf(text, sizeof(text), "%.*e", n - 1, magnitude);
-		if (n == 17 || reads_back(text, magnitude, power_of_two))
-			break;
-	}
-	d = take_digits(text);
-	return lay_out(&d, signbit(v), 15, out);
-}
-
-size_t mr_num_format_float(float v, char out[MR_NUM_DOUBLE_TEXT_BYTES])
-{
-	char text[40];
-	float magnitude = fabsf(v);
-	struct digits d;
-	bool power_of_two;
-	int exponent;
-
-	if (isnan(v) || isinf(v) || v == 0)
-		return format_special(v, out);
-	power_of_two = frexpf(magnitude, &exponent) == 0.5f;
-	for (int n = magnitude < FLT_MIN ? 1 : 6; n <= 9; n++) {
-		snprintf(text, sizeof(text), "%.*e", n - 1, (double)magnitude);
-		if (n == 9 || reads_back_float(text, magnitude, power_of_two))
-			break;
-	}
-	d = take_digits(text);
-	return lay_out(&d, signbit(v), 6, out);
 }

@@ -65,20 +65,21 @@ static bool fix_case(const char *dir, char *want)
 static bool fix_name(char *name)
 {
 	char dir[sizeof(ZONEINFO_DIR) + MR_TZ_NAME_MAX + 2] = ZONEINFO_DIR;
+	size_t bytes = sizeof(ZONEINFO_DIR) - 1;
 	char *part = name;
 
 	while (part) {
 		char *slash = strchr(part, '/');
+		size_t room = sizeof(dir) - bytes;
 		bool found;
 
 		if (slash)
 			*slash = 0;
 		found = fix_case(dir, part);
-		strcat(dir, "/");
-		strcat(dir, part);
+		bytes += (size_t)snprintf(dir + bytes, room, "/%s", part);
 		if (slash)
 			*slash++ = '/';
-		if (!found)
+		if (!found || bytes >= sizeof(dir))
 			return false;
 		part = slash;
 	}

@@ -227,12 +227,57 @@ static void dec_limits_are_errors(void **)
 	assert_true(isnan(mr_dec_to_double(mr_dec_nan())));
 }
 
+// Digit by digit from behind, the obvious way.
+static void slow_text(struct mr_dec d, char *out)
+{
+	mr_i128 x = mr_dec_coefficient(d);
+	unsigned __int128 v = x < 0 ? -(unsigned __int128)x : (unsigned __int128)x;
+	char reversed[MR_DEC_TEXT_BYTES];
+	unsigned n = 0;
+
+	for (unsigned i = 0; v || i <= mr_dec_scale(d); i++, v /= 10) {
+		if (i && i == mr_dec_scale(d))
+			reversed[n++] = '.';
+		reversed[n++] = (char)('0' + (int)(v % 10));
+	}
+	if (x < 0)
+		*out++ = '-';
+	while (n)
+		*out++ = reversed[--n];
+	*out = 0;
+}
+
+static void dec_texts_have_every_digit_of_every_scale(void **)
+{
+	struct mr_rand r;
+
+	mr_rand_init(&r, 8);
+	for (unsigned i = 0; i < 100000; i++) {
+		unsigned digits = i % (MR_DEC_DIGITS_MAX + 1);
+		mr_i128 v = mr_dec_pow10(digits) - 1;
+		char want[MR_DEC_TEXT_BYTES], got[MR_DEC_TEXT_BYTES];
+		struct mr_dec d;
+
+		if (i > 40000)
+			v = (mr_i128)((unsigned __int128)mr_rand_u64(&r) << 64 | mr_rand_u64(&r)) %
+			    (v + 1);
+		else if (i > 20000)
+			v = digits < MR_DEC_DIGITS_MAX ? v + 1 : v;
+		d = mr_dec_make(mr_rand_below(&r, 2) ? -v : v,
+			(unsigned)mr_rand_below(&r, MR_DEC_SCALE_MAX + 1));
+		slow_text(d, want);
+		assert_int_equal(mr_dec_format(d, got), strlen(want));
+		assert_string_equal(got, want);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(dec_agrees_with_postgres),
 		cmocka_unit_test(dec_texts_parse_as_postgres_reads_them),
 		cmocka_unit_test(dec_parse_fit_rounds_any_number_of_digits),
+		cmocka_unit_test(dec_texts_have_every_digit_of_every_scale),
 		cmocka_unit_test(dec_equal_values_share_a_hash),
 		cmocka_unit_test(dec_small_arithmetic_is_exact),
 		cmocka_unit_test(dec_limits_are_errors),

@@ -2,14 +2,19 @@
 // text, float4 text), strtod as the oracle of reading, and the ends of ranges.
 #include "host/base/num.h"
 
+#include "host/base/digits.h"
 #include "host/base/rand.h"
 #include "host/base/utf8.h"
 #include "tests/lib/mr_test.h"
 #include "tests/lib/tsv.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
+
+// About 2 µs each, nearly all of them the oracle's.
+#define DIFFERENTIAL_ROUNDS 300000
 
 static uint64_t bits_of(double v)
 {
@@ -49,6 +54,123 @@ static void num_doubles_are_written_as_postgres_writes_them(void **)
 	}
 	assert_true(t.number > 1000);
 	fclose(t.file);
+}
+
+// ---- the slow way of writing, as the oracle of the fast one
+
+// The shortest of printf's texts that reads back, d.ddde±xx; at a power of two also the one above.
+static void slow_scientific(double v, bool is_float, char text[40])
+{
+	int first = v < (is_float ? FLT_MIN : DBL_MIN) ? 1 : is_float ? 6 : 15, exponent;
+	int last = is_float ? 9 : 17;
+	bool power = frexp(v, &exponent) == 0.5;
+
+	for (int n = first; n <= last; n++) {
+		for (int up = 0; up <= power; up++) {
+			char *digit;
+
+			snprintf(text, 40, "%.*e", n - 1, v);
+			digit = strchr(text, 'e') - 1;
+			if (up && *digit == '9')
+				continue;
+			*digit = (char)(*digit + up);
+			if ((is_float ? (double)strtof(text, NULL) : strtod(text, NULL)) == v)
+				return;
+		}
+	}
+}
+
+static void slow_text(double v, bool is_float, char *out)
+{
+	char text[40], digits[40];
+	int count = 0, e, fixed_max = is_float ? 6 : 15;
+
+	slow_scientific(v, is_float, text);
+	for (char *p = text; *p != 'e'; p++)
+		if (*p != '.')
+			digits[count++] = *p;
+	e = atoi(strchr(text, 'e') + 1);
+	while (count > 1 && digits[count - 1] == '0')
+		count--;
+	digits[count] = 0;
+	if (e < -4 || e >= fixed_max)
+		sprintf(out, "%c%s%se%c%02d", digits[0], count > 1 ? "." : "", digits + 1,
+			e < 0 ? '-' : '+', abs(e));
+	else if (e < 0)
+		sprintf(out, "0.%.*s%s", -e - 1, "000", digits);
+	else if (count <= e + 1)
+		sprintf(out, "%s%.*s", digits, e + 1 - count, "00000000000000");
+	else
+		sprintf(out, "%.*s.%s", e + 1, digits, digits + e + 1);
+}
+
+// Bits of all kinds: any; decimals of few digits; the neighbours of powers of two and of ten; what
+// lies where the fast way ends.
+static double odd_double(struct mr_rand *r)
+{
+	double v;
+
+	switch (mr_rand_below(r, 6)) {
+	case 0: v = of_bits(mr_rand_u64(r)); break;
+	case 1:
+		v = (double)(mr_rand_u64(r) >> (10 + mr_rand_below(r, 54))) /
+		    pow(10, (double)mr_rand_below(r, 19));
+		break;
+	case 2: v = ldexp(1, (int)mr_rand_below(r, 2098) - 1074); break;
+	case 3: v = pow(10, (double)mr_rand_below(r, 616) - 308); break;
+	case 4: v = ldexp(mr_rand_unit(r), (int)mr_rand_below(r, 180) - 60); break;
+	default: v = (double)(float)ldexp(mr_rand_unit(r), (int)mr_rand_below(r, 280) - 150); break;
+	}
+	v = of_bits(bits_of(v) + mr_rand_below(r, 5) - 2);
+	return isfinite(v) && v != 0 ? fabs(v) : 1;
+}
+
+static void num_the_fast_way_writes_what_the_slow_way_writes(void **)
+{
+	const uint64_t seed = 20261121;
+	struct mr_rand r;
+
+	mr_rand_init(&r, seed);
+	for (int i = 0; i < DIFFERENTIAL_ROUNDS; i++) {
+		double v = odd_double(&r);
+		float f = (float)v;
+		char want[64], got[MR_NUM_DOUBLE_TEXT_BYTES];
+
+		slow_text(v, false, want);
+		if (mr_num_format_double(v, got) != strlen(want) || strcmp(got, want) != 0)
+			fail_msg("seed %llu: %a is %s, not %s", (unsigned long long)seed, v, want,
+				got);
+		if (!isfinite(f) || f == 0)
+			continue;
+		slow_text((double)f, true, want);
+		if (mr_num_format_float(f, got) != strlen(want) || strcmp(got, want) != 0)
+			fail_msg("seed %llu: float %a is %s, not %s", (unsigned long long)seed,
+				(double)f, want, got);
+	}
+}
+
+static void digits_are_those_of_printf(void **)
+{
+	struct mr_rand r;
+
+	mr_rand_init(&r, 5);
+	for (int i = 0; i < 100000; i++) {
+		uint64_t v = mr_rand_u64(&r) >> mr_rand_below(&r, 64);
+		unsigned us = (unsigned)mr_rand_below(&r, 1000000);
+		char want[40], got[40];
+
+		if (i < 64)
+			v = (uint64_t)pow(10, i % 20) - (i > 31);
+		sprintf(want, "%llu", (unsigned long long)v);
+		*mr_put_u64(got, v) = 0;
+		assert_string_equal(got, want);
+		sprintf(want, "%06u", us);
+		*mr_put_fixed(got, us, 6) = 0;
+		assert_string_equal(got, want);
+		sprintf(want, "%05u", us % 100000);
+		*mr_put_fixed(got, us, 5) = 0;
+		assert_string_equal(got, want);
+	}
 }
 
 static void num_random_texts_read_as_strtod_reads_them(void **)
@@ -199,6 +321,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(num_doubles_are_written_as_postgres_writes_them),
+		cmocka_unit_test(num_the_fast_way_writes_what_the_slow_way_writes),
+		cmocka_unit_test(digits_are_those_of_printf),
 		cmocka_unit_test(num_random_texts_read_as_strtod_reads_them),
 		cmocka_unit_test(num_very_long_texts_round_right),
 		cmocka_unit_test(num_rejects_what_is_not_a_number),
