@@ -21,7 +21,7 @@ CFLAGS   += -std=gnu2x -g -fno-omit-frame-pointer -ffp-contract=off -pthread $(C
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion \
 	-Wno-sign-conversion -Wpointer-arith -Wundef $(if $(CI),-Werror) $(if $(WERROR),-Werror)
 LDFLAGS  += -pthread $(filter -fsanitize% --coverage,$(CFLAGS_$(MODE)))
-LIBS     := -luring -lzstd -llz4 -lsnappy -lz -lhwloc -lm
+LIBS     := -luring -lzstd -llz4 -lsnappy -lz -lpcre2-8 -lhwloc -lm
 
 # Kernels are compiled once per ISA; everything else for the weakest CPU. Floating sums keep one
 # order on every ISA, so no mode may pass -ffast-math.

@@ -33,7 +33,12 @@ static int bind_literal(
 		break;
 	case MR_AST_NUMBER:
 		e->type.type = MR_TYPE_NUMERIC;
-		if (mr_dec_parse(mr_span_str(text), &e->value.dec) < 0)
+		if (mr_dec_parse(mr_span_str(text), &e->value.dec) == 0)
+			break;
+		// More than 35 digits: the nearest double.
+		e->type.type = MR_TYPE_FLOAT8;
+		if (mr_num_parse_double(mr_span_str(text), &e->value.f64) < 0 ||
+			e->value.f64 - e->value.f64 != 0)
 			return mr_bind_error(
 				b, ast->pos, "22003", "value overflows numeric format");
 		break;

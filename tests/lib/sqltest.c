@@ -164,6 +164,21 @@ static void relation_hint(struct mr_env *, struct mr_span name, struct mr_diag *
 		diag, "CREATE TABLE %.*s (…) makes it.", (int)name.bytes, (const char *)name.data);
 }
 
+static int relations(struct mr_env *e, struct mr_arena *arena, const struct mr_relation ***out)
+{
+	struct mr_sqltest *t = test_of(e);
+	int n = 0;
+
+	for (struct table *r = t->tables; r; r = r->next)
+		n += !r->dropped;
+	*out = mr_arena_zalloc(arena, (size_t)n + 1, sizeof(**out));
+	n = 0;
+	for (struct table *r = *out ? t->tables : NULL; r; r = r->next)
+		if (!r->dropped)
+			(*out)[n++] = &r->relation;
+	return *out ? n : -ENOMEM;
+}
+
 static struct table *add_table(struct mr_sqltest *t, struct mr_span name,
 	const struct mr_relation_column *columns, uint32_t count, enum mr_relation_kind kind)
 {
@@ -371,6 +386,7 @@ static bool setting(struct mr_env *, struct mr_arena *, struct mr_span name, str
 
 static const struct mr_env_ops env_ops = {.relation_get = relation_get,
 	.relation_put = relation_put,
+	.relations = relations,
 	.relation_hint = relation_hint,
 	.create_table = create_table,
 	.create_view = create_view,
