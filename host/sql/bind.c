@@ -333,5 +333,6 @@ int mr_bind_query(struct mr_bind *b, const struct mr_ast_select *ast, struct mr_
 	out->subqueries = b->subqueries;
 	out->subqueries_count = b->subqueries_count;
 	out->memos_count = b->memos_count;
+	out->outers_count = b->outers_count;
 	return rc;
 }

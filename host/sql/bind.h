@@ -8,6 +8,7 @@
 #include "host/sql/plan.h"
 
 #define MR_BIND_PARAMS_MAX 1024
+#define MR_BIND_OUTERS_MAX 32
 
 struct mr_bind {
 	struct mr_env *env;
@@ -25,7 +26,16 @@ struct mr_bind {
 	uint32_t subqueries_count;
 	uint32_t subqueries_max;
 	uint32_t memos_count;
+	uint32_t outers_count;
 	uint32_t depth;
+};
+
+// What a subquery uses of the query around it: values there, and the places of the run's outer
+// values that hold them inside.
+struct mr_outers {
+	struct mr_expr *args[MR_BIND_OUTERS_MAX];
+	uint32_t slots[MR_BIND_OUTERS_MAX];
+	uint32_t count;
 };
 
 // A relation of FROM that names can refer to.
@@ -37,7 +47,8 @@ struct mr_scope_rel {
 };
 
 struct mr_scope {
-	struct mr_scope *parent; // of the query around
+	struct mr_scope *parent;  // of the query around
+	struct mr_outers *outers; // a barrier (bind_sub.c): notes what passes; NULL: not one
 	struct mr_scope_rel *rels;
 	uint32_t rels_count;
 	uint32_t rels_max;
@@ -80,6 +91,21 @@ int mr_bind_no_memory(struct mr_bind *b);
 [[nodiscard]] int mr_bind_expr(
 	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out);
 [[nodiscard]] int mr_bind_call(
+	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out);
+// x IN (SELECT …); (SELECT …), EXISTS (SELECT …), ARRAY(SELECT …).
+[[nodiscard]] int mr_bind_in_query(
+	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out);
+[[nodiscard]] int mr_bind_subquery(
+	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out);
+// A column of a query around the barrier.
+[[nodiscard]] int mr_bind_outer(struct mr_bind *b, struct mr_scope *barrier,
+	const struct mr_ast_expr *ast, struct mr_expr **out);
+[[nodiscard]] int mr_bind_any(
+	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out);
+[[nodiscard]] int mr_bind_subscript(
+	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out);
+// A cast to a type that only the catalog has. 1: it is not one.
+[[nodiscard]] int mr_bind_catalog_cast(
 	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out);
 // A boolean; `what` names the clause in the error.
 [[nodiscard]] int mr_bind_condition(struct mr_bind *b, struct mr_scope *s,

@@ -149,6 +149,7 @@ static int bind_column(
 	const char *name, *qualifier;
 	const struct mr_plan_column *c = NULL;
 	struct mr_scope_rel *rel = NULL;
+	struct mr_scope *barrier;
 	uint32_t found = 0;
 	bool rel_known = false;
 
@@ -173,8 +174,12 @@ static int bind_column(
 			b, ast->pos, "42702", "column reference \"%s\" is ambiguous", name);
 	if (c)
 		return make_column(b, s, rel, c, ast->pos, out);
+	for (barrier = s->parent; barrier && !barrier->outers;)
+		barrier = barrier->parent;
+	if (barrier && outer_has(barrier, qualifier, name))
+		return mr_bind_outer(b, barrier, ast, out);
 	if (outer_has(s, qualifier, name))
-		return mr_bind_unsupported(b, ast->pos, "a correlated subquery");
+		return mr_bind_unsupported(b, ast->pos, "a correlated subquery here");
 	if (qualifier && !rel_known)
 		return mr_bind_error(b, ast->pos, "42P01",
 			"missing FROM-clause entry for table \"%s\"", qualifier);
@@ -376,73 +381,6 @@ static int bind_like(
 	return negated(b, ast->negated, e, out);
 }
 
-static int add_subquery(struct mr_bind *b, struct mr_plan_subquery query, struct mr_typeref t,
-	int pos, struct mr_expr **out)
-{
-	struct mr_expr *e = mr_bind_new(b, MR_EXPR_SUBQUERY, t.type, 0, pos);
-
-	if (b->subqueries_count == b->subqueries_max) {
-		uint32_t max = MR_MAX(2 * b->subqueries_max, 4u);
-		struct mr_plan_subquery *q = mr_arena_alloc(b->arena, max * sizeof(*q));
-
-		if (!q)
-			return mr_bind_no_memory(b);
-		if (b->subqueries_count)
-			memcpy(q, b->subqueries, b->subqueries_count * sizeof(*q));
-		b->subqueries = q;
-		b->subqueries_max = max;
-	}
-	if (!e)
-		return mr_bind_no_memory(b);
-	e->type = t;
-	e->index = b->subqueries_count;
-	b->subqueries[b->subqueries_count++] = query;
-	*out = e;
-	return 0;
-}
-
-// x IN (SELECT y …): the values of y are gathered before the run, in the type of both.
-static int bind_in_query(
-	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out)
-{
-	struct mr_expr *pair[2], *ignored;
-	struct mr_plan *plan, *cast;
-	struct mr_plan_column column;
-	uint32_t columns;
-
-	if (mr_bind_expr(b, s, ast->in.arg, &pair[0]) < 0 ||
-		mr_bind_select(b, s, ast->in.query, &plan, &columns) < 0)
-		return -1;
-	if (columns != 1)
-		return mr_bind_error(b, ast->pos, "42601", "subquery has too many columns");
-	pair[1] = mr_bind_new(b, MR_EXPR_COLUMN, 0, 0, ast->pos);
-	cast = mr_bind_plan(b, MR_PLAN_PROJECT, plan);
-	if (!pair[1] || !cast)
-		return mr_bind_no_memory(b);
-	pair[1]->type = plan->columns[0].type;
-	if (operator2(b, "=", pair[0], pair[1], ast->pos, &ignored) < 0 ||
-		mr_bind_unify(b, "IN", pair, 2, 1) < 0)
-		return -1;
-	column = plan->columns[0];
-	column.type = pair[1]->type;
-	cast->exprs = mr_arena_zalloc(b->arena, 1, sizeof(*cast->exprs));
-	if (!cast->exprs)
-		return mr_bind_no_memory(b);
-	cast->exprs[0] = pair[1];
-	cast->exprs_count = 1;
-	if (mr_plan_add_column(b, cast, column) < 0 ||
-		add_subquery(b, (struct mr_plan_subquery){.plan = cast, .set = true}, column.type,
-			ast->pos, &ignored) < 0)
-		return -1;
-	*out = mr_bind_new(b, MR_EXPR_IN_SET, MR_TYPE_BOOL, 1, ast->pos);
-	if (!*out)
-		return mr_bind_no_memory(b);
-	(*out)->index = ignored->index;
-	(*out)->negate = ast->negated;
-	(*out)->args[0] = pair[0];
-	return 0;
-}
-
 static int bind_in(
 	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out)
 {
@@ -452,7 +390,7 @@ static int bind_in(
 	if (!e)
 		return mr_bind_no_memory(b);
 	if (ast->in.query)
-		return bind_in_query(b, s, ast, out);
+		return mr_bind_in_query(b, s, ast, out);
 	e->negate = ast->negated;
 	if (mr_bind_expr(b, s, ast->in.arg, &e->args[0]) < 0)
 		return -1;
@@ -562,32 +500,17 @@ static int bind_cast(
 {
 	struct mr_typeref to;
 	struct mr_expr *e;
-	int rc = mr_bind_type(b, ast->cast.type, &to);
+	int rc = mr_bind_catalog_cast(b, s, ast, out);
 
+	if (rc != 1)
+		return rc;
+	rc = mr_bind_type(b, ast->cast.type, &to);
 	rc = rc < 0 ? rc : mr_bind_expr(b, s, ast->cast.arg, &e);
 	if (rc >= 0 && ast->cast.type->interval_fields)
 		rc = add_unit(b, ast->cast.type, e);
 	if (rc < 0)
 		return rc;
 	return mr_bind_coerce(b, e, to, MR_COERCE_EXPLICIT, out);
-}
-
-static int bind_subquery(
-	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out)
-{
-	struct mr_plan *plan;
-	uint32_t columns;
-	int rc = mr_bind_select(b, s, ast->query, &plan, &columns);
-
-	if (rc < 0)
-		return rc;
-	if (ast->kind == MR_AST_EXISTS)
-		return add_subquery(b, (struct mr_plan_subquery){.plan = plan, .exists = true},
-			(struct mr_typeref){.type = MR_TYPE_BOOL}, ast->pos, out);
-	if (columns != 1)
-		return mr_bind_error(b, ast->pos, "42601", "subquery must return only one column");
-	return add_subquery(
-		b, (struct mr_plan_subquery){.plan = plan}, plan->columns[0].type, ast->pos, out);
 }
 
 static int bind_collate(
@@ -604,11 +527,8 @@ static int bind_no(
 	struct mr_bind *b, struct mr_scope *, const struct mr_ast_expr *ast, struct mr_expr **)
 {
 	static const char *const what[] = {
-		[MR_AST_QUANTIFIED] = "ANY or ALL",
-		[MR_AST_ARRAY_QUERY] = "ARRAY(SELECT …)",
 		[MR_AST_ARRAY] = "an array",
 		[MR_AST_ROW] = "a row value",
-		[MR_AST_SUBSCRIPT] = "a subscript",
 		[MR_AST_FIELD] = "a composite value's field",
 		[MR_AST_DEFAULT] = "DEFAULT here",
 		[MR_AST_GROUPING_SETS] = "GROUPING SETS",
@@ -637,17 +557,17 @@ int mr_bind_expr(
 		[MR_AST_BETWEEN] = bind_between,
 		[MR_AST_LIKE] = bind_like,
 		[MR_AST_IN] = bind_in,
-		[MR_AST_QUANTIFIED] = bind_no,
-		[MR_AST_EXISTS] = bind_subquery,
-		[MR_AST_SUBQUERY] = bind_subquery,
-		[MR_AST_ARRAY_QUERY] = bind_no,
+		[MR_AST_QUANTIFIED] = mr_bind_any,
+		[MR_AST_EXISTS] = mr_bind_subquery,
+		[MR_AST_SUBQUERY] = mr_bind_subquery,
+		[MR_AST_ARRAY_QUERY] = mr_bind_subquery,
 		[MR_AST_ARRAY] = bind_no,
 		[MR_AST_ROW] = bind_no,
 		[MR_AST_CASE] = bind_case,
 		[MR_AST_CAST] = bind_cast,
 		[MR_AST_COLLATE] = bind_collate,
 		[MR_AST_CALL] = mr_bind_call,
-		[MR_AST_SUBSCRIPT] = bind_no,
+		[MR_AST_SUBSCRIPT] = mr_bind_subscript,
 		[MR_AST_FIELD] = bind_no,
 		[MR_AST_DEFAULT] = bind_no,
 		[MR_AST_GROUPING_SETS] = bind_no,

@@ -1,5 +1,6 @@
 // Binding of FROM: relations, subqueries, windows, joins.
 #include "host/sql/bind.h"
+#include "host/sql/pgcatalog.h"
 
 #include <string.h>
 
@@ -95,8 +96,14 @@ static int pin_relation(struct mr_bind *b, const char *schema, const char *name,
 	const struct mr_relation **out)
 {
 	struct mr_span sch = mr_span_str(schema ? schema : ""), nm = mr_span_str(name);
-	const struct mr_relation *r = b->env->ops->relation_get(b->env, sch, nm);
+	const struct mr_relation *r = NULL;
 
+	// pg_catalog comes first on every search path. Its relations live as long as the arena.
+	if (mr_pg_relation(b->arena, b->env, b->session, sch, nm, out) < 0)
+		return mr_bind_no_memory(b);
+	if (*out)
+		return 0;
+	r = b->env->ops->relation_get(b->env, sch, nm);
 	if (!r) {
 		mr_bind_error(b, pos, "42P01", "relation \"%s%s%s\" does not exist",
 			schema ? schema : "", schema ? "." : "", name);
@@ -296,10 +303,13 @@ static int window_rel(struct mr_bind *b, struct mr_scope *, const struct mr_ast_
 	return 0;
 }
 
-static int series_rel(struct mr_bind *b, const struct mr_ast_expr *ast, struct mr_scope_rel *rel)
+static int series_rel(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast,
+	struct mr_scope_rel *rel)
 {
 	const struct mr_ast_call *c = ast->call;
 	struct mr_plan *p = mr_bind_plan(b, MR_PLAN_SERIES, NULL);
+	// The relations beside it are not visible; those of a query around are.
+	struct mr_scope around = {.parent = s->parent, .root = p, .clause = "FROM"};
 
 	if (!p)
 		return mr_bind_no_memory(b);
@@ -312,7 +322,7 @@ static int series_rel(struct mr_bind *b, const struct mr_ast_expr *ast, struct m
 		return mr_bind_no_memory(b);
 	p->exprs_count = c->args_count;
 	for (uint32_t i = 0; i < c->args_count; i++)
-		if (mr_bind_value(b, c->args[i].value, &p->exprs[i]) < 0)
+		if (mr_bind_expr(b, &around, c->args[i].value, &p->exprs[i]) < 0)
 			return -1;
 	if (mr_bind_unify(b, "generate_series", p->exprs, c->args_count, 1) < 0)
 		return -1;
@@ -322,6 +332,48 @@ static int series_rel(struct mr_bind *b, const struct mr_ast_expr *ast, struct m
 	rel->alias = mr_span_str("generate_series");
 	rel->columns[0] =
 		(struct mr_plan_column){.name = rel->alias, .type = p->exprs[0]->type, .source = 0};
+	rel->columns_count = 1;
+	rel->plan = p;
+	return mr_plan_add_column(b, p, rel->columns[0]);
+}
+
+// unnest(array): generate_series(1, array_length(array, 1)) and the item of each number.
+static int unnest_rel(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast,
+	struct mr_scope_rel *rel)
+{
+	struct mr_plan *series = mr_bind_plan(b, MR_PLAN_SERIES, NULL), *p;
+	struct mr_scope around = {.parent = s->parent, .root = series, .clause = "FROM"};
+	struct mr_expr *one, *length[2], *item[2];
+
+	p = series ? mr_bind_plan(b, MR_PLAN_PROJECT, series) : NULL;
+	if (ast->call->args_count != 1)
+		return mr_bind_error(b, ast->pos, "42883", "unnest wants one array");
+	one = mr_bind_new(b, MR_EXPR_CONST, MR_TYPE_INT4, 0, ast->pos);
+	item[1] = mr_bind_new(b, MR_EXPR_COLUMN, MR_TYPE_INT4, 0, ast->pos);
+	rel->columns = mr_arena_zalloc(b->arena, 1, sizeof(*rel->columns));
+	if (!p || !one || !item[1] || !rel->columns)
+		return mr_bind_no_memory(b);
+	series->exprs = mr_arena_zalloc(b->arena, 2, sizeof(*series->exprs));
+	p->exprs = mr_arena_zalloc(b->arena, 1, sizeof(*p->exprs));
+	if (!series->exprs || !p->exprs)
+		return mr_bind_no_memory(b);
+	one->value.i32 = 1;
+	if (mr_bind_expr(b, &around, ast->call->args[0].value, &item[0]) < 0)
+		return -1;
+	length[0] = item[0];
+	length[1] = one;
+	series->exprs[0] = one;
+	series->exprs_count = 2;
+	p->exprs_count = 1;
+	if (mr_bind_function(b, mr_span_str("array_length"), length, 2, ast->pos, false,
+		    &series->exprs[1]) < 0 ||
+		mr_bind_function(b, mr_span_str("catalog.array_item"), item, 2, ast->pos, false,
+			&p->exprs[0]) < 0 ||
+		mr_plan_add_column(b, series, (struct mr_plan_column){.type = one->type}) < 0)
+		return -1;
+	rel->alias = mr_span_str("unnest");
+	rel->columns[0] =
+		(struct mr_plan_column){.name = rel->alias, .type = {.type = MR_TYPE_TEXT}};
 	rel->columns_count = 1;
 	rel->plan = p;
 	return mr_plan_add_column(b, p, rel->columns[0]);
@@ -338,8 +390,8 @@ static int function_rel(struct mr_bind *b, struct mr_scope *s, const struct mr_a
 			b, f->pos, "WITH ORDINALITY, ROWS FROM or a column list");
 	if (strcmp(name, "tumble") == 0 || strcmp(name, "hop") == 0)
 		return window_rel(b, s, e, rel);
-	if (strcmp(name, "generate_series") == 0) {
-		int rc = series_rel(b, e, rel);
+	if (strcmp(name, "generate_series") == 0 || strcmp(name, "unnest") == 0) {
+		int rc = name[0] == 'g' ? series_rel(b, s, e, rel) : unnest_rel(b, s, e, rel);
 
 		// A single column is called as the alias is.
 		if (rc >= 0 && f->alias)
@@ -403,6 +455,23 @@ static bool is_equality(const struct mr_plan *join, struct mr_expr *e, struct mr
 	return true;
 }
 
+// A condition of one side only is an equality with TRUE: LEFT JOIN must not filter by it.
+static int one_sided(struct mr_bind *b, const struct mr_plan *join, struct mr_expr *e,
+	struct mr_expr **left, struct mr_expr **right)
+{
+	struct mr_expr *yes = mr_bind_new(b, MR_EXPR_CONST, MR_TYPE_BOOL, 0, e->position);
+	int side = 0;
+
+	if (!yes)
+		return mr_bind_no_memory(b);
+	if (!join->outer || !one_side(join, e, &side))
+		return 0;
+	yes->value.u8 = 1;
+	*left = side == 2 ? yes : e;
+	*right = side == 2 ? e : yes;
+	return 1;
+}
+
 static int split_condition(struct mr_bind *b, struct mr_plan *join, struct mr_expr *on)
 {
 	uint32_t n = on->kind == MR_EXPR_AND ? on->args_count : 1, rest = 0;
@@ -415,8 +484,12 @@ static int split_condition(struct mr_bind *b, struct mr_plan *join, struct mr_ex
 		return mr_bind_no_memory(b);
 	for (uint32_t i = 0; i < n; i++) {
 		struct mr_expr *l, *r;
+		int rc = is_equality(join, items[i], &l, &r) ? 1
+							     : one_sided(b, join, items[i], &l, &r);
 
-		if (!is_equality(join, items[i], &l, &r)) {
+		if (rc < 0)
+			return rc;
+		if (rc == 0) {
 			residual->args[rest++] = items[i];
 			continue;
 		}

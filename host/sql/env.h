@@ -88,6 +88,7 @@ struct mr_relation {
 	const struct mr_relation_column *columns;
 	const struct mr_relation_ops *ops;
 	void *owner;
+	struct mr_span definition; // of a view: its SELECT; may be empty
 };
 
 // WITH options and columns of CREATE TABLE, checked for shape and types by the binder.

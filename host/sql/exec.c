@@ -4,7 +4,6 @@
 #include "host/sql/fn.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 int mr_op_no_memory(struct mr_op *op)
@@ -402,6 +401,8 @@ int mr_op_open(struct mr_run *r, const struct mr_plan *p, struct mr_op **out)
 		.diag = r->diag,
 		.params = r->params,
 		.subqueries = r->subqueries,
+		.outers = r->outers,
+		.run = r,
 		.memo_arena = &op->memo,
 		.session = r->session};
 	rc = mr_eval_memos_init(&op->eval, r->query->arena, r->plan->memos_count);
@@ -421,106 +422,6 @@ int mr_op_open(struct mr_run *r, const struct mr_plan *p, struct mr_op **out)
 	}
 }
 
-static int compare_values(const void *a, const void *b, void *type)
-{
-	return mr_value_cmp(*(const struct mr_typeref *)type, a, b);
-}
-
-static int add_value(
-	struct mr_arena *arena, struct mr_datum_set *set, const void *value, enum mr_phys phys)
-{
-	union mr_value *v;
-
-	if (set->count == set->max) {
-		uint32_t max = MR_MAX(2 * set->max, 64u);
-
-		v = mr_arena_alloc(arena, max * sizeof(*v));
-		if (!v)
-			return MR_ERR_LIMIT;
-		if (set->count)
-			memcpy(v, set->values, set->count * sizeof(*v));
-		set->values = v;
-		set->max = max;
-	}
-	v = &set->values[set->count++];
-	memcpy(v, value, mr_phys_bytes(phys));
-	if (phys != MR_PHYS_BYTES)
-		return 0;
-	v->str.data = mr_arena_copy(arena, mr_span(v->str.data, v->str.bytes)).data;
-	return v->str.data ? 0 : MR_ERR_LIMIT;
-}
-
-// All values of a subquery, sorted.
-static int run_set(struct mr_run *r, const struct mr_plan_subquery *q, struct mr_datum *out)
-{
-	struct mr_datum_set *set = mr_arena_zalloc(r->query->arena, 1, sizeof(*set));
-	struct mr_typeref t = q->plan->columns[0].type;
-	struct mr_batch b;
-	struct mr_op *op;
-	int rc = mr_op_open(r, q->plan, &op);
-
-	while (rc >= 0 && set && (rc = mr_op_next(op, &b)) == 1)
-		for (uint32_t k = 0; k < b.n; k++) {
-			struct mr_vec v = {.col = b.columns[0]};
-			uint32_t i = mr_sel(b.sel, k);
-
-			if (mr_vec_is_null(&v, i))
-				set->has_null = true;
-			else if (add_value(r->query->arena, set, mr_vec_at(&v, i),
-					 (enum mr_phys)v.col.phys) < 0)
-				return mr_op_no_memory(op);
-		}
-	if (rc < 0)
-		return rc;
-	if (!set)
-		return mr_op_no_memory(op);
-	if (set->count)
-		qsort_r(set->values, set->count, sizeof(*set->values), compare_values, &t);
-	*out = (struct mr_datum){.value.str.data = (const uint8_t *)set};
-	return 0;
-}
-
-// The value of a scalar subquery, kept for the run; its own operators end here.
-static int run_subquery(struct mr_run *r, const struct mr_plan_subquery *q, struct mr_datum *out)
-{
-	struct mr_op *op;
-	struct mr_batch b;
-	uint64_t rows = 0;
-	int rc = mr_op_open(r, q->plan, &op);
-
-	*out = (struct mr_datum){.null = true};
-	if (q->exists)
-		*out = (struct mr_datum){.value.u8 = 0};
-	while (rc >= 0 && (rc = mr_op_next(op, &b)) == 1) {
-		const struct mr_col *c = b.columns;
-
-		if (b.n == 0)
-			continue;
-		if (q->exists) {
-			out->value.u8 = 1;
-			return 0;
-		}
-		rows += b.n;
-		if (rows > 1)
-			return mr_diag_set(r->diag, -EINVAL, "21000", 0,
-				"more than one row returned by a subquery used as an expression");
-		out->null = mr_col_is_null(c, mr_sel(b.sel, 0));
-		if (out->null)
-			continue;
-		memcpy(&out->value, mr_vec_at(&(struct mr_vec){.col = *c}, mr_sel(b.sel, 0)),
-			mr_phys_bytes((enum mr_phys)c->phys));
-		if (c->phys == MR_PHYS_BYTES) {
-			struct mr_span copy = mr_arena_copy(r->query->arena,
-				mr_span(out->value.str.data, out->value.str.bytes));
-
-			if (!copy.data)
-				return mr_op_no_memory(op);
-			out->value.str.data = copy.data;
-		}
-	}
-	return rc;
-}
-
 int mr_run_open(struct mr_run *r, const struct mr_query_plan *plan)
 {
 	r->plan = plan;
@@ -531,8 +432,7 @@ int mr_run_open(struct mr_run *r, const struct mr_query_plan *plan)
 		return mr_eval_no_memory(&(struct mr_eval){.query = r->query, .diag = r->diag});
 	for (uint32_t i = 0; i < plan->subqueries_count; i++) {
 		const struct mr_plan_subquery *q = &plan->subqueries[i];
-		int rc = q->set ? run_set(r, q, &r->subqueries[i])
-				: run_subquery(r, q, &r->subqueries[i]);
+		int rc = q->slots_count ? 0 : mr_run_subquery(r, q, &r->subqueries[i]);
 
 		if (rc < 0)
 			return rc;

@@ -32,6 +32,9 @@ struct mr_run {
 	const struct mr_datum *params;
 	const struct mr_query_plan *plan;
 	struct mr_datum *subqueries;
+	const struct mr_datum *outers; // of a correlated subquery
+	struct mr_run *around;         // the run it is part of; NULL: this is the statement's
+	uint32_t correlated_runs;      // of the statement
 	void *session;
 	struct mr_op *root;
 	struct mr_op *ops; // all, newest first
@@ -67,6 +70,9 @@ struct mr_op {
 };
 
 [[nodiscard]] int mr_op_open(struct mr_run *r, const struct mr_plan *p, struct mr_op **out);
+// The value of a subquery, in the query's arena; the caller closes the run.
+[[nodiscard]] int mr_run_subquery(
+	struct mr_run *r, const struct mr_plan_subquery *q, struct mr_datum *out);
 // Calls `next`, polls and counts.
 [[nodiscard]] int mr_op_next(struct mr_op *op, struct mr_batch *out);
 // Makes the batch the input of the operator's expressions; forgets what they gave before.

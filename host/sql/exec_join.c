@@ -219,8 +219,13 @@ static int join_next(struct mr_op *op, struct mr_batch *out)
 	*out = (struct mr_batch){0};
 	if (!more_pairs(op, s, &p))
 		return 1;
+	for (uint32_t k = 0; op->plan->outer && op->plan->condition && k < p.n; k++)
+		if (p.right[k])
+			return mr_diag_set(op->run->diag, MR_ERR_UNSUPPORTED, "0A000", 0,
+				"LEFT JOIN with a condition on both sides other than equality is "
+				"not supported");
 	rc = emit(op, s, &p, out);
-	if (rc >= 0 && op->plan->condition)
+	if (rc >= 0 && op->plan->condition && !op->plan->outer)
 		rc = filter_pairs(op, out);
 	return rc < 0 ? rc : 1;
 }
@@ -231,8 +236,5 @@ int mr_op_join_open(struct mr_op *op)
 	op->state = mr_arena_zalloc(op->run->query->arena, 1, sizeof(struct join_state));
 	if (!op->state)
 		return mr_op_no_memory(op);
-	if (op->plan->outer && op->plan->condition)
-		return mr_diag_set(op->run->diag, MR_ERR_UNSUPPORTED, "0A000", 0,
-			"LEFT JOIN with other conditions than equality is not supported");
 	return 0;
 }

@@ -361,8 +361,13 @@ int mr_expr_eval(struct mr_eval *ev, const struct mr_expr *e, const uint32_t *se
 	case MR_EXPR_CONST: return eval_datum(ev, e->type, e->null, &e->value, out);
 	case MR_EXPR_COLUMN: *out = (struct mr_vec){.col = ev->columns[e->index]}; return 0;
 	case MR_EXPR_PARAM:
+	case MR_EXPR_OUTER:
 	case MR_EXPR_SUBQUERY:
-		d = e->kind == MR_EXPR_PARAM ? &ev->params[e->index] : &ev->subqueries[e->index];
+		if (e->args_count)
+			return mr_expr_correlated(ev, e, sel, n, out);
+		d = e->kind == MR_EXPR_PARAM   ? &ev->params[e->index]
+		    : e->kind == MR_EXPR_OUTER ? &ev->outers[e->index]
+					       : &ev->subqueries[e->index];
 		return eval_datum(ev, e->type, d->null, &d->value, out);
 	case MR_EXPR_CALL: return mr_fn_eval(ev, e, sel, n, out);
 	case MR_EXPR_AND:

@@ -15,12 +15,14 @@
 
 struct mr_fn;
 struct mr_fn_call;
+struct mr_run;
 
 enum mr_expr_kind {
 	MR_EXPR_CONST,
 	MR_EXPR_COLUMN,   // `index` of the input block
 	MR_EXPR_PARAM,    // `index` of the run's parameters
-	MR_EXPR_SUBQUERY, // `index` of the run's scalar subqueries
+	MR_EXPR_SUBQUERY, // `index` of the run's subqueries; with args it is correlated
+	MR_EXPR_OUTER,    // `index` of the values given by the query around
 	MR_EXPR_AGG,      // `index` of the query's aggregates; replaced before evaluation
 	MR_EXPR_CALL,
 	MR_EXPR_AND,
@@ -76,6 +78,8 @@ struct mr_eval {
 	struct mr_diag *diag;
 	const struct mr_datum *params;
 	const struct mr_datum *subqueries;
+	const struct mr_datum *outers;
+	struct mr_run *run;           // of correlated subqueries; NULL: there are none
 	const struct mr_col *columns; // the input block
 	uint32_t rows;                // of the block
 	uint64_t dict_epoch; // changes whenever a dictionary pointer may be a new dictionary
@@ -89,6 +93,10 @@ struct mr_eval {
 // Evaluates over the rows sel[0..n), or rows 0..n when `sel` is NULL. 0, or negative with diag.
 [[nodiscard]] int mr_expr_eval(struct mr_eval *ev, const struct mr_expr *e, const uint32_t *sel,
 	uint32_t n, struct mr_vec *out);
+
+// A correlated subquery, run for each row (exec_sub.c).
+[[nodiscard]] int mr_expr_correlated(struct mr_eval *ev, const struct mr_expr *e,
+	const uint32_t *sel, uint32_t n, struct mr_vec *out);
 
 // The rows of (sel, n) for which a boolean expression is true; `out` has room for n. The count, or
 // negative with diag.

@@ -77,11 +77,14 @@ struct mr_plan {
 	struct mr_expr *offset;
 };
 
-// Scalar subqueries of a statement, run before it.
+// Subqueries in expressions. Without slots: run once, before the statement.
 struct mr_plan_subquery {
 	struct mr_plan *plan;
-	bool exists; // only whether there is a row
-	bool set;    // all values: a struct mr_datum_set
+	bool exists;     // only whether there is a row
+	bool set;        // all values: a struct mr_datum_set
+	bool array;      // all values: text, '{a,b}'
+	uint32_t *slots; // correlated: where the run's outer values take the expression's arguments
+	uint32_t slots_count;
 };
 
 // All that one bound query is.
@@ -91,4 +94,5 @@ struct mr_query_plan {
 	struct mr_plan_subquery *subqueries;
 	uint32_t subqueries_count;
 	uint32_t memos_count;
+	uint32_t outers_count;
 };

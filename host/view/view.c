@@ -95,6 +95,7 @@ int mr_view_create(struct mr_view_def *def, struct mr_table *table, struct mr_fo
 	v->relation.name = mr_span_str(def->name);
 	v->relation.ops = &mr_view_relation_ops;
 	v->relation.owner = v;
+	v->relation.definition = mr_span(v->def->query, v->def->query_bytes);
 	rc = v->parts ? view_columns(v) : -ENOMEM;
 	if (rc < 0) {
 		v->fold = NULL;

@@ -1,0 +1,415 @@
+// Making, filling and scanning the relations of pg_catalog and information_schema.
+#include "host/sql/pgcatalog.h"
+
+#include "host/base/value.h"
+#include "host/sql/session_int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+// A catalog of this size is 100,000 columns of tables; more is refused, whatever the query's limit.
+enum { SCAN_BYTES_MAX = 64 << 20 };
+
+struct pg_relation {
+	struct mr_relation relation;
+	const struct mr_pg_def *def;
+	struct mr_env *env;
+	struct mr_session *session;
+	struct mr_datum *defaults;
+};
+
+struct mr_pg_fill {
+	const struct pg_relation *r;
+	struct mr_arena *arena;
+	const uint32_t *wanted;
+	uint32_t wanted_count;
+	struct mr_datum *rows; // wanted_count each
+	uint32_t rows_count;
+	uint32_t rows_max;
+};
+
+// ---- Filling ----
+
+struct mr_env *mr_pg_env(const struct mr_pg_fill *f)
+{
+	return f->r->env;
+}
+
+struct mr_session *mr_pg_session(const struct mr_pg_fill *f)
+{
+	return f->r->session;
+}
+
+struct mr_arena *mr_pg_arena(const struct mr_pg_fill *f)
+{
+	return f->arena;
+}
+
+int mr_pg_row(struct mr_pg_fill *f)
+{
+	if (f->rows_count == f->rows_max) {
+		uint32_t max = MR_MAX(2 * f->rows_max, 64u);
+		struct mr_datum *rows =
+			mr_arena_zalloc(f->arena, (size_t)max * f->wanted_count + 1, sizeof(*rows));
+
+		if (!rows)
+			return MR_ERR_LIMIT;
+		if (f->rows_count)
+			memcpy(rows, f->rows,
+				(size_t)f->rows_count * f->wanted_count * sizeof(*rows));
+		f->rows = rows;
+		f->rows_max = max;
+	}
+	for (uint32_t i = 0; i < f->wanted_count; i++)
+		f->rows[(size_t)f->rows_count * f->wanted_count + i] = f->r->defaults[f->wanted[i]];
+	f->rows_count++;
+	return 0;
+}
+
+// The cell of the last row, or NULL when the query does not want the column.
+static struct mr_datum *cell(struct mr_pg_fill *f, const char *column, uint8_t *type)
+{
+	const struct mr_relation *r = &f->r->relation;
+
+	for (uint32_t i = 0; i < f->wanted_count; i++)
+		if (mr_span_eq(r->columns[f->wanted[i]].name, mr_span_str(column))) {
+			*type = r->columns[f->wanted[i]].type.type;
+			return &f->rows[(size_t)(f->rows_count - 1) * f->wanted_count + i];
+		}
+	return NULL;
+}
+
+void mr_pg_int(struct mr_pg_fill *f, const char *column, int64_t v)
+{
+	uint8_t type;
+	struct mr_datum *d = cell(f, column, &type);
+
+	if (!d)
+		return;
+	d->null = false;
+	switch (type) {
+	case MR_TYPE_BOOL: d->value.u8 = v != 0; break;
+	case MR_TYPE_INT2: d->value.i16 = (int16_t)v; break;
+	case MR_TYPE_INT4: d->value.i32 = (int32_t)v; break;
+	case MR_TYPE_FLOAT4: d->value.f32 = (float)v; break;
+	default: d->value.i64 = v;
+	}
+}
+
+void mr_pg_text(struct mr_pg_fill *f, const char *column, struct mr_span v)
+{
+	uint8_t type;
+	struct mr_datum *d = cell(f, column, &type);
+
+	if (d)
+		*d = (struct mr_datum){.value.str = {v.data, (uint32_t)v.bytes, 0}};
+}
+
+void mr_pg_str(struct mr_pg_fill *f, const char *column, const char *v)
+{
+	mr_pg_text(f, column, mr_span_str(v));
+}
+
+// ---- Scanning ----
+
+struct mr_scan {
+	struct mr_arena arena;
+	struct mr_query *query;
+	struct mr_pg_fill fill;
+	uint64_t pinned_bytes;
+	struct mr_col *columns;
+	void **values;
+	uint64_t **valid;
+	uint32_t at;
+	struct mr_scan_stats stats;
+};
+
+static int scan_memory(const struct mr_relation *r, struct mr_diag *diag)
+{
+	mr_diag_set(diag, MR_ERR_LIMIT, "53200", 0, "out of memory");
+	mr_diag_detail(diag, "Reading %.*s takes more memory than a query may use.",
+		(int)r->name.bytes, (const char *)r->name.data);
+	return MR_ERR_LIMIT;
+}
+
+static int scan_columns(struct mr_scan *s, const struct mr_relation *r)
+{
+	uint32_t n = s->fill.wanted_count;
+
+	s->columns = mr_arena_zalloc(&s->arena, n + 1, sizeof(*s->columns));
+	s->values = mr_arena_zalloc(&s->arena, n + 1, sizeof(*s->values));
+	s->valid = mr_arena_zalloc(&s->arena, n + 1, sizeof(*s->valid));
+	if (!s->columns || !s->values || !s->valid)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		struct mr_typeref t = r->columns[s->fill.wanted[i]].type;
+		enum mr_phys phys = mr_type_phys(t);
+
+		s->values[i] = mr_arena_column(&s->arena, MR_EXEC_ROWS * mr_phys_bytes(phys));
+		s->valid[i] = mr_arena_column(&s->arena, MR_EXEC_ROWS / 8);
+		if (!s->values[i] || !s->valid[i])
+			return -ENOMEM;
+		s->columns[i] = (struct mr_col){.type = t,
+			.phys = (uint8_t)phys,
+			.values = s->values[i],
+			.valid = s->valid[i]};
+	}
+	return 0;
+}
+
+static void scan_end(struct mr_scan *s)
+{
+	s->query->pinned_bytes -= s->pinned_bytes;
+	mr_arena_fini(&s->arena);
+	free(s);
+}
+
+static int scan_begin(const struct mr_relation *r, const struct mr_scan_spec *spec,
+	struct mr_scan **out, struct mr_diag *diag)
+{
+	struct mr_query *q = spec->query;
+	struct mr_scan *s = calloc(1, sizeof(*s));
+	const struct pg_relation *p = r->owner;
+	int rc;
+
+	if (!s)
+		return scan_memory(r, diag);
+	mr_arena_init(&s->arena, SCAN_BYTES_MAX);
+	s->query = q;
+	s->fill = (struct mr_pg_fill){.r = p,
+		.arena = &s->arena,
+		.wanted = spec->columns,
+		.wanted_count = spec->columns_count};
+	rc = scan_columns(s, r);
+	if (rc >= 0 && p->def->fill)
+		rc = p->def->fill(&s->fill);
+	s->pinned_bytes = s->arena.bytes;
+	q->pinned_bytes += s->pinned_bytes;
+	if (rc >= 0 && q->bytes_max && q->pinned_bytes + q->arena->bytes > q->bytes_max)
+		rc = MR_ERR_LIMIT;
+	if (rc < 0) {
+		scan_end(s);
+		return scan_memory(r, diag);
+	}
+	*out = s;
+	return 0;
+}
+
+static int scan_next(struct mr_scan *s, struct mr_block *out, struct mr_diag *)
+{
+	uint32_t width = s->fill.wanted_count;
+	uint32_t n = MR_MIN(s->fill.rows_count - s->at, (uint32_t)MR_EXEC_ROWS);
+
+	for (uint32_t i = 0; i < width; i++) {
+		size_t bytes = mr_phys_bytes((enum mr_phys)s->columns[i].phys);
+
+		memset(s->valid[i], 0xff, MR_EXEC_ROWS / 8);
+		for (uint32_t k = 0; k < n; k++) {
+			const struct mr_datum *d = &s->fill.rows[(size_t)(s->at + k) * width + i];
+
+			memcpy((uint8_t *)s->values[i] + k * bytes, &d->value, bytes);
+			if (d->null)
+				mr_bit_clear(s->valid[i], k);
+		}
+	}
+	s->at += n;
+	s->stats.rows += n;
+	s->stats.blocks += n > 0;
+	*out = (struct mr_block){n, s->columns};
+	return n > 0;
+}
+
+static void scan_stats(const struct mr_scan *s, struct mr_scan_stats *out)
+{
+	*out = s->stats;
+}
+
+static int64_t rows_known(const struct mr_relation *)
+{
+	return -1;
+}
+
+static const struct mr_relation_ops relation_ops = {
+	scan_begin, scan_next, scan_stats, scan_end, rows_known};
+
+// ---- Making ----
+
+static enum mr_type type_of(char c)
+{
+	switch (c) {
+	case 'o':
+	case 'l': return MR_TYPE_INT8;
+	case 'i': return MR_TYPE_INT4;
+	case 's': return MR_TYPE_INT2;
+	case 'b': return MR_TYPE_BOOL;
+	case 'f': return MR_TYPE_FLOAT4;
+	case 'z': return MR_TYPE_TIMESTAMPTZ;
+	default: return MR_TYPE_TEXT;
+	}
+}
+
+// Reads "name:type=default …" of a definition; `columns` has room for all.
+static int read_columns(const struct mr_pg_def *def, struct mr_arena *arena,
+	struct mr_relation_column *columns, struct mr_datum *defaults)
+{
+	const char *at = def->columns;
+
+	for (uint32_t i = 0; *at; i++) {
+		size_t bytes = strcspn(at, " "), name = strcspn(at, ":");
+
+		columns[i].name = mr_span(at, name);
+		columns[i].type.type = (uint8_t)type_of(at[name + 1]);
+		defaults[i].null = bytes <= name + 2;
+		if (!defaults[i].null &&
+			mr_value_parse(columns[i].type, mr_span(at + name + 3, bytes - name - 3),
+				NULL, arena, &defaults[i].value, NULL) < 0)
+			return -ENOMEM;
+		at += bytes;
+		at += *at == ' ';
+	}
+	return 0;
+}
+
+static uint32_t columns_of(const struct mr_pg_def *def)
+{
+	uint32_t n = 0;
+
+	for (const char *p = def->columns; *p; p++)
+		n += *p == ':';
+	return n;
+}
+
+static int make(const struct mr_pg_def *def, struct mr_arena *arena, struct mr_env *env,
+	void *session, const struct mr_relation **out)
+{
+	uint32_t n = columns_of(def);
+	struct pg_relation *r = mr_arena_zalloc(arena, 1, sizeof(*r));
+	struct mr_relation_column *columns = mr_arena_zalloc(arena, n + 1, sizeof(*columns));
+
+	if (!r || !columns)
+		return -ENOMEM;
+	r->defaults = mr_arena_zalloc(arena, n + 1, sizeof(*r->defaults));
+	if (!r->defaults || read_columns(def, arena, columns, r->defaults) < 0)
+		return -ENOMEM;
+	r->def = def;
+	r->env = env;
+	r->session = session;
+	r->relation = (struct mr_relation){
+		.kind = MR_RELATION_SYSTEM,
+		.schema = mr_span_str(def->schema),
+		.name = mr_span_str(def->name),
+		.columns_count = n,
+		.columns = columns,
+		.ops = &relation_ops,
+		.owner = r,
+	};
+	*out = &r->relation;
+	return 0;
+}
+
+int mr_pg_relation(struct mr_arena *arena, struct mr_env *env, void *session, struct mr_span schema,
+	struct mr_span name, const struct mr_relation **out)
+{
+	if (!schema.bytes)
+		schema = mr_span_str("pg_catalog");
+	*out = NULL;
+	for (size_t i = 0; i < mr_pg_defs_count; i++)
+		if (mr_span_eq(name, mr_span_str(mr_pg_defs[i].name)) &&
+			mr_span_eq(schema, mr_span_str(mr_pg_defs[i].schema)))
+			return make(&mr_pg_defs[i], arena, env, session, out);
+	return 0;
+}
+
+// ---- All relations ----
+
+static int64_t oid_of(const struct mr_relation *r)
+{
+	return r->kind == MR_RELATION_SYSTEM ? MR_PG_OID_SYSTEM + (int64_t)(UINT64_MAX - r->id)
+					     : MR_PG_OID_USER + (int64_t)r->id;
+}
+
+int mr_pg_classes(struct mr_env *env, struct mr_arena *arena, struct mr_pg_class **out)
+{
+	const struct mr_relation **list = NULL;
+	int n = env->ops->relations ? env->ops->relations(env, arena, &list) : 0, rc = 0;
+	struct mr_pg_class *c =
+		n < 0 ? NULL : mr_arena_zalloc(arena, (size_t)n + mr_pg_defs_count, sizeof(*c));
+
+	for (int i = 0; i < n; i++)
+		if (c)
+			c[i] = (struct mr_pg_class){
+				oid_of(list[i]), list[i]->schema, list[i]->name, list[i]};
+		else
+			env->ops->relation_put(env, list[i]);
+	if (!c)
+		return MR_ERR_LIMIT;
+	*out = c;
+	for (size_t i = 0; i < mr_pg_defs_count && rc >= 0; i++) {
+		struct mr_pg_class *p = &c[n + (int)i];
+
+		p->oid = MR_PG_OID_VIRTUAL + (int64_t)i;
+		p->schema = mr_span_str(mr_pg_defs[i].schema);
+		p->name = mr_span_str(mr_pg_defs[i].name);
+		rc = make(&mr_pg_defs[i], arena, env, NULL, &p->relation);
+	}
+	if (rc < 0)
+		mr_pg_classes_put(env, c, n);
+	return rc < 0 ? MR_ERR_LIMIT : n + (int)mr_pg_defs_count;
+}
+
+void mr_pg_classes_put(struct mr_env *env, struct mr_pg_class *c, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (c[i].relation && c[i].relation->ops != &relation_ops)
+			env->ops->relation_put(env, c[i].relation);
+}
+
+int64_t mr_pg_schema_oid(struct mr_span schema)
+{
+	static const struct {
+		const char *name;
+		int64_t oid;
+	} schemas[] = {{"public", MR_PG_OID_PUBLIC}, {"pg_catalog", MR_PG_OID_CATALOG},
+		{"information_schema", MR_PG_OID_INFORMATION}, {"millrace", MR_PG_OID_MILLRACE}};
+
+	for (size_t i = 0; i < MR_COUNT_OF(schemas); i++)
+		if (mr_span_eq(schema, mr_span_str(schemas[i].name)))
+			return schemas[i].oid;
+	return 0;
+}
+
+// ---- Types ----
+
+bool mr_pg_type_at(size_t i, struct mr_pg_type *out)
+{
+	static const struct mr_pg_type others[] = {
+		{26, 1028, "oid", "oid", 4, 'N'},
+		{19, 1003, "name", "name", 64, 'S'},
+		{18, 1002, "char", "\"char\"", 1, 'Z'},
+		{1043, 1015, "varchar", "character varying", -1, 'S'},
+		{1042, 1014, "bpchar", "character", -1, 'S'},
+		{114, 199, "json", "json", -1, 'U'},
+		{3802, 3807, "jsonb", "jsonb", -1, 'U'},
+		{2205, 2210, "regclass", "regclass", 4, 'N'},
+		{22, 1006, "int2vector", "int2vector", -1, 'A'},
+		{30, 1013, "oidvector", "oidvector", -1, 'A'},
+		{1083, 1183, "time", "time without time zone", 8, 'D'},
+		{705, 0, "unknown", "unknown", -2, 'X'},
+		{2249, 2287, "record", "record", -1, 'P'},
+		{2278, 0, "void", "void", 4, 'P'},
+	};
+	size_t ours = MR_TYPE_COUNT - MR_TYPE_BOOL;
+
+	if (i < ours) {
+		const struct mr_type_info *t = mr_type_info((enum mr_type)(MR_TYPE_BOOL + i));
+
+		*out = (struct mr_pg_type){
+			t->oid, t->array_oid, t->udt, t->name, t->bytes, t->category};
+		return true;
+	}
+	if (i - ours >= MR_COUNT_OF(others))
+		return false;
+	*out = others[i - ours];
+	return true;
+}
