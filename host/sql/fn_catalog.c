@@ -25,12 +25,6 @@ static int null(struct mr_fn_call *, const void *const *, void *)
 	return 1;
 }
 
-static int zero(struct mr_fn_call *, const void *const *, void *out)
-{
-	RESULT(int64_t) = 0;
-	return 0;
-}
-
 // The schemas that names without one are looked up in; an OID tells its schema.
 static int visible(struct mr_fn_call *, const void *const *a, void *out)
 {
@@ -491,10 +485,11 @@ static const struct mr_fn fns[] = {
 	{"pg_function_is_visible", T_B, 1, {T_I8}, ST, yes, NULL},
 	{"pg_relation_is_publishable", T_B, 1, {T_I8}, ST, yes, NULL},
 	{"pg_operator_is_visible", T_B, 1, {T_I8}, ST, yes, NULL},
+	{"pg_statistics_obj_is_visible", T_B, 1, {T_I8}, ST, yes, NULL},
 	{"pg_has_role", T_B, 2, {T_T, T_T}, ST, yes, NULL},
 	{"pg_size_pretty", T_T, 1, {T_I8}, 0, size_pretty, NULL},
 	{"json_build_object", T_T, 2, {T_ANY, T_ANY}, NS | MR_FN_VARIADIC, json_object, NULL},
-	{"pg_database_size", T_I8, 1, {T_T}, ST, zero, NULL},
+	{"pg_database_size", T_I8, 1, {T_T}, ST, null, NULL},
 	{"pg_get_userbyid", T_T, 1, {T_I8}, ST, userbyid, NULL},
 	{"pg_encoding_to_char", T_T, 1, {T_I4}, ST, encoding_name, NULL},
 	{"format_type", T_T, 2, {T_I8, T_I4}, NS, format_type, NULL},
@@ -519,9 +514,9 @@ static const struct mr_fn fns[] = {
 	{"shobj_description", T_T, 2, {T_I8, T_T}, ST, null, NULL},
 	{"col_description", T_T, 2, {T_I8, T_I4}, ST, null, NULL},
 	{"pg_tablespace_location", T_T, 1, {T_I8}, ST, null, NULL},
-	{"pg_relation_size", T_I8, 1, {T_I8}, ST, zero, NULL},
-	{"pg_table_size", T_I8, 1, {T_I8}, ST, zero, NULL},
-	{"pg_total_relation_size", T_I8, 1, {T_I8}, ST, zero, NULL},
+	{"pg_relation_size", T_I8, 1, {T_I8}, ST, null, NULL},
+	{"pg_table_size", T_I8, 1, {T_I8}, ST, null, NULL},
+	{"pg_total_relation_size", T_I8, 1, {T_I8}, ST, null, NULL},
 	{"has_table_privilege", T_B, 2, {T_I8, T_T}, ST, yes, NULL},
 	{"has_table_privilege", T_B, 3, {T_T, T_I8, T_T}, ST, yes, NULL},
 	{"has_schema_privilege", T_B, 2, {T_I8, T_T}, ST, yes, NULL},
