@@ -483,7 +483,7 @@ static int split_condition(struct mr_bind *b, struct mr_plan *join, struct mr_ex
 	if (!residual || !join->exprs || !join->right_exprs)
 		return mr_bind_no_memory(b);
 	for (uint32_t i = 0; i < n; i++) {
-		struct mr_expr *l, *r;
+		struct mr_expr *l = NULL, *r = NULL;
 		int rc = is_equality(join, items[i], &l, &r) ? 1
 							     : one_sided(b, join, items[i], &l, &r);
 
