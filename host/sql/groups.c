@@ -3,11 +3,13 @@
 
 #include "host/base/hash.h"
 #include "host/base/utf8.h"
+#include "kernels/kernels.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { PAGE_ROWS = 512, INDEX_MIN = 64, KEYS_OFF = 16, NULLS_OFF = 8 };
+// AHEAD: rows whose slots are fetched before their turn comes.
+enum { AHEAD = 16, PAGE_ROWS = 512, INDEX_MIN = 64, KEYS_OFF = 16, NULLS_OFF = 8 };
 
 #define KEY_SEED  0x9e3779b97f4a7c15u
 #define NULL_HASH 0x6e756c6cu
@@ -228,33 +230,61 @@ uint64_t mr_groups_row_hash(const struct mr_groups *g, const uint8_t *row)
 	return hash;
 }
 
-static void hash_key(
-	const struct mr_vec *v, uint32_t key, const uint32_t *sel, uint32_t n, uint64_t *hashes)
+// The hashes of a whole column by kernel, the same as mr_value_hash gives. False for what kernels
+// hash otherwise or not at all.
+static bool hash_column(const struct mr_vec *v, uint32_t n, uint64_t *out)
 {
-	for (uint32_t k = 0; k < n; k++) {
-		uint32_t i = mr_sel(sel, k);
-		uint64_t h = mr_vec_is_null(v, i) ? NULL_HASH
-						  : mr_value_hash(v->col.type, mr_vec_at(v, i));
+	if (v->constant || v->col.codes)
+		return false;
+	if (v->col.phys <= MR_PHYS_I64)
+		mr_kern->hash->num[v->col.phys](v->col.values, n, out);
+	else if (v->col.phys == MR_PHYS_BYTES && !v->col.valid)
+		mr_kern->hash->str(v->col.values, n, out);
+	else
+		return false;
+	for (uint32_t i = 0; v->col.valid && i < n; i++)
+		out[i] = mr_bit_get(v->col.valid, i) ? out[i] : NULL_HASH;
+	return true;
+}
 
-		hashes[k] = key ? mr_hash64(hashes[k] ^ h, KEY_SEED + key) : h;
-	}
+// Of the rows (sel, n), into `hashes` by place in the list. `spare` has room for n.
+static void hash_key(const struct mr_vec *v, uint32_t key, const uint32_t *sel, uint32_t n,
+	uint64_t *spare, uint64_t *hashes)
+{
+	uint64_t *h = key ? spare : hashes;
+
+	if (sel || !hash_column(v, n, h))
+		for (uint32_t k = 0; k < n; k++) {
+			uint32_t i = mr_sel(sel, k);
+
+			h[k] = mr_vec_is_null(v, i) ? NULL_HASH
+						    : mr_value_hash(v->col.type, mr_vec_at(v, i));
+		}
+	for (uint32_t k = 0; key && k < n; k++)
+		hashes[k] = mr_hash64(hashes[k] ^ h[k], KEY_SEED + key);
 }
 
 int mr_groups_put(struct mr_groups *g, struct mr_arena *scratch, const struct mr_vec *keys,
 	const uint32_t *sel, uint32_t n, uint32_t *numbers, bool *fresh)
 {
-	uint64_t *hashes = mr_arena_zalloc(scratch, n + 1, sizeof(*hashes));
+	uint64_t *hashes = mr_arena_column(scratch, (n + 1) * sizeof(*hashes));
+	uint64_t *spare = mr_arena_column(scratch, (n + 1) * sizeof(*spare));
 	const void *values[64];
 
-	if (!hashes)
+	if (!hashes || !spare)
 		return MR_ERR_LIMIT;
+	if (g->keys_count == 0)
+		memset(hashes, 0, n * sizeof(*hashes));
 	for (uint32_t j = 0; j < g->keys_count; j++)
-		hash_key(&keys[j], j, sel, n, hashes);
+		hash_key(&keys[j], j, sel, n, spare, hashes);
 	for (uint32_t k = 0; k < n; k++) {
 		struct probe p = {hashes[k], 0, values};
 		uint32_t i = mr_sel(sel, k);
 		int rc;
 
+		if (k + AHEAD < n)
+			__builtin_prefetch(
+				&g->index[(uint32_t)hashes[k + AHEAD] & (g->index_slots - 1)]);
 		for (uint32_t j = 0; j < g->keys_count; j++) {
 			values[j] = mr_vec_at(&keys[j], i);
 			p.nulls |= (uint64_t)mr_vec_is_null(&keys[j], i) << j;
