@@ -47,7 +47,9 @@ static void drop_nulls(const struct mr_col *c, uint32_t rows, uint64_t *bits)
 
 static bool is_constant(const struct mr_expr *e)
 {
-	return e->kind == MR_EXPR_CONST || e->kind == MR_EXPR_PARAM || e->kind == MR_EXPR_SUBQUERY;
+	// A subquery with arguments is correlated: a value for each row.
+	return e->kind == MR_EXPR_CONST || e->kind == MR_EXPR_PARAM ||
+	       (e->kind == MR_EXPR_SUBQUERY && e->args_count == 0);
 }
 
 // ---- Comparisons ----
