@@ -119,7 +119,7 @@ static bool is_plain_name(const char *name)
 
 int mr_bench_make_table(struct mr_bench *b)
 {
-	PGconn *c = mr_db_open(b->sql, b->error, sizeof(b->error));
+	PGconn *c = mr_db_open(b->sql, "millrace bench", b->error, sizeof(b->error));
 	char text[1024];
 	int64_t done;
 

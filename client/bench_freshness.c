@@ -104,7 +104,7 @@ static bool poll_once(struct freshness *f, PGconn *c)
 static void *poll_sql(void *arg)
 {
 	struct freshness *f = arg;
-	PGconn *c = mr_db_open(f->b->sql, f->poll_error, sizeof(f->poll_error));
+	PGconn *c = mr_db_open(f->b->sql, "millrace bench", f->poll_error, sizeof(f->poll_error));
 	// The daemon may have one core for everything: a question every so often, not one on
 	// another.
 	const struct timespec pause = {0, 500 * 1000};
@@ -118,7 +118,7 @@ static void *poll_sql(void *arg)
 static void *scan_sql(void *arg)
 {
 	struct freshness *f = arg;
-	PGconn *c = mr_db_open(f->b->sql, f->scan_error, sizeof(f->scan_error));
+	PGconn *c = mr_db_open(f->b->sql, "millrace bench", f->scan_error, sizeof(f->scan_error));
 	char text[512];
 	bool well = c;
 
@@ -276,7 +276,7 @@ static int report(struct freshness *f)
 
 static int make_table(struct mr_bench *b)
 {
-	PGconn *c = mr_db_open(b->sql, b->error, sizeof(b->error));
+	PGconn *c = mr_db_open(b->sql, "millrace bench", b->error, sizeof(b->error));
 	char text[256];
 	int64_t done;
 

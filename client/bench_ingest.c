@@ -333,7 +333,7 @@ int mr_bench_ingest(struct mr_bench *b)
 		e = -EINVAL;
 	}
 	if (e == 0 && b->sql) {
-		sql = mr_db_open(b->sql, b->error, sizeof(b->error));
+		sql = mr_db_open(b->sql, "millrace bench", b->error, sizeof(b->error));
 		e = sql ? 0 : -ECONNREFUSED;
 	}
 	for (uint64_t i = 0; e == 0 && i < MR_MAX(b->runs, 1); i++)

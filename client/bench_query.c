@@ -180,7 +180,7 @@ int mr_bench_query(struct mr_bench *b)
 	int e;
 
 	b->runs = b->runs ? b->runs : 5;
-	a.c = mr_db_open(b->sql, b->error, sizeof(b->error));
+	a.c = mr_db_open(b->sql, "millrace bench", b->error, sizeof(b->error));
 	if (!a.c)
 		return -ECONNREFUSED;
 	e = look_at_table(&a);

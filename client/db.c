@@ -1,43 +1,11 @@
 // SQL connections.
 #include "client/db.h"
 
+#include "client/dial.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-// ADDR:PORT or [ADDR]:PORT, in place. False when there is no port.
-static bool split_address(char *address, char **host, char **port)
-{
-	char *colon = strrchr(address, ':');
-
-	if (!colon || !colon[1])
-		return false;
-	*colon = 0;
-	*port = colon + 1;
-	*host = address;
-	if (address[0] == '[' && colon > address && colon[-1] == ']') {
-		colon[-1] = 0;
-		*host = address + 1;
-	}
-	return true;
-}
-
-PGconn *mr_db_connect(const char *address, const char *application)
-{
-	const char *names[] = {"host", "port", "user", "dbname", "connect_timeout",
-		"fallback_application_name", NULL};
-	const char *values[] = {NULL, NULL, "millrace", "millrace", "10", application, NULL};
-	char *text = strdup(address), *host, *port;
-	PGconn *c = NULL;
-
-	if (text && split_address(text, &host, &port)) {
-		values[0] = host;
-		values[1] = port;
-		c = PQconnectdbParams(names, values, 0);
-	}
-	free(text);
-	return c;
-}
 
 // The first line of what libpq says.
 static void keep_line(const char *text, char *error, size_t error_bytes)
@@ -45,16 +13,22 @@ static void keep_line(const char *text, char *error, size_t error_bytes)
 	snprintf(error, error_bytes, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
-PGconn *mr_db_open(const char *address, char *error, size_t error_bytes)
+PGconn *mr_db_open(const char *address, const char *application, char *error, size_t error_bytes)
 {
-	PGconn *c = mr_db_connect(address, "millrace bench");
+	struct mr_kafka_address to;
+	const char *names[] = {"host", "port", "user", "dbname", "connect_timeout",
+		"fallback_application_name", NULL};
+	const char *values[] = {to.host, to.port, "millrace", "millrace", "10", application, NULL};
+	PGconn *c;
 
-	if (c && PQstatus(c) == CONNECTION_OK)
-		return c;
-	if (c)
-		keep_line(PQerrorMessage(c), error, error_bytes);
-	else
+	if (mr_kafka_address_parse(address, &to) < 0) {
 		snprintf(error, error_bytes, "\"%s\" is not ADDR:PORT", address);
+		return NULL;
+	}
+	c = PQconnectdbParams(names, values, 0);
+	if (PQstatus(c) == CONNECTION_OK)
+		return c;
+	keep_line(PQerrorMessage(c), error, error_bytes);
 	PQfinish(c);
 	return NULL;
 }

@@ -6,12 +6,9 @@
 
 #include <libpq-fe.h>
 
-// Connects to "ADDR:PORT" or "[ADDR]:PORT" as user and database millrace. NULL when the text is not
-// that; else PQstatus tells. Close with PQfinish.
-PGconn *mr_db_connect(const char *address, const char *application);
-
-// As above, but NULL with one line in `error` on every failure.
-PGconn *mr_db_open(const char *address, char *error, size_t error_bytes);
+// Connects to "ADDR:PORT" or "[ADDR]:PORT" as user and database millrace. NULL with one line in
+// `error`. Close with PQfinish.
+PGconn *mr_db_open(const char *address, const char *application, char *error, size_t error_bytes);
 
 // Runs one statement and forgets its rows. Returns how many there were, or -1 with a line in
 // `error`.

@@ -101,6 +101,7 @@ static void retry_later(struct mr_kafka_client *c, struct mr_produce_batch *b, i
 	struct kc_part *p = &c->parts[b->partition];
 
 	p->draining = true;
+	p->careful = true;
 	p->not_before_ns = kc_now(c) + wait_ns;
 	kc_list_push(&p->retry, b);
 	c->retries++;
@@ -115,7 +116,10 @@ void kc_lost(struct mr_kafka_client *c, struct mr_produce_batch *b)
 
 static void acknowledged(struct mr_kafka_client *c, struct mr_produce_batch *b)
 {
-	end_drain(&c->parts[b->partition]);
+	struct kc_part *p = &c->parts[b->partition];
+
+	end_drain(p);
+	p->careful = p->draining || (p->queue.head && p->queue.head->sequence >= 0);
 	c->pending--;
 	if (c->opt.acked)
 		c->opt.acked(c->opt.owner, b);
@@ -187,11 +191,20 @@ static int take_cluster(struct mr_kafka_client *c, const struct mr_kafka_cluster
 	if (!c->parts) {
 		c->parts = calloc((size_t)cl->partitions_count + 1, sizeof(*c->parts));
 		c->parts_count = cl->partitions_count;
+		for (uint32_t i = 0; c->parts && i < c->parts_count; i++)
+			c->parts[i].careful = c->opt.idempotent;
 	}
 	if (!c->parts || take_nodes(c, cl) < 0)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < c->parts_count; i++)
-		c->parts[i].conn = i < cl->partitions_count ? conn_of(c, cl->leaders[i]) : -1;
+	for (uint32_t i = 0; i < c->parts_count; i++) {
+		struct kc_part *p = &c->parts[i];
+		int32_t conn = i < cl->partitions_count ? conn_of(c, cl->leaders[i]) : -1;
+
+		// What is on its way to the old leader must be back before the new one gets more.
+		if (conn != p->conn && p->inflight)
+			p->draining = true;
+		p->conn = conn;
+	}
 	return 0;
 }
 
@@ -390,6 +403,15 @@ void mr_kafka_client_send(struct mr_kafka_client *c, uint32_t partition, struct 
 	c->pending++;
 }
 
+// With idempotence a broker that knows nothing of a producer takes whatever sequence comes first,
+// and one that knows it remembers five batches. So the first batch of a partition, and every one
+// that is sent again, goes alone: were its successors taken while it failed, it could never be
+// told whether it is there.
+static bool may_send(const struct mr_kafka_client *c, const struct kc_part *p)
+{
+	return p->queue.head && p->inflight < (p->careful ? 1 : c->opt.inflight_max);
+}
+
 // Puts on their way what may go.
 static void submit(struct mr_kafka_client *c, int64_t now)
 {
@@ -405,8 +427,7 @@ static void submit(struct mr_kafka_client *c, int64_t now)
 		}
 		if (n->fd < 0 && now >= n->retry_at_ns)
 			kc_conn_dial(c, n);
-		while (n->fd >= 0 && !n->connecting && p->queue.head &&
-			p->inflight < c->opt.inflight_max)
+		while (n->fd >= 0 && !n->connecting && may_send(c, p))
 			kc_conn_submit(c, n, kc_list_pop(&p->queue));
 	}
 }

@@ -3,8 +3,9 @@
 // Pipelined and in order: up to `inflight_max` batches of a partition are on their way at once, on
 // one connection per leader. A batch that fails for a reason that may pass is sent again, before
 // the later ones of its partition: the partition first waits until all that is on its way has been
-// answered. With `idempotent` a batch keeps the sequence of its first sending, so the broker drops
-// what it has already; without, a broken connection can double records, as in every Kafka client.
+// answered, and then goes on batch by batch until the failed ones are there. With `idempotent` a
+// batch keeps the sequence of its first sending, so the broker drops what it has already; without,
+// a broken connection can double records, as in every Kafka client.
 //
 // One thread per client. Nothing here blocks but mr_kafka_client_poll, which waits as it is told,
 // and asks for metadata when a leader is lost (at most `ask_timeout_ms`).

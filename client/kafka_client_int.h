@@ -14,6 +14,7 @@ struct kc_list {
 struct kc_part {
 	int32_t conn; // its leader's, -1: not known
 	uint32_t inflight;
+	bool careful;  // one batch at a time: may_send says why
 	bool draining; // a batch failed: nothing is sent until `inflight` is 0
 	int64_t not_before_ns;
 	int32_t next_sequence;

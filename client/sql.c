@@ -1,6 +1,7 @@
 // millrace sql: statements to the SQL port, results as a table. libpq speaks the protocol.
 #include "client/client.h"
 #include "client/db.h"
+#include "client/dial.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,6 +127,8 @@ static bool run_input(PGconn *c)
 int mr_client_sql(int argc, char **argv)
 {
 	const char *address = NULL, *command = NULL, *v;
+	struct mr_kafka_address parsed;
+	char error[400];
 	bool well;
 	PGconn *c;
 
@@ -144,15 +147,12 @@ int mr_client_sql(int argc, char **argv)
 	if (!address)
 		return mr_client_complain(
 			argv[0], MR_CLIENT_USAGE, "--connect ADDR:PORT is needed");
-	c = mr_db_connect(address, "millrace sql");
-	if (!c)
+	if (mr_kafka_address_parse(address, &parsed) < 0)
 		return mr_client_complain(
 			argv[0], MR_CLIENT_USAGE, "\"%s\" is not ADDR:PORT", address);
-	if (PQstatus(c) != CONNECTION_OK) {
-		fprintf(stderr, "millrace sql: %s", PQerrorMessage(c));
-		PQfinish(c);
-		return MR_CLIENT_FAILED;
-	}
+	c = mr_db_open(address, "millrace sql", error, sizeof(error));
+	if (!c)
+		return mr_client_complain(argv[0], MR_CLIENT_FAILED, "%s", error);
 	well = command ? run(c, command) : run_input(c);
 	PQfinish(c);
 	return well ? 0 : MR_CLIENT_FAILED;
