@@ -20,7 +20,7 @@ enum {
 	REC_LAST = REC_COUNTERS,
 };
 
-enum { RECORD_VERSION = 1, QUERY_BYTES_MAX = 1 << 20 };
+enum { RECORD_VERSION = 1 };
 
 struct mr_topic_def *mr_topic_def_get(struct mr_topic_def *t)
 {
@@ -307,7 +307,7 @@ static int apply_topic(struct mr_catalog *c, struct mr_reader *r)
 	read_name(r, d->name, sizeof(d->name));
 	t->name = mr_span_str(d->name);
 	if (r->bad || t->partitions == 0 || t->partitions > MR_TOPIC_PARTITIONS_MAX ||
-		c->topics_count >= MR_CATALOG_TOPICS_MAX) {
+		topic_index(c, t->number) >= MR_CATALOG_TOPICS_MAX) {
 		free(d);
 		return MR_ERR_CORRUPT;
 	}
@@ -383,7 +383,7 @@ static int apply_view(struct mr_catalog *c, struct mr_reader *r)
 	read_name(r, name, sizeof(name));
 	table_id = mr_read_le64(r);
 	query = mr_read_span(r, mr_read_le32(r));
-	if (r->bad || query.bytes > QUERY_BYTES_MAX)
+	if (r->bad || query.bytes > MR_CATALOG_QUERY_BYTES_MAX)
 		return MR_ERR_CORRUPT;
 	v = calloc(1, sizeof(*v) + query.bytes + 1);
 	MR_ASSERT(v);

@@ -16,10 +16,12 @@
 
 #include <stdatomic.h>
 
-#define MR_CATALOG_TOPICS_MAX  65536
-#define MR_CATALOG_TABLES_MAX  4096
-#define MR_CATALOG_COLUMNS_MAX 1600 // as PostgreSQL
-#define MR_CATALOG_NAME_MAX    63   // as PostgreSQL
+#define MR_CATALOG_TOPICS_MAX      65536
+#define MR_CATALOG_TABLES_MAX      4096
+#define MR_CATALOG_VIEWS_MAX       4096
+#define MR_CATALOG_QUERY_BYTES_MAX (1 << 20) // of a view, canonical
+#define MR_CATALOG_COLUMNS_MAX     1600      // as PostgreSQL
+#define MR_CATALOG_NAME_MAX        63        // as PostgreSQL
 
 struct mr_manifest;
 

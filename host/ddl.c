@@ -29,23 +29,30 @@ static struct mr_topic new_topic(struct mr_control *c, struct mr_span name, uint
 	};
 }
 
-// Makes a change durable and in force. 0, or negative with diag.
-static int change_commit(
-	struct mr_control *c, struct mr_catalog_change *change, struct mr_diag *diag)
+// Makes a change durable and in force. What is durable but cannot be put into force is undone, so
+// that the catalog is what runs. 0, or negative with diag. Frees both; `undo` may be NULL.
+static int change_commit(struct mr_control *c, struct mr_catalog_change *change,
+	struct mr_catalog_change *undo, struct mr_diag *diag)
 {
 	int rc = mr_catalog_commit(c->manifest, change);
 
-	if (rc < 0)
-		return mr_diag_set(
-			diag, rc, "58030", 0, "cannot write the manifest: %s", mr_err_text(rc));
-	return mr_control_publish(c, diag);
+	if (rc < 0) {
+		mr_diag_set(diag, rc, "58030", 0, "cannot write the manifest: %s", mr_err_text(rc));
+	} else {
+		rc = mr_control_publish(c, diag);
+		if (rc < 0 && undo && mr_catalog_commit(c->manifest, undo) < 0)
+			mr_note(MR_NOTE_ERR, "catalog", "event=not_undone");
+	}
+	if (undo)
+		mr_buf_fini(&undo->bytes);
+	return rc;
 }
 
 static void admin_commit(struct mr_control *c, struct mr_admin *a, struct mr_catalog_change *change)
 {
 	struct mr_diag diag;
 
-	if (change_commit(c, change, &diag) < 0)
+	if (change_commit(c, change, NULL, &diag) < 0)
 		admin_fail(a, MR_KAFKA_KAFKA_STORAGE_ERROR, diag.message);
 }
 
@@ -313,12 +320,19 @@ static int already_exists(
 		(int)name.bytes, name.data);
 }
 
+// Limits are checked before a change is durable: a record that cannot be applied would stop this
+// start and every later one.
+static int too_many(const char *what, int limit, struct mr_diag *diag)
+{
+	return mr_diag_set(diag, MR_ERR_LIMIT, "54000", 0, "there are %d %s already", limit, what);
+}
+
 int mr_ddl_create_table(struct mr_control *c, void *arg)
 {
 	struct mr_table_change *tc = arg;
 	const struct mr_create_table *ct = tc->create;
 	struct table_with w = {.topic = ct->name, .options.watermark_column = -1};
-	struct mr_catalog_change change = {0};
+	struct mr_catalog_change change = {0}, undo = {0};
 	const struct mr_topic_def *old;
 	struct mr_topic_config config = mr_control_topic_defaults(c->config);
 	struct mr_table_def *def;
@@ -338,6 +352,10 @@ int mr_ddl_create_table(struct mr_control *c, void *arg)
 			"\"%.*s\" is not a topic name; name one with WITH (topic = '…')",
 			(int)w.topic.bytes, w.topic.data);
 	old = mr_catalog_topic(&c->catalog, w.topic);
+	if (c->catalog.tables_count >= MR_CATALOG_TABLES_MAX)
+		return too_many("tables", MR_CATALOG_TABLES_MAX, tc->diag);
+	if (!old && c->catalog.topics_count >= MR_CATALOG_TOPICS_MAX)
+		return too_many("topics", MR_CATALOG_TOPICS_MAX, tc->diag);
 	if (!old) {
 		topic = new_topic(c, w.topic,
 			w.partitions ? w.partitions : (uint32_t)c->config->kafka_partitions,
@@ -349,8 +367,11 @@ int mr_ddl_create_table(struct mr_control *c, void *arg)
 	}
 	def = table_def(c, ct, &w, old ? old->topic.id : topic.id);
 	mr_catalog_add_table(&change, def);
+	mr_catalog_drop_table(&undo, def->id);
+	if (!old)
+		mr_catalog_drop_topic(&undo, topic.number);
 	mr_table_def_put(def);
-	return change_commit(c, &change, tc->diag);
+	return change_commit(c, &change, &undo, tc->diag);
 }
 
 // ---- DROP TABLE, TRUNCATE
@@ -399,7 +420,7 @@ int mr_ddl_drop_table(struct mr_control *c, void *arg)
 	mr_catalog_drop_table(&change, def->id);
 	if (d->cascade && topic && users == 1)
 		mr_catalog_drop_topic(&change, topic->topic.number);
-	return change_commit(c, &change, tc->diag);
+	return change_commit(c, &change, NULL, tc->diag);
 }
 
 // ---- views
@@ -410,7 +431,7 @@ int mr_ddl_create_view(struct mr_control *c, void *arg)
 	struct mr_create_view *cv = tc->view;
 	const struct mr_table *source = mr_fold_source(cv->fold)->owner;
 	char name[MR_CATALOG_NAME_MAX + 1] = {0};
-	struct mr_catalog_change change = {0};
+	struct mr_catalog_change change = {0}, undo = {0};
 	int rc;
 
 	if (name_taken(c, cv->name))
@@ -425,10 +446,17 @@ int mr_ddl_create_view(struct mr_control *c, void *arg)
 		return mr_diag_set(tc->diag, -EINVAL, "22023", cv->options[0].position,
 			"unrecognized option \"%.*s\"", (int)cv->options[0].name.bytes,
 			cv->options[0].name.data);
+	if (c->catalog.views_count >= MR_CATALOG_VIEWS_MAX)
+		return too_many("materialized views", MR_CATALOG_VIEWS_MAX, tc->diag);
+	if (cv->query.bytes > MR_CATALOG_QUERY_BYTES_MAX)
+		return mr_diag_set(tc->diag, MR_ERR_LIMIT, "54000", cv->name_position,
+			"the query of a materialized view has at most %d bytes",
+			MR_CATALOG_QUERY_BYTES_MAX);
 	memcpy(name, cv->name.data, MR_MIN(cv->name.bytes, (size_t)MR_CATALOG_NAME_MAX));
+	mr_catalog_drop_view(&undo, c->catalog.object_next);
 	mr_catalog_add_view(&change, c->catalog.object_next, name, source->def->id, cv->query);
 	c->fold_new = cv->fold;
-	rc = change_commit(c, &change, tc->diag);
+	rc = change_commit(c, &change, &undo, tc->diag);
 	if (!c->fold_new)
 		cv->fold = NULL;
 	c->fold_new = NULL;
@@ -451,5 +479,5 @@ int mr_ddl_drop_view(struct mr_control *c, void *arg)
 					      "materialized view \"%.*s\" does not exist",
 					      (int)d->name.bytes, d->name.data);
 	mr_catalog_drop_view(&change, def->id);
-	return change_commit(c, &change, tc->diag);
+	return change_commit(c, &change, NULL, tc->diag);
 }
