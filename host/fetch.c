@@ -42,16 +42,7 @@ struct mr_fetch_wait {
 int mr_worker_find(
 	struct mr_worker *w, const struct mr_partition *p, int64_t offset, struct mr_log_entry *out)
 {
-	struct mr_uuid topic = p->topic->topic.id;
-	struct mr_log_entry open;
-	int rc_open = mr_log_find(w->log, topic, (int32_t)p->number, offset, &open);
-	int rc = mr_log_store_find(w->store, topic, (int32_t)p->number, offset, out);
-
-	if (rc == 0 && (rc_open < 0 || out->base_offset <= open.base_offset))
-		return 0;
-	if (rc_open == 0)
-		*out = open;
-	return rc_open;
+	return mr_log_find(w->log, p->topic->topic.id, (int32_t)p->number, offset, out);
 }
 
 static void part_error(struct mr_fetch_part *part, int16_t error)

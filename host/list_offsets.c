@@ -19,21 +19,6 @@ struct list_wait {
 	struct mr_log_read read;
 };
 
-static int find_batch(struct mr_worker *w, const struct mr_partition *p, int64_t timestamp_ms,
-	struct mr_log_entry *out)
-{
-	struct mr_uuid topic = p->topic->topic.id;
-	struct mr_log_entry open;
-	int rc_open = mr_log_find_time(w->log, topic, (int32_t)p->number, timestamp_ms, &open);
-	int rc = mr_log_store_find_time(w->store, topic, (int32_t)p->number, timestamp_ms, out);
-
-	if (rc == 0 && (rc_open < 0 || out->base_offset <= open.base_offset))
-		return 0;
-	if (rc_open == 0)
-		*out = open;
-	return rc_open;
-}
-
 // The first record of the batch whose time is at or after the one asked for.
 static void find_record(struct mr_worker *w, struct mr_list_offset *o, struct mr_span bytes)
 {
@@ -108,9 +93,10 @@ static bool look_up_time(
 
 	if (o->timestamp == AT_MAX_TIMESTAMP)
 		o->timestamp = p->max_timestamp_ms;
-	if (o->timestamp < 0 || find_batch(w, p, o->timestamp, &e) < 0 ||
-		e.base_offset >= p->high_watermark ||
-		e.base_offset + e.offset_count <= p->log_start)
+	if (o->timestamp < 0 ||
+		mr_log_find_time(w->log, p->topic->topic.id, (int32_t)p->number, p->log_start,
+			o->timestamp, &e) < 0 ||
+		e.base_offset >= p->high_watermark)
 		return false;
 	if (e.log_id == mr_log_id(w->log))
 		hot = mr_log_hot(w->log, e.lsn, mr_log_record_bytes(e.bytes));

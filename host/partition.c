@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+enum { RETAIN_BATCHES = 4096 };
+
 static size_t slot_of(uint64_t topic_number, uint32_t partition)
 {
 	return mr_hash64(topic_number << 20 ^ partition, MR_HASH_SEED) % MR_PARTITION_SLOTS;
@@ -280,29 +282,31 @@ static int64_t feeds_need(const struct mr_partition *p)
 	return need;
 }
 
-// Moves log_start past the batches that retention gives up, as far as no table needs them.
+// Moves log_start past the batches that retention gives up, as far as no table needs them: first
+// past whole files, then by single batches, of which it looks at so many at a time.
 void mr_partition_retain(struct mr_worker *w, struct mr_partition *p)
 {
 	const struct mr_topic_config *c = &p->topic->topic.config;
 	int64_t keep_from_ms = mr_wall_us(w->clock) / 1000 - c->retention_ms;
 	int64_t limit = MR_MIN(feeds_need(p), p->high_watermark), start = p->log_start;
-	struct mr_log_extent extent;
-	uint64_t bytes;
+	struct mr_log_extent extent = {0};
+	struct mr_log_entry e;
 
-	mr_log_store_extent(w->store, p->topic->topic.id, (int32_t)p->number, &extent);
-	bytes = extent.bytes;
-	for (;;) {
-		struct mr_log_entry e;
-		bool old, much;
+	if (start >= limit || (c->retention_ms < 0 && c->retention_bytes < 0))
+		return;
+	if (c->retention_ms >= 0)
+		start = mr_log_store_skip_old(w->store, p->topic->topic.id, (int32_t)p->number,
+			start, limit, keep_from_ms);
+	if (c->retention_bytes >= 0)
+		mr_log_store_extent(w->store, p->topic->topic.id, (int32_t)p->number, &extent);
+	for (int i = 0; i < RETAIN_BATCHES && mr_worker_find(w, p, start, &e) == 0; i++) {
+		bool old = c->retention_ms >= 0 && e.max_timestamp_ms < keep_from_ms;
+		bool much = c->retention_bytes >= 0 && extent.bytes > (uint64_t)c->retention_bytes;
 
-		if (mr_worker_find(w, p, start, &e) < 0 || e.base_offset + e.offset_count > limit)
-			break;
-		old = c->retention_ms >= 0 && e.max_timestamp_ms < keep_from_ms;
-		much = c->retention_bytes >= 0 && bytes > (uint64_t)c->retention_bytes;
-		if (!old && !much)
+		if ((!old && !much) || e.base_offset + e.offset_count > limit)
 			break;
 		start = e.base_offset + e.offset_count;
-		bytes -= MR_MIN(bytes, e.bytes);
+		extent.bytes -= MR_MIN(extent.bytes, e.bytes);
 	}
 	if (start == p->log_start)
 		return;

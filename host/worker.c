@@ -12,6 +12,7 @@
 
 enum {
 	HOUSEKEEPING_NS = 1000000000,
+	HOUSEKEEPING_TURNS = 16, // to get round all partitions
 	WAIT_NS_MAX = 100000000,
 	STARVED_WAIT_NS = 2000000,
 };
@@ -376,8 +377,10 @@ static void housekeep(struct mr_worker *w, int64_t now_ns)
 		return;
 	w->housekeeping_ns = now_ns + HOUSEKEEPING_NS;
 	mr_worker_release_checkpoints(w);
-	for (size_t i = 0; i < MR_PARTITION_SLOTS; i++) {
-		for (struct mr_partition *p = w->partitions[i]; p; p = p->next) {
+	for (int i = 0; i < MR_PARTITION_SLOTS / HOUSEKEEPING_TURNS; i++) {
+		size_t slot = w->housekeeping_slot++ % MR_PARTITION_SLOTS;
+
+		for (struct mr_partition *p = w->partitions[slot]; p; p = p->next) {
 			mr_partition_retain(w, p);
 			mr_producers_expire(p->producers, mr_wall_us(w->clock) / 1000);
 		}

@@ -135,6 +135,7 @@ struct mr_worker {
 	bool fetch_wakeup;             // a partition that is waited for has advanced
 	int64_t fetch_deadline_ns;     // earliest, INT64_MAX = none
 	int64_t housekeeping_ns;       // when next
+	size_t housekeeping_slot;      // where in `partitions`
 	struct mr_worker_stats stats;  // shared
 };
 

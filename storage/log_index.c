@@ -1,8 +1,9 @@
 // Where batches are: the dense index of each file, and the store's table of partitions.
 //
-// A file's entries arrive by lsn. When the file has ended they are grouped by partition with a
-// counting sort, which keeps each partition's in offset order because that is how they were
-// appended.
+// A file's entries arrive by lsn. While it is being written, whoever looks something up in it
+// brings lists of each partition's entries up to date. When the file has ended the entries are
+// grouped by partition with a counting sort, which keeps each partition's in offset order because
+// that is how they were appended.
 #include "host/base/hash.h"
 #include "storage/log_int.h"
 
@@ -94,8 +95,53 @@ int mr_log_entry_add(struct mr_log_file *f, const struct mr_log_record *r, uint6
 	return 0;
 }
 
+static int refs_add(struct mr_log_refs *r, uint32_t at)
+{
+	if (r->count == r->max) {
+		uint32_t max = MR_MAX(16u, r->max * 2);
+		void *grown = realloc(r->at, max * sizeof(*r->at));
+
+		if (!grown)
+			return -ENOMEM;
+		r->at = (uint32_t *)grown;
+		r->max = max;
+	}
+	r->at[r->count++] = at;
+	return 0;
+}
+
+int mr_log_refs_update(struct mr_log_file *f, size_t ref_count)
+{
+	int rc = 0;
+
+	if (f->ref_count < ref_count) {
+		void *grown = realloc(f->refs, ref_count * sizeof(*f->refs));
+
+		if (!grown)
+			return -ENOMEM;
+		f->refs = (struct mr_log_refs *)grown;
+		memset(f->refs + f->ref_count, 0, (ref_count - f->ref_count) * sizeof(*f->refs));
+		f->ref_count = ref_count;
+	}
+	while (!rc && f->refs_done < f->entry_count) {
+		rc = refs_add(&f->refs[f->entries[f->refs_done].ref], (uint32_t)f->refs_done);
+		f->refs_done += !rc;
+	}
+	return rc;
+}
+
+void mr_log_refs_free(struct mr_log_file *f)
+{
+	for (size_t i = 0; i < f->ref_count; i++)
+		free(f->refs[i].at);
+	free(f->refs);
+	f->refs = NULL;
+	f->ref_count = f->refs_done = 0;
+}
+
 void mr_log_file_index_free(struct mr_log_file *f)
 {
+	mr_log_refs_free(f);
 	free(f->entries);
 	free(f->parts);
 	f->entries = NULL;
@@ -136,6 +182,7 @@ int mr_log_file_index(struct mr_log_file *f, const uint32_t *parts_of_refs, size
 	uint32_t *at; // part -> its sum, then its next place
 	int rc = -ENOMEM;
 
+	mr_log_refs_free(f);
 	keep_own(f, parts_of_refs, ref_count);
 	f->part_count = 0;
 	for (size_t i = 0; i < f->entry_count; i++)

@@ -88,6 +88,13 @@ struct mr_log_part_sum {
 	uint64_t bytes;
 };
 
+// Places in `entries` of one ref's.
+struct mr_log_refs {
+	uint32_t *at;
+	uint32_t count;
+	uint32_t max;
+};
+
 enum mr_log_file_state {
 	MR_LOG_FILE_ASSIGNED, // in the manifest, not yet open
 	MR_LOG_FILE_READY,    // may be taken by its log
@@ -118,6 +125,9 @@ struct mr_log_file {
 	struct mr_log_index_entry *entries;
 	size_t entry_count;
 	size_t entry_max;
+	struct mr_log_refs *refs; // ACTIVE: by ref, of the first `refs_done` entries; its writer's
+	size_t ref_count;
+	size_t refs_done;
 	struct mr_log_part_sum *parts; // ascending by part
 	size_t part_count;
 };
@@ -218,6 +228,9 @@ bool mr_log_part_find(
 	const struct mr_log_store *s, struct mr_uuid topic, int32_t partition, uint32_t *part);
 // Adds an entry by lsn; -ENOMEM.
 int mr_log_entry_add(struct mr_log_file *f, const struct mr_log_record *r, uint64_t lsn);
+// Brings `refs` up to date with the entries, for refs below `ref_count`; -ENOMEM.
+int mr_log_refs_update(struct mr_log_file *f, size_t ref_count);
+void mr_log_refs_free(struct mr_log_file *f);
 // Translates refs to parts (refs[ref], `ref_count` of them), drops entries outside the file, sorts,
 // sums up.
 int mr_log_file_index(struct mr_log_file *f, const uint32_t *parts_of_refs, size_t ref_count);

@@ -62,16 +62,17 @@ static void fill_entry(
 		f->log_id, e->lsn, e->bytes, e->offset_count, e->base_offset, e->max_timestamp_ms};
 }
 
-// The question: a batch that ends above an offset, or one at or after a time.
+// The question: a batch that ends above an offset, and perhaps is at or after a time.
 struct want {
+	int64_t offset;
 	bool by_time;
-	int64_t value;
+	int64_t time_ms;
 };
 
 static bool answers(const struct mr_log_index_entry *e, const struct want *w)
 {
-	return w->by_time ? e->max_timestamp_ms >= w->value
-			  : e->base_offset + e->offset_count > w->value;
+	return e->base_offset + e->offset_count > w->offset &&
+	       (!w->by_time || e->max_timestamp_ms >= w->time_ms);
 }
 
 // The first entry of the partition in the file that answers. Offsets rise, times need not.
@@ -109,8 +110,8 @@ static int store_find(struct mr_log_store *s, struct mr_uuid topic, int32_t part
 			const struct mr_log_part_sum *sum = is_ended(f) ? find_sum(f, part) : NULL;
 			const struct mr_log_index_entry *e;
 
-			if (!sum || (!w->by_time && sum->offset_end <= w->value) ||
-				(w->by_time && sum->max_timestamp_ms < w->value))
+			if (!sum || sum->offset_end <= w->offset ||
+				(w->by_time && sum->max_timestamp_ms < w->time_ms))
 				continue;
 			e = find_in(f, sum, w);
 			if (e && (!found || e->base_offset < out->base_offset))
@@ -125,13 +126,33 @@ out:
 int mr_log_store_find(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
 	int64_t offset, struct mr_log_entry *out)
 {
-	return store_find(s, topic, partition, &(struct want){false, offset}, out);
+	return store_find(s, topic, partition, &(struct want){.offset = offset}, out);
 }
 
 int mr_log_store_find_time(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
-	int64_t timestamp_ms, struct mr_log_entry *out)
+	int64_t offset, int64_t timestamp_ms, struct mr_log_entry *out)
 {
-	return store_find(s, topic, partition, &(struct want){true, timestamp_ms}, out);
+	return store_find(s, topic, partition, &(struct want){offset, true, timestamp_ms}, out);
+}
+
+// The first entry of the ref in a file being written that answers.
+static const struct mr_log_index_entry *find_active(
+	const struct mr_log_file *f, const struct mr_log_refs *r, const struct want *w)
+{
+	uint32_t low = 0, high = r->count;
+
+	while (low < high) {
+		uint32_t mid = (low + high) / 2;
+		const struct mr_log_index_entry *e = &f->entries[r->at[mid]];
+
+		if (e->base_offset + e->offset_count > w->offset)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	while (low < r->count && !answers(&f->entries[r->at[low]], w))
+		low++;
+	return low < r->count ? &f->entries[r->at[low]] : NULL;
 }
 
 // Ended files first, then those that the writer still holds, whose entries are by lsn.
@@ -145,14 +166,17 @@ static int log_find(struct mr_log *log, struct mr_uuid topic, int32_t partition,
 	while (ref < log->binding_count && (log->bindings[ref].partition != partition ||
 						   !mr_uuid_eq(log->bindings[ref].topic, topic)))
 		ref++;
-	for (size_t i = 0; i < log->file_count; i++) {
-		const struct mr_log_file *f = log->files[i];
+	for (size_t i = 0; ref < log->binding_count && i < log->file_count; i++) {
+		const struct mr_log_index_entry *e;
+		int rc = mr_log_refs_update(log->files[i], log->binding_count);
 
-		for (size_t k = 0; k < f->entry_count; k++)
-			if (f->entries[k].ref == ref && answers(&f->entries[k], w)) {
-				fill_entry(f, &f->entries[k], out);
-				return 0;
-			}
+		if (rc)
+			return rc;
+		e = find_active(log->files[i], &log->files[i]->refs[ref], w);
+		if (e) {
+			fill_entry(log->files[i], e, out);
+			return 0;
+		}
 	}
 	return -ENOENT;
 }
@@ -160,13 +184,34 @@ static int log_find(struct mr_log *log, struct mr_uuid topic, int32_t partition,
 int mr_log_find(struct mr_log *log, struct mr_uuid topic, int32_t partition, int64_t offset,
 	struct mr_log_entry *out)
 {
-	return log_find(log, topic, partition, &(struct want){false, offset}, out);
+	return log_find(log, topic, partition, &(struct want){.offset = offset}, out);
 }
 
-int mr_log_find_time(struct mr_log *log, struct mr_uuid topic, int32_t partition,
+int mr_log_find_time(struct mr_log *log, struct mr_uuid topic, int32_t partition, int64_t offset,
 	int64_t timestamp_ms, struct mr_log_entry *out)
 {
-	return log_find(log, topic, partition, &(struct want){true, timestamp_ms}, out);
+	return log_find(log, topic, partition, &(struct want){offset, true, timestamp_ms}, out);
+}
+
+int64_t mr_log_store_skip_old(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
+	int64_t offset, int64_t limit, int64_t before_ms)
+{
+	uint32_t part;
+
+	pthread_mutex_lock(&s->lock);
+	if (mr_log_part_find(s, topic, partition, &part))
+		for (struct mr_log_meta *m = s->logs; m; m = m->next)
+			for (struct mr_log_file *f = m->files; f; f = f->next) {
+				const struct mr_log_part_sum *sum =
+					is_ended(f) ? find_sum(f, part) : NULL;
+
+				if (sum && f->entries[sum->first].base_offset <= offset &&
+					sum->offset_end > offset && sum->offset_end <= limit &&
+					sum->max_timestamp_ms < before_ms)
+					offset = sum->offset_end;
+			}
+	pthread_mutex_unlock(&s->lock);
+	return offset;
 }
 
 static void extent_add(const struct mr_log_file *f, const struct mr_log_part_sum *sum,

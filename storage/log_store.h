@@ -74,14 +74,18 @@ struct mr_log_entry {
 // a log being written includes its open file: the owner looks there first (mr_log_find).
 [[nodiscard]] int mr_log_store_find(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
 	int64_t offset, struct mr_log_entry *out);
-// The first batch with max_timestamp_ms >= the given one.
+// The first of those with max_timestamp_ms >= the given one.
 [[nodiscard]] int mr_log_store_find_time(struct mr_log_store *s, struct mr_uuid topic,
-	int32_t partition, int64_t timestamp_ms, struct mr_log_entry *out);
-// The same in the file that `log` is writing and in its filled ones. Owner of `log` only.
+	int32_t partition, int64_t offset, int64_t timestamp_ms, struct mr_log_entry *out);
+// The same, and behind them in the files that `log` is writing. Owner of `log` only.
 [[nodiscard]] int mr_log_find(struct mr_log *log, struct mr_uuid topic, int32_t partition,
 	int64_t offset, struct mr_log_entry *out);
 [[nodiscard]] int mr_log_find_time(struct mr_log *log, struct mr_uuid topic, int32_t partition,
-	int64_t timestamp_ms, struct mr_log_entry *out);
+	int64_t offset, int64_t timestamp_ms, struct mr_log_entry *out);
+// The offset behind those whole files from `offset` on whose batches of the partition are all older
+// than `before_ms` and end at or below `limit`; `offset` itself when there are none.
+int64_t mr_log_store_skip_old(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
+	int64_t offset, int64_t limit, int64_t before_ms);
 
 // Offsets and bytes of a partition over all filled and sealed files.
 struct mr_log_extent {

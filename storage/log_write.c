@@ -161,6 +161,8 @@ static int split_entries(struct mr_log *log, struct mr_log_file *from, struct mr
 {
 	struct mr_log_file swap = *to;
 
+	mr_log_refs_free(from);
+	mr_log_refs_free(to);
 	to->entries = from->entries;
 	to->entry_count = from->entry_count;
 	to->entry_max = from->entry_max;

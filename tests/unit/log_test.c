@@ -246,10 +246,64 @@ static void keeps_and_finds(bool plain)
 		assert_true(e.base_offset == i / 4 * STEP);
 		assert_int_equal(read_back(g, &e, i % 4), 0);
 		assert_int_equal(
-			mr_log_store_find_time(g->store, topic, i % 4, 1000 + i / 4 * STEP, &e), 0);
+			mr_log_store_find_time(g->store, topic, i % 4, 0, 1000 + i / 4 * STEP, &e),
+			0);
 		assert_true(e.base_offset == i / 4 * STEP);
 	}
 	assert_int_equal(mr_log_store_find(g->store, (struct mr_uuid){{8}}, 0, 0, &e), -ENOENT);
+	rig_stop(g);
+	rig_free(g);
+}
+
+// Looks everything up between appends: in the file being written, in ended ones, across the roll.
+static void log_finds_by_offset_and_time_while_it_is_written(void **)
+{
+	struct rig *g = rig_sim(64 << 20);
+	struct mr_log_entry e;
+
+	assert_int_equal(rig_start(g), 0);
+	for (int i = 0; i < 300; i++) {
+		int64_t offset = i / 4 * 2;
+
+		assert_int_equal(append(g, i % 4, offset, 2, 9000), 0);
+		for (int64_t at = offset + 1; at >= 0; at -= 1 + at / 3) {
+			assert_int_equal(mr_log_find(g->log, topic, i % 4, at, &e), 0);
+			assert_true(e.base_offset == at / 2 * 2);
+			// Batches that end at or below the offset do not count, though old enough.
+			assert_int_equal(mr_log_find_time(g->log, topic, i % 4, at, 1000, &e), 0);
+			assert_true(e.base_offset == at / 2 * 2);
+			assert_int_equal(
+				mr_log_find_time(g->log, topic, i % 4, 0, 1000 + at / 2 * 2, &e),
+				0);
+			assert_true(e.base_offset == at / 2 * 2);
+		}
+		assert_int_equal(mr_log_find(g->log, topic, i % 4, offset + 2, &e), -ENOENT);
+		if (i % 10 == 0)
+			turn(g);
+	}
+	assert_true(mr_log_stats(g->log)->rolls >= 2);
+	rig_stop(g);
+	rig_free(g);
+}
+
+static void store_skips_whole_files_of_old_batches(void **)
+{
+	struct rig *g = rig_sim(64 << 20);
+	int64_t end = 0, skipped;
+
+	assert_int_equal(rig_start(g), 0);
+	for (int64_t rolls = 0; rolls < 3; rolls = (int64_t)mr_log_stats(g->log)->rolls) {
+		assert_int_equal(append(g, 0, end++, 1, 9000), 0);
+		turn(g);
+	}
+	settle(g);
+	assert_int_equal(mr_log_store_skip_old(g->store, topic, 0, 0, end, 1000), 0);
+	assert_int_equal(mr_log_store_skip_old(g->store, topic, 0, 0, 10, INT64_MAX), 0);
+	skipped = mr_log_store_skip_old(g->store, topic, 0, 0, end, INT64_MAX);
+	assert_true(skipped > end / 2 && skipped < end);
+	assert_true(mr_log_store_skip_old(g->store, topic, 0, 0, end, 1000 + end / 2) < skipped);
+	assert_int_equal(
+		mr_log_store_skip_old(g->store, topic, 0, skipped, end, INT64_MAX), skipped);
 	rig_stop(g);
 	rig_free(g);
 }
@@ -549,6 +603,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(log_keeps_and_finds_batches_with_plain_calls),
 		cmocka_unit_test(log_keeps_and_finds_batches_on_the_ring),
+		cmocka_unit_test(log_finds_by_offset_and_time_while_it_is_written),
+		cmocka_unit_test(store_skips_whole_files_of_old_batches),
 		cmocka_unit_test(log_takes_records_of_16_mib_and_refuses_larger),
 		cmocka_unit_test(log_ring_pushes_back_and_loses_nothing),
 		cmocka_unit_test(log_abort_leaves_no_trace),
