@@ -306,7 +306,8 @@ static int apply_topic(struct mr_catalog *c, struct mr_reader *r)
 	t->config.timestamp_log_append = mr_read_u8(r);
 	read_name(r, d->name, sizeof(d->name));
 	t->name = mr_span_str(d->name);
-	if (r->bad || t->partitions == 0 || t->partitions > MR_TOPIC_PARTITIONS_MAX ||
+	if (r->bad || t->number == UINT64_MAX || t->partitions == 0 ||
+		t->partitions > MR_TOPIC_PARTITIONS_MAX ||
 		topic_index(c, t->number) >= MR_CATALOG_TOPICS_MAX) {
 		free(d);
 		return MR_ERR_CORRUPT;
@@ -325,7 +326,8 @@ static void read_column(struct mr_catalog *c, struct mr_reader *r, struct mr_col
 	out->type.scale = mr_read_u8(r);
 	out->not_null = mr_read_u8(r);
 	read_name(r, out->name, sizeof(out->name));
-	r->bad |= out->type.type == MR_TYPE_NULL || out->type.type >= MR_TYPE_INTERVAL ||
+	r->bad |= out->id == UINT64_MAX || out->type.type == MR_TYPE_NULL ||
+		  out->type.type >= MR_TYPE_INTERVAL ||
 		  out->type.precision > MR_NUMERIC_PRECISION_MAX ||
 		  out->type.scale > MR_NUMERIC_PRECISION_MAX;
 	c->object_next = MR_MAX(c->object_next, out->id + 1);
@@ -343,7 +345,7 @@ static int apply_table(struct mr_catalog *c, struct mr_reader *r)
 	head.options.ttl_us = (int64_t)mr_read_le64(r);
 	head.options.watermark_column = (int32_t)mr_read_le32(r);
 	columns_count = mr_read_le32(r);
-	if (r->bad || columns_count > MR_CATALOG_COLUMNS_MAX ||
+	if (r->bad || head.id == UINT64_MAX || columns_count > MR_CATALOG_COLUMNS_MAX ||
 		head.options.watermark_column >= (int32_t)columns_count)
 		return MR_ERR_CORRUPT;
 	t = mr_table_def_create(columns_count, 0);
@@ -383,7 +385,7 @@ static int apply_view(struct mr_catalog *c, struct mr_reader *r)
 	read_name(r, name, sizeof(name));
 	table_id = mr_read_le64(r);
 	query = mr_read_span(r, mr_read_le32(r));
-	if (r->bad || query.bytes > MR_CATALOG_QUERY_BYTES_MAX)
+	if (r->bad || id == UINT64_MAX || query.bytes > MR_CATALOG_QUERY_BYTES_MAX)
 		return MR_ERR_CORRUPT;
 	v = calloc(1, sizeof(*v) + query.bytes + 1);
 	MR_ASSERT(v);
@@ -434,7 +436,7 @@ static int apply(struct mr_catalog *c, uint16_t type, struct mr_reader *r)
 	return MR_ERR_VERSION;
 }
 
-static int catalog_replay(void *ctx, const struct mr_manifest_record *rec, struct mr_diag *diag)
+int mr_catalog_replay(void *ctx, const struct mr_manifest_record *rec, struct mr_diag *diag)
 {
 	struct mr_catalog *c = ctx;
 	struct mr_reader r = mr_reader(rec->payload);
@@ -455,7 +457,7 @@ static void emit(struct mr_buf *out, uint16_t type, struct mr_buf *payload)
 	mr_buf_reset(payload);
 }
 
-static void catalog_snapshot(void *ctx, struct mr_buf *out)
+void mr_catalog_snapshot(void *ctx, struct mr_buf *out)
 {
 	struct mr_catalog *c = ctx;
 	struct mr_buf b = {0};
@@ -490,7 +492,7 @@ static void catalog_snapshot(void *ctx, struct mr_buf *out)
 void mr_catalog_init(struct mr_catalog *c, struct mr_manifest *m)
 {
 	const struct mr_manifest_owner owner = {
-		REC_CLUSTER, REC_LAST, RECORD_VERSION, c, catalog_replay, catalog_snapshot};
+		REC_CLUSTER, REC_LAST, RECORD_VERSION, c, mr_catalog_replay, mr_catalog_snapshot};
 
 	*c = (struct mr_catalog){.number_next = 1, .object_next = 1, .producer_next = 1000};
 	mr_manifest_register(m, &owner);

@@ -24,6 +24,7 @@
 #define MR_CATALOG_NAME_MAX        63        // as PostgreSQL
 
 struct mr_manifest;
+struct mr_manifest_record;
 
 struct mr_topic_def {
 	struct mr_topic topic;
@@ -86,6 +87,10 @@ struct mr_catalog {
 // Registers the catalog as owner of its record types; before mr_manifest_open.
 void mr_catalog_init(struct mr_catalog *c, struct mr_manifest *m);
 void mr_catalog_fini(struct mr_catalog *c);
+// What the manifest calls, on a struct mr_catalog: applies one record (0, MR_ERR_CORRUPT or
+// MR_ERR_VERSION with diag; whatever the bytes, nothing worse); the records that make this state.
+int mr_catalog_replay(void *ctx, const struct mr_manifest_record *rec, struct mr_diag *diag);
+void mr_catalog_snapshot(void *ctx, struct mr_buf *out);
 
 struct mr_topic_def *mr_catalog_topic(const struct mr_catalog *c, struct mr_span name);
 struct mr_topic_def *mr_catalog_topic_by_id(const struct mr_catalog *c, struct mr_uuid id);
