@@ -1,0 +1,47 @@
+// Which segments exist: the manifest's records of types MR_MANIFEST_TYPE_SEGMENT and up.
+//
+// Threads: any thread may call; calls that append or clean block. A commit that depends on
+// something that a DDL statement may change takes the commit lock around its check and the append,
+// as the statement does.
+#pragma once
+
+#include "storage/manifest.h"
+#include "storage/segment.h"
+
+// Record types. Payloads: docs/FORMAT.md, "Records of segments".
+enum {
+	MR_SEGMENT_RECORD = MR_MANIFEST_TYPE_SEGMENT,
+	MR_SEGMENT_RECORD_NEXT_ID,
+	MR_SEGMENT_RECORD_TABLE_DROPPED, // all segments of a table are gone
+	MR_SEGMENT_RECORD_LAST = MR_SEGMENT_RECORD_TABLE_DROPPED,
+};
+
+#define MR_SEGMENT_RECORD_VERSION 1
+
+struct mr_segment_store;
+
+// Registers with the manifest, which is opened after this. Disk and manifest are borrowed.
+[[nodiscard]] int mr_segment_store_create(
+	struct mr_disk *disk, struct mr_manifest *manifest, struct mr_segment_store **out);
+void mr_segment_store_destroy(struct mr_segment_store *s); // NULL does nothing
+
+// After mr_manifest_open: removes files in seg/ that no record names.
+[[nodiscard]] int mr_segment_store_clean(struct mr_segment_store *s);
+
+// An id for a new segment; never given twice.
+uint64_t mr_segment_store_id(struct mr_segment_store *s);
+
+// Makes a written segment exist; takes info->ranges on success. `*out` gets a reference.
+[[nodiscard]] int mr_segment_store_commit(
+	struct mr_segment_store *s, const struct mr_segment_info *info, struct mr_segment **out);
+
+// All segments of a table by ascending id (table_id 0: of all tables), a reference of each; `*out`
+// is to be freed. Returns the count or -ENOMEM.
+[[nodiscard]] int mr_segment_store_list(
+	struct mr_segment_store *s, uint64_t table_id, struct mr_segment ***out);
+
+// The payload of MR_SEGMENT_RECORD_TABLE_DROPPED, for the append that drops or empties a table.
+void mr_segment_store_table_dropped(struct mr_buf *out, uint64_t table_id);
+
+void mr_segment_store_lock_commits(struct mr_segment_store *s);
+void mr_segment_store_unlock_commits(struct mr_segment_store *s);
