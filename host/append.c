@@ -269,6 +269,36 @@ void mr_worker_retry_stalled(struct mr_worker *w)
 	}
 }
 
+// The tables have taken all of the batch. One that had no memory for its last rows takes them when
+// pieces have been sealed; until then the batch is durable but not visible.
+static bool is_applied(const struct mr_append *a)
+{
+	for (const struct mr_feed *f = append_partition(a)->feeds; f; f = f->next)
+		if (f->starved && f->next_offset < (int64_t)(intptr_t)a->wait[1])
+			return false;
+	return true;
+}
+
+void mr_worker_acknowledge(struct mr_worker *w)
+{
+	uint64_t durable = mr_log_durable(w->log);
+	int64_t now = 0;
+
+	while (w->pending.head && w->pending.head->lsn_end <= durable &&
+		is_applied(w->pending.head)) {
+		struct mr_append *a = list_take(&w->pending);
+		struct mr_partition *p = append_partition(a);
+
+		p->high_watermark = MR_MAX(p->high_watermark, (int64_t)(intptr_t)a->wait[1]);
+		w->fetch_wakeup |= p->waited_for;
+		p->waited_for = false;
+		now = now ? now : mr_now_ns(w->clock);
+		if (a->wait[1])
+			mr_hist_record(&w->stats.stage_flush, (uint64_t)(now - a->committed_ns));
+		append_done(w, a);
+	}
+}
+
 void mr_worker_durable(void *ctx, uint64_t lsn)
 {
 	struct mr_worker *w = ctx;
@@ -276,17 +306,7 @@ void mr_worker_durable(void *ctx, uint64_t lsn)
 
 	mr_marks_publish(&w->marks, lsn);
 	mr_hist_record(&w->stats.stage_visible, (uint64_t)(mr_now_ns(w->clock) - start));
-	while (w->pending.head && w->pending.head->lsn_end <= lsn) {
-		struct mr_append *a = list_take(&w->pending);
-		struct mr_partition *p = append_partition(a);
-
-		p->high_watermark = MR_MAX(p->high_watermark, (int64_t)(intptr_t)a->wait[1]);
-		w->fetch_wakeup |= p->waited_for;
-		p->waited_for = false;
-		if (a->wait[1])
-			mr_hist_record(&w->stats.stage_flush, (uint64_t)(start - a->committed_ns));
-		append_done(w, a);
-	}
+	mr_worker_acknowledge(w);
 }
 
 static void list_fail(struct mr_worker *w, struct mr_append_list *l, const struct mr_partition *p)

@@ -1,7 +1,7 @@
 // The catalog and its records. Layouts: docs/FORMAT.md, "Catalog records".
 #include "host/catalog.h"
 
-#include "storage/manifest.h"
+#include "storage/segment_store.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,6 +20,7 @@ enum {
 	REC_LAST = REC_COUNTERS,
 };
 
+static_assert(MR_SEGMENT_RECORD_VERSION == 1);
 enum { RECORD_VERSION = 1 };
 
 struct mr_topic_def *mr_topic_def_get(struct mr_topic_def *t)
@@ -194,6 +195,11 @@ void mr_catalog_add_table(struct mr_catalog_change *ch, const struct mr_table_de
 void mr_catalog_drop_table(struct mr_catalog_change *ch, uint64_t id)
 {
 	mr_buf_le64(begin(ch, REC_TABLE_DROP), id);
+}
+
+void mr_catalog_drop_segments(struct mr_catalog_change *ch, uint64_t table_id)
+{
+	mr_segment_store_table_dropped(begin(ch, MR_SEGMENT_RECORD_TABLE_DROPPED), table_id);
 }
 
 void mr_catalog_add_view(struct mr_catalog_change *ch, uint64_t id, const char *name,

@@ -123,6 +123,8 @@ void mr_catalog_add_topic(struct mr_catalog_change *ch, const struct mr_topic *t
 void mr_catalog_drop_topic(struct mr_catalog_change *ch, uint64_t number);
 void mr_catalog_add_table(struct mr_catalog_change *ch, const struct mr_table_def *t);
 void mr_catalog_drop_table(struct mr_catalog_change *ch, uint64_t id);
+// All stored segments of the table go with this change.
+void mr_catalog_drop_segments(struct mr_catalog_change *ch, uint64_t table_id);
 void mr_catalog_add_view(struct mr_catalog_change *ch, uint64_t id, const char *name,
 	uint64_t table_id, struct mr_span query);
 void mr_catalog_drop_view(struct mr_catalog_change *ch, uint64_t id);

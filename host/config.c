@@ -87,6 +87,8 @@ static const struct key {
 		NULL, "memory for rows not yet in segments, per worker"},
 	{"table.chunk_bytes_max", NULL, KIND_BYTES, AT(table_chunk_bytes_max), MIB(1), GIB(4),
 		"64MiB", NULL, "a chunk of rows is closed at this size, or at 65,536 rows"},
+	{"table.seal_after", NULL, KIND_MS, AT(table_seal_after_ms), 1000, DAY_MS, "10s", NULL,
+		"rows go to a segment after this long, few rows after 60 times as long"},
 	{"view.memory_bytes", NULL, KIND_BYTES, AT(view_memory_bytes), MIB(1), GIB(1024), "512MiB",
 		NULL, "memory for one view's changes not yet written, per worker"},
 	{"table.max_future", NULL, KIND_MS, AT(max_future_ms), 0, 36500 * DAY_MS, "1h", NULL,

@@ -3,8 +3,10 @@
 
 #include "host/base/note.h"
 #include "host/partition_state.h"
+#include "host/seal.h"
 #include "host/view/view.h"
 #include "host/worker.h"
+#include "storage/segment_store.h"
 
 #include <errno.h>
 #include <semaphore.h>
@@ -84,6 +86,29 @@ static struct mr_table *running_table(const struct mr_snapshot *s, const struct 
 	return NULL;
 }
 
+// Makes the table with what is stored of it.
+static int table_start(struct mr_control *c, struct mr_table_def *def, struct mr_table **out)
+{
+	struct mr_segment **segments;
+	int n = mr_segment_store_list(c->segments, def->id, &segments), rc;
+	const struct mr_table_setup o = {
+		.parts_count = c->workers_count,
+		.pools = c->pools,
+		.chunk_bytes_max = c->config->table_chunk_bytes_max,
+		.seal = c->seal,
+		.segments = segments,
+		.segments_count = n < 0 ? 0 : (uint32_t)n,
+	};
+
+	if (n < 0)
+		return n;
+	rc = mr_table_create(def, mr_catalog_topic_by_id(&c->catalog, def->topic_id), &o, out);
+	for (int i = 0; i < n; i++)
+		mr_segment_put(segments[i]);
+	free(segments);
+	return rc;
+}
+
 static int snapshot_tables(struct mr_control *c, struct mr_snapshot *s)
 {
 	s->tables = calloc(c->catalog.tables_count + 1, sizeof(*s->tables));
@@ -96,9 +121,7 @@ static int snapshot_tables(struct mr_control *c, struct mr_snapshot *s)
 		if (t)
 			mr_table_get(t);
 		else
-			rc = mr_table_create(def,
-				mr_catalog_topic_by_id(&c->catalog, def->topic_id),
-				c->workers_count, c->pools, c->config->table_chunk_bytes_max, &t);
+			rc = table_start(c, def, &t);
 		if (rc < 0)
 			return rc;
 		s->tables[s->tables_count++] = t;
@@ -106,11 +129,29 @@ static int snapshot_tables(struct mr_control *c, struct mr_snapshot *s)
 	return 0;
 }
 
-static struct mr_view *running_view(const struct mr_snapshot *s, const struct mr_view_def *def)
+static bool has_table(const struct mr_snapshot *s, const struct mr_table *t)
 {
-	for (size_t i = 0; s && i < s->views_count; i++)
-		if (s->views[i]->def == def)
-			return s->views[i];
+	for (size_t i = 0; i < s->tables_count; i++)
+		if (s->tables[i] == t)
+			return true;
+	return false;
+}
+
+// The view that runs under this very definition, if its table goes on.
+static struct mr_view *running_view(
+	const struct mr_snapshot *old, const struct mr_snapshot *s, const struct mr_view_def *def)
+{
+	for (size_t i = 0; i < old->views_count; i++)
+		if (old->views[i]->def == def && has_table(s, old->views[i]->table))
+			return old->views[i];
+	return NULL;
+}
+
+static struct mr_table *table_by_id(const struct mr_snapshot *s, uint64_t id)
+{
+	for (size_t i = 0; i < s->tables_count; i++)
+		if (s->tables[i]->def->id == id)
+			return s->tables[i];
 	return NULL;
 }
 
@@ -118,12 +159,9 @@ static int view_start(struct mr_control *c, struct mr_snapshot *s, struct mr_vie
 	struct mr_view **out, struct mr_diag *diag)
 {
 	struct mr_fold *fold = c->fold_new;
-	struct mr_table *table = NULL;
+	struct mr_table *table = table_by_id(s, def->table_id);
 	int rc = 0;
 
-	for (size_t i = 0; i < s->tables_count; i++)
-		if (s->tables[i]->def->id == def->table_id)
-			table = s->tables[i];
 	if (!table)
 		return mr_diag_set(diag, MR_ERR_CORRUPT, "XX001", 0,
 			"the table of materialized view \"%s\" is missing", def->name);
@@ -138,8 +176,9 @@ static int view_start(struct mr_control *c, struct mr_snapshot *s, struct mr_vie
 	return rc;
 }
 
-// Views that run already keep their state; the others are compiled. While the tables of a start are
-// not in force yet there is nothing to compile them against.
+// Views that run already keep their state; the others are compiled. While their table is not in
+// force yet (at a start, after TRUNCATE) there is nothing to compile them against: the next
+// snapshot has them.
 static int snapshot_views(struct mr_control *c, struct mr_snapshot *s, struct mr_diag *diag)
 {
 	s->views = calloc(c->catalog.views_count + 1, sizeof(*s->views));
@@ -147,9 +186,12 @@ static int snapshot_views(struct mr_control *c, struct mr_snapshot *s, struct mr
 	if (!c->snapshot)
 		return 0;
 	for (size_t i = 0; i < c->catalog.views_count; i++) {
-		struct mr_view *v = running_view(c->snapshot, c->catalog.views[i]);
+		struct mr_view *v = running_view(c->snapshot, s, c->catalog.views[i]);
+		struct mr_table *t = table_by_id(s, c->catalog.views[i]->table_id);
 		int rc = 0;
 
+		if (t && !has_table(c->snapshot, t))
+			continue;
 		if (v)
 			mr_view_get(v);
 		else
@@ -500,7 +542,11 @@ static int open_store(struct mr_control *c, struct mr_diag *diag)
 	so.manifest = c->manifest;
 	rc = mr_log_store_create(&c->store, &so);
 	if (rc == 0)
+		rc = mr_segment_store_create(c->disk, c->manifest, &c->segments);
+	if (rc == 0)
 		rc = mr_manifest_open(c->manifest, diag);
+	if (rc == 0)
+		rc = mr_segment_store_clean(c->segments);
 	if (rc == 0)
 		rc = mr_log_store_recover(c->store, diag);
 	if (rc == 0)
@@ -652,9 +698,13 @@ int mr_control_start(struct mr_control *c, const struct mr_config *config, struc
 	if (rc == 0)
 		rc = open_store(c, diag);
 	if (rc == 0)
+		rc = mr_seal_create(c, &c->seal);
+	if (rc == 0)
 		rc = create_workers(c, diag);
 	if (rc == 0)
 		rc = background_start(c);
+	if (rc == 0)
+		rc = mr_seal_start(c->seal);
 	if (rc == 0)
 		rc = start_workers(c, diag);
 	if (rc < 0) {
@@ -669,12 +719,14 @@ int mr_control_start(struct mr_control *c, const struct mr_config *config, struc
 
 void mr_control_stop(struct mr_control *c)
 {
+	mr_seal_stop(c->seal);
 	for (uint32_t i = 0; c->workers && i < c->workers_count; i++)
 		if (c->workers[i])
 			mr_worker_stop(c->workers[i]);
 	background_stop(c);
 	for (uint32_t i = 0; c->workers && i < c->workers_count; i++)
 		mr_worker_destroy(c->workers[i]);
+	mr_seal_destroy(c->seal);
 	mr_snapshot_put(c->snapshot);
 	for (uint32_t i = 0; c->pools && i < c->workers_count; i++)
 		if (c->pools[i])
@@ -685,6 +737,7 @@ void mr_control_stop(struct mr_control *c)
 	mr_recovered_destroy(c->recovered);
 	if (c->store)
 		mr_log_store_destroy(c->store);
+	mr_segment_store_destroy(c->segments);
 	if (c->manifest)
 		mr_manifest_destroy(c->manifest);
 	mr_catalog_fini(&c->catalog);

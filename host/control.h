@@ -20,6 +20,8 @@
 struct mr_env;
 struct mr_fold;
 struct mr_recovered;
+struct mr_seal;
+struct mr_segment_store;
 struct mr_worker;
 
 struct mr_control {
@@ -28,6 +30,8 @@ struct mr_control {
 	struct mr_disk *disk;
 	struct mr_manifest *manifest;
 	struct mr_log_store *store;
+	struct mr_segment_store *segments;
+	struct mr_seal *seal;
 	struct mr_catalog catalog;
 	struct mr_rand rand;
 	char cluster_id[23]; // base64url of the cluster's UUID
@@ -98,10 +102,12 @@ struct mr_table_change {
 	const struct mr_create_table *create;
 	const struct mr_drop *drop;
 	struct mr_create_view *view;
+	uint64_t table_id; // TRUNCATE
 	struct mr_diag *diag;
 };
 int mr_ddl_create_table(struct mr_control *c, void *table_change);
 int mr_ddl_drop_table(struct mr_control *c, void *table_change);
+int mr_ddl_truncate(struct mr_control *c, void *table_change);
 int mr_ddl_create_view(struct mr_control *c, void *table_change);
 int mr_ddl_drop_view(struct mr_control *c, void *table_change);
 // The topic change that an admin request asks for; fills its answer.

@@ -4,6 +4,8 @@
 #include "host/base/note.h"
 #include "host/control.h"
 #include "host/sql/fold.h"
+#include "host/worker.h"
+#include "storage/segment_store.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -376,6 +378,27 @@ int mr_ddl_create_table(struct mr_control *c, void *arg)
 
 // ---- DROP TABLE, TRUNCATE
 
+// Commits a change after which no rows of the running table may be sealed any more.
+static int retire_commit(struct mr_control *c, const struct mr_table_def *def,
+	struct mr_catalog_change *change, struct mr_diag *diag)
+{
+	struct mr_table *table = NULL;
+	int rc;
+
+	for (size_t i = 0; i < c->snapshot->tables_count; i++)
+		if (c->snapshot->tables[i]->def == def)
+			table = c->snapshot->tables[i];
+	mr_segment_store_lock_commits(c->segments);
+	rc = mr_catalog_commit(c->manifest, change);
+	if (rc == 0 && table)
+		table->retired = true;
+	mr_segment_store_unlock_commits(c->segments);
+	if (rc < 0)
+		return mr_diag_set(
+			diag, rc, "58030", 0, "cannot write the manifest: %s", mr_err_text(rc));
+	return mr_control_publish(c, diag);
+}
+
 int mr_ddl_drop_table(struct mr_control *c, void *arg)
 {
 	struct mr_table_change *tc = arg;
@@ -408,7 +431,7 @@ int mr_ddl_drop_table(struct mr_control *c, void *arg)
 				"Use DROP ... CASCADE to drop the dependent objects too.");
 			return -EBUSY;
 		}
-		if (change.count == MR_COUNT_OF(change.records) - 2)
+		if (change.count == MR_COUNT_OF(change.records) - 3)
 			return mr_diag_set(tc->diag, -EINVAL, "54000", d->name_position,
 				"table %s has too many views to drop at once; drop some first",
 				def->name);
@@ -418,9 +441,60 @@ int mr_ddl_drop_table(struct mr_control *c, void *arg)
 	for (size_t i = 0; i < c->catalog.tables_count; i++)
 		users += mr_uuid_eq(c->catalog.tables[i]->topic_id, def->topic_id);
 	mr_catalog_drop_table(&change, def->id);
+	mr_catalog_drop_segments(&change, def->id);
 	if (d->cascade && topic && users == 1)
 		mr_catalog_drop_topic(&change, topic->topic.number);
-	return change_commit(c, &change, NULL, tc->diag);
+	return retire_commit(c, def, &change, tc->diag);
+}
+
+struct ends {
+	const struct mr_topic *topic;
+	int64_t *starts;
+};
+
+static void note_ends(struct mr_worker *w, void *arg)
+{
+	struct ends *e = arg;
+
+	for (uint32_t n = 0; n < e->topic->partitions; n++) {
+		const struct mr_partition *p = mr_worker_partition(w, e->topic, n);
+
+		// What is not durable yet may be gone after a crash, and its offset given again.
+		if (p)
+			e->starts[n] = p->high_watermark;
+	}
+}
+
+// The table begins anew behind what is durable now: the same table under a new definition.
+int mr_ddl_truncate(struct mr_control *c, void *arg)
+{
+	struct mr_table_change *tc = arg;
+	const struct mr_table_def *old = mr_catalog_table_by_id(&c->catalog, tc->table_id);
+	const struct mr_topic_def *topic =
+		old ? mr_catalog_topic_by_id(&c->catalog, old->topic_id) : NULL;
+	struct mr_catalog_change change = {0};
+	struct mr_table_def *def;
+	struct ends e;
+	int rc;
+
+	if (!topic)
+		return mr_diag_set(tc->diag, -ENOENT, "42P01", 0, "the table does not exist");
+	def = mr_table_def_create(old->columns_count, topic->topic.partitions);
+	MR_ASSERT(def);
+	def->id = old->id;
+	memcpy(def->name, old->name, sizeof(def->name));
+	def->topic_id = old->topic_id;
+	def->options = old->options;
+	memcpy(def->columns, old->columns, old->columns_count * sizeof(*def->columns));
+	e = (struct ends){&topic->topic, def->starts};
+	for (uint32_t i = 0; i < c->workers_count; i++)
+		mr_worker_call(c->workers[i], note_ends, &e);
+	mr_catalog_add_table(&change, def);
+	mr_catalog_drop_segments(&change, def->id);
+	mr_table_def_put(def);
+	rc = retire_commit(c, old, &change, tc->diag);
+	// Its views are compiled against the new table once that is in force.
+	return rc < 0 ? rc : mr_control_publish(c, tc->diag);
 }
 
 // ---- views

@@ -3,6 +3,7 @@
 
 #include "host/control.h"
 #include "host/insert.h"
+#include "host/seal.h"
 #include "host/system.h"
 #include "host/view/view.h"
 
@@ -144,14 +145,33 @@ static int create_view(struct mr_env *e, struct mr_create_view *cv, struct mr_di
 	return rc;
 }
 
-static int truncate_table(struct mr_env *, const struct mr_relation *, struct mr_diag *diag)
+// The views of the table come back empty, and are ready when that is known to the workers.
+static int truncate_table(struct mr_env *e, const struct mr_relation *r, struct mr_diag *diag)
 {
-	return not_built(diag, "TRUNCATE");
+	struct mr_control *c = of(e)->control;
+	struct mr_table_change change = {.diag = diag};
+	struct mr_snapshot *s;
+	int rc;
+
+	if (r->kind != MR_RELATION_TABLE)
+		return mr_diag_set(diag, -EINVAL, "42809", 0, "\"%.*s\" is not a table",
+			(int)r->name.bytes, r->name.data);
+	change.table_id = r->id;
+	rc = mr_control_call(c, mr_ddl_truncate, &change);
+	if (rc < 0)
+		return rc;
+	mr_control_wait_caught_up(c);
+	s = mr_control_snapshot(c);
+	for (size_t i = 0; rc == 0 && i < s->views_count; i++)
+		if (s->views[i]->def->table_id == change.table_id)
+			rc = mr_view_fill(s->views[i], NULL, diag);
+	mr_snapshot_put(s);
+	return rc;
 }
 
-static int checkpoint(struct mr_env *, struct mr_diag *diag)
+static int checkpoint(struct mr_env *e, struct mr_diag *diag)
 {
-	return not_built(diag, "CHECKPOINT");
+	return mr_seal_checkpoint(of(e)->control->seal, NULL, diag);
 }
 
 static int vacuum(struct mr_env *, const struct mr_relation *, struct mr_diag *diag)

@@ -5,6 +5,8 @@
 // it is there and from disk when it is not, a few megabytes a turn, so that appends go on. A feed
 // that has reached the partition's next offset is live again.
 #include "host/base/note.h"
+#include "host/control.h"
+#include "host/seal.h"
 #include "host/worker.h"
 
 #include <errno.h>
@@ -27,6 +29,16 @@ static void set_lagging(struct mr_worker *w, struct mr_feed *f)
 	mr_stat_add(&w->stats.feeds_lagging, 1);
 }
 
+// Offsets that a table has seen are never given again, even if the log does not know them.
+static void refuse_reuse(struct mr_partition *p, int64_t seen)
+{
+	if (seen <= p->next_offset)
+		return;
+	mr_note(MR_NOTE_ERR, "table", "event=log_behind topic=%s partition=%u log=%lld table=%lld",
+		p->topic->name, p->number, (long long)p->next_offset, (long long)seen);
+	p->next_offset = p->high_watermark = seen;
+}
+
 void mr_feed_add(struct mr_worker *w, struct mr_partition *p, struct mr_table *t)
 {
 	struct mr_feed *f = calloc(1, sizeof(*f));
@@ -37,6 +49,9 @@ void mr_feed_add(struct mr_worker *w, struct mr_partition *p, struct mr_table *t
 	f->table = mr_table_get(t);
 	f->part = t->parts[w->id];
 	f->next_offset = MR_MAX(table_start(t, p->number), p->log_start);
+	f->next_offset = MR_MAX(f->next_offset, mr_table_held(t, p->number));
+	f->sealed_offset = f->next_offset;
+	refuse_reuse(p, f->next_offset);
 	f->next = p->feeds;
 	p->feeds = f;
 	if (f->next_offset < p->next_offset)
@@ -47,7 +62,22 @@ void mr_feed_add(struct mr_worker *w, struct mr_partition *p, struct mr_table *t
 
 int64_t mr_feed_needs(const struct mr_feed *f)
 {
-	return table_start(f->table, f->partition->number);
+	return f->sealed_offset;
+}
+
+void mr_worker_close_pieces(struct mr_worker *w)
+{
+	const struct mr_snapshot *s = w->snapshot;
+
+	for (size_t i = 0; s && i < s->tables_count; i++)
+		mr_table_part_close(s->tables[i]->parts[w->id]);
+}
+
+// Memory for rows is used up: what is in memory is sealed, so that it can be used again.
+static void make_room(struct mr_worker *w)
+{
+	mr_worker_close_pieces(w);
+	mr_seal_hurry(w->control->seal);
 }
 
 static void feed_free(struct mr_feed *f)
@@ -111,6 +141,8 @@ static void feed_apply(struct mr_worker *w, struct mr_feed *f, const struct mr_b
 
 	f->next_offset = mr_table_part_apply(f->part, &a, &w->marks);
 	f->starved = f->next_offset < batch->base_offset + batch->count;
+	if (f->starved)
+		make_room(w);
 }
 
 void mr_feeds_live(struct mr_worker *w, struct mr_partition *p, const struct mr_batch *batch,

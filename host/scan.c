@@ -1,17 +1,23 @@
-// Scans of tables: pinned versions, chunk by chunk, as the executor wants its columns.
+// Scans of tables: pinned versions, piece by piece, as the executor wants its columns.
 #include "host/scan.h"
 
 #include <errno.h>
+#include <math.h>
 
 struct mr_scan {
 	struct mr_query *query;
-	const uint32_t *columns;
-	uint32_t columns_count;
+	struct mr_scan_spec spec;
+	int kind;
 	struct mr_version **versions;
 	uint32_t versions_count;
 	uint32_t version_at;
-	uint32_t chunk_at;
+	uint32_t piece_at;
+	// Of the segment being read.
+	struct mr_segment_reader *reader;
+	const struct mr_segment_section_info *section;
+	uint32_t block_at;
 	uint64_t pinned_bytes;
+	uint64_t reader_bytes; // counted as the query's
 	struct mr_col *cols;
 	struct mr_dict *dicts;
 	struct mr_scan_stats stats;
@@ -25,7 +31,7 @@ static int out_of_memory(const struct mr_query *q, struct mr_diag *diag)
 	return rc;
 }
 
-int mr_scan_lists(struct mr_chunk_list *const *lists, uint32_t lists_count,
+int mr_scan_parts(struct mr_table_part *const *parts, uint32_t parts_count, int kind,
 	const struct mr_scan_spec *spec, struct mr_scan **out, struct mr_diag *diag)
 {
 	struct mr_query *q = spec->query;
@@ -34,54 +40,210 @@ int mr_scan_lists(struct mr_chunk_list *const *lists, uint32_t lists_count,
 	if (!s)
 		return out_of_memory(q, diag);
 	s->query = q;
-	s->columns = spec->columns;
-	s->columns_count = spec->columns_count;
-	s->versions = mr_arena_zalloc(q->arena, lists_count + 1, sizeof(struct mr_version *));
+	s->spec = *spec;
+	s->kind = kind;
+	s->versions = mr_arena_zalloc(q->arena, parts_count + 1, sizeof(struct mr_version *));
 	s->cols = mr_arena_zalloc(q->arena, spec->columns_count + 1, sizeof(*s->cols));
 	s->dicts = mr_arena_zalloc(q->arena, spec->columns_count + 1, sizeof(*s->dicts));
 	if (!s->versions || !s->cols || !s->dicts)
 		return out_of_memory(q, diag);
-	for (uint32_t i = 0; i < lists_count; i++) {
-		struct mr_version *v = mr_chunk_list_pin(lists[i]);
+	for (uint32_t i = 0; i < parts_count; i++) {
+		struct mr_version *v = mr_pieces_pin(&parts[i]->pieces);
 
 		s->versions[s->versions_count++] = v;
-		for (uint32_t k = 0; k < v->chunks_count; k++)
-			s->pinned_bytes += v->chunks[k]->bytes;
+		for (uint32_t k = 0; k < v->count; k++)
+			s->pinned_bytes += mr_piece_bytes(v->pieces[k]);
 	}
 	q->pinned_bytes += s->pinned_bytes;
 	*out = s;
 	return 0;
 }
 
-int mr_scan_next(struct mr_scan *s, struct mr_block *out, struct mr_diag *)
-{
-	while (s->version_at < s->versions_count) {
-		const struct mr_version *v = s->versions[s->version_at];
-		const struct mr_chunk *c;
-		uint32_t rows;
+// ---- bounds
 
-		if (s->chunk_at == v->chunks_count) {
-			s->version_at++;
-			s->chunk_at = 0;
+static bool int_outside(const struct mr_block_stats *b, const int64_t *low, const int64_t *high)
+{
+	return (low && b->max.i < *low) || (high && b->min.i > *high);
+}
+
+static const int64_t *widen(enum mr_phys phys, const void *v, int64_t *out)
+{
+	if (!v)
+		return NULL;
+	switch (phys) {
+	case MR_PHYS_U8: *out = *(const uint8_t *)v; break;
+	case MR_PHYS_I16: *out = *(const int16_t *)v; break;
+	case MR_PHYS_I32: *out = *(const int32_t *)v; break;
+	default: *out = *(const int64_t *)v; break;
+	}
+	return out;
+}
+
+static bool float_outside(
+	enum mr_phys phys, const struct mr_block_stats *b, const void *low, const void *high)
+{
+	double l = -INFINITY, h = INFINITY;
+
+	if (low)
+		l = phys == MR_PHYS_F32 ? (double)*(const float *)low : *(const double *)low;
+	if (high)
+		h = phys == MR_PHYS_F32 ? (double)*(const float *)high : *(const double *)high;
+	// NaN sorts last: as a low bound it is above every block, as a high one below none.
+	return isnan(l) ? low != NULL : b->max.f < l || (!isnan(h) && b->min.f > h);
+}
+
+static bool string_outside(
+	const struct mr_block_stats *b, const struct mr_str *low, const struct mr_str *high)
+{
+	return (low && mr_span_cmp(mr_span(b->max.s.data, b->max.s.bytes),
+			       mr_span(low->data, low->bytes)) < 0) ||
+	       (high && mr_span_cmp(mr_span(b->min.s.data, b->min.s.bytes),
+				mr_span(high->data, high->bytes)) > 0);
+}
+
+static bool outside(
+	enum mr_phys phys, const struct mr_block_stats *b, const struct mr_scan_range *r)
+{
+	int64_t low, high;
+
+	switch (phys) {
+	case MR_PHYS_U8:
+	case MR_PHYS_I16:
+	case MR_PHYS_I32:
+	case MR_PHYS_I64:
+		return int_outside(b, widen(phys, r->low, &low), widen(phys, r->high, &high));
+	case MR_PHYS_F32:
+	case MR_PHYS_F64: return float_outside(phys, b, r->low, r->high);
+	case MR_PHYS_BYTES: return string_outside(b, r->low, r->high);
+	default: return false;
+	}
+}
+
+// No row of the block can be in the ranges. A block of nulls only cannot either.
+static bool can_skip(const struct mr_scan *s, uint32_t block)
+{
+	const struct mr_segment_section_info *sec = s->section;
+
+	for (uint32_t i = 0; i < s->spec.ranges_count; i++) {
+		const struct mr_scan_range *r = &s->spec.ranges[i];
+		const struct mr_block_stats *b;
+		enum mr_phys phys;
+
+		if (r->column >= sec->columns_count || (!r->low && !r->high))
+			continue;
+		b = &sec->blocks[r->column * sec->blocks_count + block].stats;
+		phys = mr_type_phys(sec->columns[r->column].column.type);
+		if (b->nulls == sec->block_rows[block] || (b->has_bounds && outside(phys, b, r)))
+			return true;
+	}
+	return false;
+}
+
+// ---- pieces
+
+static void note_rows(struct mr_scan *s, uint32_t rows, const struct mr_col *cols)
+{
+	for (uint32_t i = 0; i < s->spec.columns_count; i++)
+		s->stats.bytes += (uint64_t)rows *
+				  (cols[i].codes ? sizeof(uint32_t)
+						 : mr_phys_bytes((enum mr_phys)cols[i].phys));
+	s->stats.rows += rows;
+	s->stats.blocks++;
+}
+
+// Counts what the reader holds now as the query's memory.
+static int account(struct mr_scan *s, struct mr_diag *diag)
+{
+	struct mr_query *q = s->query;
+	uint64_t bytes = mr_segment_reader_bytes(s->reader);
+
+	q->pinned_bytes += bytes - s->reader_bytes;
+	s->reader_bytes = bytes;
+	return q->bytes_max && q->arena->bytes + bytes > q->bytes_max ? out_of_memory(q, diag) : 0;
+}
+
+static int segment_begin(struct mr_scan *s, struct mr_segment *segment, struct mr_diag *diag)
+{
+	int rc = 0;
+
+	if (!s->reader)
+		rc = mr_segment_reader_create(s->spec.columns_count, &s->reader);
+	if (rc < 0)
+		return out_of_memory(s->query, diag);
+	rc = mr_segment_reader_open(s->reader, segment, (enum mr_segment_section)s->kind,
+		s->spec.columns, s->spec.columns_count, diag);
+	if (rc < 0)
+		return rc;
+	s->section = mr_segment_reader_section(s->reader);
+	s->block_at = 0;
+	return account(s, diag);
+}
+
+// The next block of the segment being read. 0: there is none.
+static int segment_next(struct mr_scan *s, struct mr_block *out, struct mr_diag *diag)
+{
+	while (s->block_at < s->section->blocks_count) {
+		uint32_t block = s->block_at++;
+		const struct mr_col *cols;
+		int rows;
+
+		if (can_skip(s, block)) {
+			s->stats.blocks_skipped++;
 			continue;
 		}
-		c = v->chunks[s->chunk_at++];
-		rows = mr_chunk_rows(c);
-		if (rows == 0)
-			continue;
-		for (uint32_t i = 0; i < s->columns_count; i++) {
-			mr_chunk_column_view(c, s->columns[i], &s->cols[i], &s->dicts[i]);
-			s->stats.bytes +=
-				(uint64_t)rows *
-				(s->cols[i].codes ? sizeof(uint32_t)
-						  : mr_phys_bytes((enum mr_phys)s->cols[i].phys));
+		rows = mr_segment_reader_block(s->reader, block, &cols, diag);
+		if (rows >= 0) {
+			int rc = account(s, diag);
+
+			if (rc < 0)
+				return rc;
+		} else {
+			return rows;
 		}
-		s->stats.rows += rows;
-		s->stats.blocks++;
-		*out = (struct mr_block){rows, s->cols};
+		note_rows(s, (uint32_t)rows, cols);
+		*out = (struct mr_block){(uint32_t)rows, cols};
 		return 1;
 	}
+	s->section = NULL;
 	return 0;
+}
+
+static int chunk_next(struct mr_scan *s, const struct mr_chunk *c, struct mr_block *out)
+{
+	uint32_t rows = c ? mr_chunk_rows(c) : 0;
+
+	if (rows == 0)
+		return 0;
+	for (uint32_t i = 0; i < s->spec.columns_count; i++)
+		mr_chunk_column_view(c, s->spec.columns[i], &s->cols[i], &s->dicts[i]);
+	note_rows(s, rows, s->cols);
+	*out = (struct mr_block){rows, s->cols};
+	return 1;
+}
+
+int mr_scan_next(struct mr_scan *s, struct mr_block *out, struct mr_diag *diag)
+{
+	int rc = s->section ? segment_next(s, out, diag) : 0;
+
+	while (rc == 0 && s->version_at < s->versions_count) {
+		const struct mr_version *v = s->versions[s->version_at];
+		const struct mr_piece *p;
+
+		if (s->piece_at == v->count) {
+			s->version_at++;
+			s->piece_at = 0;
+			continue;
+		}
+		p = v->pieces[s->piece_at++];
+		if (!p->segment) {
+			rc = chunk_next(s, mr_piece_chunk(p, s->kind), out);
+		} else if (mr_piece_rows(p, s->kind)) {
+			rc = segment_begin(s, p->segment, diag);
+			if (rc == 0)
+				rc = segment_next(s, out, diag);
+		}
+	}
+	return rc;
 }
 
 void mr_scan_stats(const struct mr_scan *s, struct mr_scan_stats *out)
@@ -93,7 +255,9 @@ void mr_scan_end(struct mr_scan *s)
 {
 	for (uint32_t i = 0; i < s->versions_count; i++)
 		mr_version_unpin(s->versions[i]);
-	s->query->pinned_bytes -= s->pinned_bytes;
+	mr_segment_reader_destroy(s->reader);
+	s->reader = NULL;
+	s->query->pinned_bytes -= s->pinned_bytes + s->reader_bytes;
 	s->versions_count = 0;
 }
 
@@ -101,29 +265,23 @@ static int table_scan_begin(const struct mr_relation *r, const struct mr_scan_sp
 	struct mr_scan **out, struct mr_diag *diag)
 {
 	struct mr_table *t = r->owner;
-	struct mr_chunk_list **lists =
-		mr_arena_zalloc(spec->query->arena, t->parts_count, sizeof(struct mr_chunk_list *));
 
-	if (!lists)
-		return out_of_memory(spec->query, diag);
-	for (uint32_t i = 0; i < t->parts_count; i++)
-		lists[i] = &t->parts[i]->rows;
-	return mr_scan_lists(lists, t->parts_count, spec, out, diag);
+	return mr_scan_parts(t->parts, t->parts_count, MR_PIECE_ROWS, spec, out, diag);
 }
 
 static int64_t table_rows_known(const struct mr_relation *r)
 {
 	const struct mr_table *t = r->owner;
-	int64_t rows = 0;
+	uint64_t rows = 0;
 
 	for (uint32_t i = 0; i < t->parts_count; i++) {
-		struct mr_version *v = mr_chunk_list_pin(&t->parts[i]->rows);
+		struct mr_version *v = mr_pieces_pin(&t->parts[i]->pieces);
 
-		for (uint32_t k = 0; k < v->chunks_count; k++)
-			rows += mr_chunk_rows(v->chunks[k]);
+		for (uint32_t k = 0; k < v->count; k++)
+			rows += mr_piece_rows(v->pieces[k], MR_PIECE_ROWS);
 		mr_version_unpin(v);
 	}
-	return rows;
+	return (int64_t)rows;
 }
 
 const struct mr_relation_ops mr_table_relation_ops = {

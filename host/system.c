@@ -6,6 +6,7 @@
 #include "host/scan.h"
 #include "host/worker.h"
 #include "kernels/chunk.h"
+#include "storage/segment_store.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -201,6 +202,46 @@ static int fill_tables(struct mr_control *c, struct mr_chunk *rows)
 	return rc;
 }
 
+static int fill_segment(
+	struct mr_chunk *rows, const struct mr_snapshot *s, const struct mr_segment_info *info)
+{
+	const struct mr_table *t = NULL;
+	int rc;
+
+	for (size_t i = 0; i < s->tables_count; i++)
+		if (s->tables[i]->def->id == info->table_id)
+			t = s->tables[i];
+	if (!t)
+		return 0;
+	mr_chunk_row_begin(rows);
+	rc = put_text(rows, 0, t->relation.name);
+	put_int8(rows, 1, (int64_t)info->id);
+	put_int8(rows, 2, (int64_t)info->rows);
+	put_int8(rows, 3, (int64_t)info->dead_rows);
+	put_int8(rows, 4, (int64_t)info->file_bytes);
+	put_int4(rows, 5, (int32_t)info->ranges_count);
+	if (rc == 0)
+		mr_chunk_row_commit(rows);
+	return rc;
+}
+
+static int fill_segments(struct mr_control *c, struct mr_chunk *rows)
+{
+	struct mr_snapshot *s = mr_control_snapshot(c);
+	struct mr_segment **list;
+	int n = mr_segment_store_list(c->segments, 0, &list), rc = MR_MIN(n, 0);
+
+	for (int i = 0; i < n; i++) {
+		if (rc == 0 && !rows->full)
+			rc = fill_segment(rows, s, &list[i]->info);
+		mr_segment_put(list[i]);
+	}
+	if (n >= 0)
+		free(list);
+	mr_snapshot_put(s);
+	return rc;
+}
+
 static int fill_settings(struct mr_control *c, struct mr_chunk *rows)
 {
 	const char *name, *help;
@@ -232,6 +273,9 @@ static const struct system_def defs[] = {
 			{"log_start_offset", T_INT8}, {"high_watermark", T_INT8},
 			{"batches_in", T_INT8}, {"records_in", T_INT8},
 			{"records_deduplicated", T_INT8}, {"bytes_in", T_INT8}}},
+	{"segments", fill_segments,
+		{{"table_name", T_TEXT}, {"segment_id", T_INT8}, {"rows", T_INT8},
+			{"dead_rows", T_INT8}, {"bytes", T_INT8}, {"partitions", T_INT4}}},
 	{"settings", fill_settings, {{"name", T_TEXT}, {"value", T_TEXT}, {"help", T_TEXT}}},
 	{"tables", fill_tables,
 		{{"table_name", T_TEXT}, {"topic", T_TEXT}, {"rows_decoded", T_INT8},
@@ -341,14 +385,14 @@ static int dead_begin(const struct mr_relation *r, const struct mr_scan_spec *sp
 	struct mr_snapshot *snap = mr_control_snapshot(s->control);
 	uint32_t count = (uint32_t)snap->tables_count * s->control->workers_count, n = 0;
 	struct dead_scan *d = mr_arena_zalloc(spec->query->arena, 1, sizeof(*d));
-	struct mr_chunk_list **lists =
-		mr_arena_zalloc(spec->query->arena, count + 1, sizeof(struct mr_chunk_list *));
+	struct mr_table_part **parts =
+		mr_arena_zalloc(spec->query->arena, count + 1, sizeof(struct mr_table_part *));
 	int rc;
 
-	for (size_t i = 0; lists && i < snap->tables_count; i++)
+	for (size_t i = 0; parts && i < snap->tables_count; i++)
 		for (uint32_t k = 0; k < snap->tables[i]->parts_count; k++)
-			lists[n++] = &snap->tables[i]->parts[k]->dead;
-	rc = d && lists ? mr_scan_lists(lists, n, spec, &d->scan, diag)
+			parts[n++] = snap->tables[i]->parts[k];
+	rc = d && parts ? mr_scan_parts(parts, n, MR_PIECE_DEAD, spec, &d->scan, diag)
 			: mr_diag_set(diag, -ENOMEM, "53200", 0, "out of memory");
 	if (rc < 0) {
 		mr_snapshot_put(snap);

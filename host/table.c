@@ -3,6 +3,7 @@
 
 #include "host/base/quote.h"
 #include "host/scan.h"
+#include "host/seal.h"
 #include "host/view/view.h"
 
 #include <errno.h>
@@ -41,133 +42,12 @@ static void count(_Atomic uint64_t *c, uint64_t n)
 		c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
-// ---- versions
-
-static void version_empty(struct mr_version *v)
-{
-	for (uint32_t i = 0; i < v->chunks_count; i++)
-		mr_chunk_put(v->chunks[i]);
-	v->chunks_count = 0;
-}
-
-void mr_version_unpin(struct mr_version *v)
-{
-	uint32_t r = atomic_load_explicit(&v->references, memory_order_relaxed);
-
-	for (;;) {
-		uint32_t next = r == 1 ? MR_VERSION_BUSY : r - 1;
-
-		MR_ASSERT(r != 0 && r != MR_VERSION_BUSY);
-		if (atomic_compare_exchange_weak_explicit(
-			    &v->references, &r, next, memory_order_acq_rel, memory_order_relaxed))
-			break;
-	}
-	if (r > 1)
-		return;
-	version_empty(v);
-	atomic_store_explicit(&v->references, 0, memory_order_release);
-}
-
-static bool version_try_pin(struct mr_version *v)
-{
-	uint32_t r = atomic_load_explicit(&v->references, memory_order_relaxed);
-
-	while (r != 0 && r != MR_VERSION_BUSY)
-		if (atomic_compare_exchange_weak_explicit(
-			    &v->references, &r, r + 1, memory_order_acquire, memory_order_relaxed))
-			return true;
-	return false;
-}
-
-struct mr_version *mr_chunk_list_pin(struct mr_chunk_list *l)
-{
-	for (;;) {
-		struct mr_version *v = atomic_load_explicit(&l->version, memory_order_acquire);
-
-		if (!version_try_pin(v))
-			continue;
-		if (atomic_load_explicit(&l->version, memory_order_acquire) == v)
-			return v;
-		mr_version_unpin(v);
-	}
-}
-
-// A slot that nobody holds, with room for `chunks` chunks. References stay 0 until it is published.
-static struct mr_version *version_slot(struct mr_chunk_list *l, uint32_t chunks)
-{
-	struct mr_version *v = l->slots;
-
-	while (v && atomic_load_explicit(&v->references, memory_order_acquire) != 0)
-		v = v->slot_next;
-	if (!v) {
-		v = calloc(1, sizeof(*v));
-		MR_ASSERT(v);
-		v->slot_next = l->slots;
-		l->slots = v;
-	}
-	if (v->chunks_max < chunks) {
-		uint32_t max = MR_MAX(chunks, v->chunks_max * 2 + 8);
-		struct mr_chunk **grown = realloc(v->chunks, max * sizeof(struct mr_chunk *));
-
-		MR_ASSERT(grown);
-		v->chunks = grown;
-		v->chunks_max = max;
-	}
-	return v;
-}
-
-// Publishes the present list with `added` (may be NULL) at its end.
-static void list_publish(struct mr_chunk_list *l, struct mr_chunk *added)
-{
-	struct mr_version *old = atomic_load_explicit(&l->version, memory_order_relaxed);
-	uint32_t kept = old ? old->chunks_count : 0;
-	struct mr_version *v = version_slot(l, kept + 1);
-
-	for (uint32_t i = 0; i < kept; i++) {
-		mr_chunk_get(old->chunks[i]);
-		v->chunks[i] = old->chunks[i];
-	}
-	v->chunks_count = kept;
-	if (added)
-		v->chunks[v->chunks_count++] = added;
-	atomic_store_explicit(&v->references, 1, memory_order_release);
-	atomic_store_explicit(&l->version, v, memory_order_release);
-	if (old)
-		mr_version_unpin(old);
-}
-
-static int list_init(struct mr_chunk_list *l, const struct mr_typeref *types, uint32_t types_count)
-{
-	*l = (struct mr_chunk_list){.types = types, .types_count = types_count};
-	l->plain = calloc(types_count, sizeof(*l->plain));
-	if (!l->plain)
-		return -ENOMEM;
-	list_publish(l, NULL);
-	return 0;
-}
-
-static void list_fini(struct mr_chunk_list *l)
-{
-	struct mr_version *v = atomic_load_explicit(&l->version, memory_order_relaxed);
-
-	if (v)
-		mr_version_unpin(v);
-	while (l->slots) {
-		v = l->slots;
-		l->slots = v->slot_next;
-		MR_ASSERT(atomic_load_explicit(&v->references, memory_order_acquire) == 0);
-		free(v->chunks);
-		free(v);
-	}
-	free(l->plain);
-}
-
 // ---- marks
 
 void mr_marks_fini(struct mr_marks *m)
 {
 	for (size_t i = 0; i < m->count; i++)
-		mr_chunk_put(m->items[(m->head + i) % m->max].chunk);
+		mr_piece_put(m->items[(m->head + i) % m->max].piece);
 	free(m->items);
 	*m = (struct mr_marks){0};
 }
@@ -184,40 +64,58 @@ static void marks_grow(struct mr_marks *m)
 	*m = (struct mr_marks){items, 0, m->count, max};
 }
 
-// Says that rows of `chunk` below `rows` become visible at `lsn`, or with the mark before it where
-// that is later: rows of a chunk are published in the order they were written.
-static void marks_push(struct mr_marks *m, struct mr_table_part *p, struct mr_chunk *chunk,
-	bool dead, uint64_t lsn)
+// Says that the rows that the piece has of a kind become visible at `lsn`, or with the mark before
+// it where that is later: rows are published in the order they were written.
+static void marks_push(struct mr_marks *m, struct mr_piece *piece, int kind, uint64_t lsn)
 {
+	const struct mr_chunk *chunk = mr_piece_chunk(piece, kind);
 	struct mr_mark *last;
 
+	if (!chunk)
+		return;
 	if (m->count) {
 		last = &m->items[(m->head + m->count - 1) % m->max];
 		lsn = MR_MAX(lsn, last->lsn);
-		if (last->chunk == chunk && last->lsn == lsn) {
+		if (last->piece == piece && last->kind == kind && last->lsn == lsn) {
 			last->rows = chunk->rows;
 			return;
 		}
 	}
 	if (m->count == m->max)
 		marks_grow(m);
-	mr_chunk_get(chunk);
 	m->items[(m->head + m->count++) % m->max] =
-		(struct mr_mark){lsn, p, chunk, chunk->rows, dead};
+		(struct mr_mark){lsn, piece->part, mr_piece_get(piece), chunk->rows, (uint8_t)kind};
+}
+
+// A closed piece whose rows are all visible, and so durable, goes to be sealed.
+static void piece_hand_over(struct mr_piece *p)
+{
+	if (!p->closed || p->handed || !p->part->seal)
+		return;
+	for (int i = 0; i < MR_PIECE_KINDS; i++) {
+		const struct mr_chunk *c = mr_piece_chunk(p, i);
+
+		if (c && mr_chunk_rows(c) < c->rows)
+			return;
+	}
+	p->handed = true;
+	mr_seal_push(p->part->seal, p);
 }
 
 static void mark_publish(const struct mr_mark *k)
 {
-	uint32_t from = atomic_load_explicit(&k->chunk->rows_published, memory_order_relaxed);
+	struct mr_chunk *chunk = mr_piece_chunk(k->piece, k->kind);
+	uint32_t from = atomic_load_explicit(&chunk->rows_published, memory_order_relaxed);
 
-	if (k->rows <= from)
-		return;
-	mr_chunk_publish(k->chunk, k->rows);
-	if (k->dead)
-		return;
-	count(&k->part->rows_visible, k->rows - from);
-	for (struct mr_view_part *v = k->part->views; v; v = v->next)
-		mr_view_part_fold(v, k->chunk, from, k->rows);
+	if (k->rows > from) {
+		mr_chunk_publish(chunk, k->rows);
+		if (k->kind == MR_PIECE_ROWS) {
+			count(&k->part->rows_visible, k->rows - from);
+			for (struct mr_view_part *v = k->part->views; v; v = v->next)
+				mr_view_part_fold(v, chunk, from, k->rows);
+		}
+	}
+	piece_hand_over(k->piece);
 }
 
 void mr_marks_publish(struct mr_marks *m, uint64_t durable)
@@ -228,33 +126,106 @@ void mr_marks_publish(struct mr_marks *m, uint64_t durable)
 		m->head = (m->head + 1) % m->max;
 		m->count--;
 		mark_publish(&k);
-		mr_chunk_put(k.chunk);
+		mr_piece_put(k.piece);
 	}
+}
+
+// ---- pieces
+
+static void piece_close(struct mr_table_part *p)
+{
+	struct mr_piece *piece = p->open;
+
+	for (int k = 0; k < MR_PIECE_KINDS; k++) {
+		const struct mr_chunk *c = mr_piece_chunk(piece, k);
+		struct mr_chunk_form *f = &p->forms[k];
+
+		for (uint32_t i = 0; c && i < f->types_count; i++)
+			f->plain[i] = mr_chunk_prefers_plain(c, i);
+	}
+	piece->closed = true;
+	p->open = NULL;
+	piece_hand_over(piece);
+}
+
+void mr_table_part_close(struct mr_table_part *p)
+{
+	if (!p->open || p->open->ranges_count == 0)
+		return;
+	p->open->due = true;
+	piece_close(p);
+}
+
+void mr_table_part_replace(struct mr_table_part *p, struct mr_piece *const *old, uint32_t old_count,
+	struct mr_piece *by)
+{
+	mr_pieces_replace(&p->pieces, old, old_count, by);
 }
 
 // ---- applying batches
 
-// The chunk to write to, opening a new one when there is none or it is full; NULL when memory is
-// used up. The rows that a full chunk got from this batch become visible with it.
-static struct mr_chunk *list_chunk(struct mr_table_part *p, struct mr_chunk_list *l,
-	const struct mr_apply *a, struct mr_marks *marks)
+// A batch on its way into the part.
+struct applying {
+	struct mr_table_part *part;
+	const struct mr_apply *a;
+	struct mr_marks *marks;
+	int64_t piece_from; // first offset of the batch in the open piece
+	int64_t at;         // offset of the record being applied
+};
+
+// Notes what the open piece got of the batch.
+static void note_applied(struct applying *x)
 {
-	struct mr_chunk *c = l->open;
+	struct mr_piece *open = x->part->open;
+
+	if (open && x->piece_from < x->at)
+		mr_piece_note(open, x->a->partition, x->piece_from, x->at);
+	x->piece_from = x->at;
+	for (int k = 0; open && k < MR_PIECE_KINDS; k++)
+		marks_push(x->marks, open, k, x->a->lsn);
+}
+
+static int piece_open(struct mr_table_part *p, int kind, struct mr_chunk *chunk)
+{
+	struct mr_piece *piece;
+	int rc = mr_piece_create(p, &piece);
+
+	if (rc < 0)
+		return rc;
+	piece->sequence = p->sequence++;
+	atomic_store_explicit(&piece->chunks[kind], chunk, memory_order_release);
+	p->open = piece;
+	mr_pieces_add(&p->pieces, piece);
+	return 0;
+}
+
+// The chunk to write to, opening one when there is none and closing the piece when its chunk is
+// full; NULL when memory is used up.
+static struct mr_chunk *chunk_for(struct applying *x, int kind)
+{
+	struct mr_table_part *p = x->part;
+	const struct mr_chunk_form *f = &p->forms[kind];
+	struct mr_chunk *c = p->open ? mr_piece_chunk(p->open, kind) : NULL;
+	int rc;
 
 	if (c && !c->full)
 		return c;
-	if (c)
-		marks_push(marks, p, c, l == &p->dead, a->lsn);
-	for (uint32_t i = 0; c && i < l->types_count; i++)
-		l->plain[i] = mr_chunk_prefers_plain(c, i);
-	if (mr_chunk_create(p->pool, l->types, l->types_count, l->plain, p->chunk_bytes_max, &c) <
-		0) {
-		count(&p->chunks_waited, 1);
-		return NULL;
+	if (c) {
+		note_applied(x);
+		piece_close(p);
 	}
-	l->open = c;
-	list_publish(l, c);
-	return c;
+	rc = mr_chunk_create(p->pool, f->types, f->types_count, f->plain, p->chunk_bytes_max, &c);
+	if (rc == 0 && p->open) {
+		atomic_store_explicit(&p->open->chunks[kind], c, memory_order_release);
+	} else if (rc == 0) {
+		rc = piece_open(p, kind, c);
+		if (rc < 0)
+			mr_chunk_put(c);
+	}
+	if (rc == 0)
+		return c;
+	count(&p->chunks_waited, 1);
+	return NULL;
 }
 
 // Headers as a JSON array of [key, value] pairs; a value that is not UTF-8 as \x hex.
@@ -329,17 +300,15 @@ static int write_dead(struct mr_table_part *p, struct mr_chunk *c, const struct 
 
 // A chunk that cannot take one more row is closed, and the row goes to the next. False when memory
 // for that is used up. A dead letter larger than a whole chunk is kept without its value.
-static bool apply_dead(struct mr_table_part *p, const struct mr_apply *a, struct mr_record *r,
-	const char *reason, struct mr_marks *marks)
+static bool apply_dead(struct applying *x, struct mr_record *r, const char *reason)
 {
 	for (;;) {
-		struct mr_chunk *c = list_chunk(p, &p->dead, a, marks);
+		struct mr_chunk *c = chunk_for(x, MR_PIECE_DEAD);
 
 		if (!c)
 			return false;
-		if (write_dead(p, c, a, r, reason) == 0) {
-			marks_push(marks, p, c, true, a->lsn);
-			count(&p->rows_dead, 1);
+		if (write_dead(x->part, c, x->a, r, reason) == 0) {
+			count(&x->part->rows_dead, 1);
 			return true;
 		}
 		c->full = true;
@@ -348,41 +317,39 @@ static bool apply_dead(struct mr_table_part *p, const struct mr_apply *a, struct
 	}
 }
 
-static bool apply_record(struct mr_table_part *p, const struct mr_apply *a, struct mr_record *r,
-	struct mr_marks *marks)
+static bool apply_record(struct applying *x, struct mr_record *r)
 {
 	struct mr_decode_error error;
 
 	for (;;) {
-		struct mr_chunk *c = list_chunk(p, &p->rows, a, marks);
+		struct mr_chunk *c = chunk_for(x, MR_PIECE_ROWS);
 		int rc;
 
 		if (!c)
 			return false;
 		mr_chunk_row_begin(c);
-		rc = mr_decode_json(p->decoder, r->value, c, &error);
+		rc = mr_decode_json(x->part->decoder, r->value, c, &error);
 		if (rc == 0)
-			rc = set_hidden(p, c, a, r);
+			rc = set_hidden(x->part, c, x->a, r);
 		if (rc == 0) {
 			mr_chunk_row_commit(c);
-			count(&p->rows_decoded, 1);
+			count(&x->part->rows_decoded, 1);
 			return true;
 		}
 		mr_chunk_row_abort(c);
 		if (rc > 0)
-			return apply_dead(p, a, r, error.text, marks);
-		marks_push(marks, p, c, false, a->lsn);
+			return apply_dead(x, r, error.text);
 		c->full = true;
 		if (c->rows == 0)
-			return apply_dead(
-				p, a, r, "the row is larger than a chunk of memory", marks);
+			return apply_dead(x, r, "the row is larger than a chunk of memory");
 	}
 }
 
 int64_t mr_table_part_apply(
 	struct mr_table_part *p, const struct mr_apply *a, struct mr_marks *marks)
 {
-	int64_t next = MR_MAX(a->from_offset, a->base_offset);
+	int64_t from = MR_MAX(a->from_offset, a->base_offset);
+	struct applying x = {p, a, marks, from, from};
 	struct mr_records it;
 	struct mr_record r;
 
@@ -390,13 +357,13 @@ int64_t mr_table_part_apply(
 	while (mr_records_next(&it, &r)) {
 		if (a->base_offset + r.offset_delta < a->from_offset)
 			continue;
-		if (!apply_record(p, a, &r, marks))
+		x.at = a->base_offset + r.offset_delta;
+		if (!apply_record(&x, &r))
 			break;
-		next = a->base_offset + r.offset_delta + 1;
+		x.at++;
 	}
-	if (p->rows.open)
-		marks_push(marks, p, p->rows.open, false, a->lsn);
-	return next;
+	note_applied(&x);
+	return x.at;
 }
 
 // ---- tables
@@ -406,13 +373,20 @@ static void part_destroy(struct mr_table_part *p)
 	if (!p)
 		return;
 	mr_decoder_destroy(p->decoder);
-	list_fini(&p->rows);
-	list_fini(&p->dead);
+	mr_pieces_fini(&p->pieces);
+	for (int k = 0; k < MR_PIECE_KINDS; k++)
+		free(p->forms[k].plain);
 	mr_buf_fini(&p->scratch);
 	free(p);
 }
 
-static int part_create(struct mr_table *t, struct mr_chunk_pool *pool, size_t chunk_bytes_max,
+static int form_init(struct mr_chunk_form *f, const struct mr_typeref *types, uint32_t count)
+{
+	*f = (struct mr_chunk_form){types, count, calloc(count, sizeof(bool))};
+	return f->plain ? 0 : -ENOMEM;
+}
+
+static int part_create(struct mr_table *t, const struct mr_table_setup *o, uint32_t index,
 	struct mr_table_part **out)
 {
 	struct mr_table_part *p = calloc(1, sizeof(*p));
@@ -420,12 +394,17 @@ static int part_create(struct mr_table *t, struct mr_chunk_pool *pool, size_t ch
 
 	if (!p)
 		return -ENOMEM;
-	*p = (struct mr_table_part){.table = t, .pool = pool, .chunk_bytes_max = chunk_bytes_max};
-	rc = mr_decoder_create(t->schema, chunk_bytes_max / 2, &p->decoder);
+	*p = (struct mr_table_part){.table = t,
+		.pool = o->pools[index],
+		.chunk_bytes_max = o->chunk_bytes_max,
+		.index = index,
+		.seal = o->seal};
+	mr_pieces_init(&p->pieces);
+	rc = mr_decoder_create(t->schema, o->chunk_bytes_max / 2, &p->decoder);
 	if (rc == 0)
-		rc = list_init(&p->rows, t->types, t->relation.columns_count);
+		rc = form_init(&p->forms[MR_PIECE_ROWS], t->types, t->relation.columns_count);
 	if (rc == 0)
-		rc = list_init(&p->dead, dead_types, MR_DEAD_COUNT);
+		rc = form_init(&p->forms[MR_PIECE_DEAD], dead_types, MR_DEAD_COUNT);
 	if (rc < 0) {
 		part_destroy(p);
 		return rc;
@@ -440,6 +419,7 @@ static void table_destroy(struct mr_table *t)
 		part_destroy(t->parts[i]);
 	free(t->parts);
 	free(t->types);
+	free(t->held);
 	free((void *)(uintptr_t)t->relation.columns);
 	mr_schema_destroy(t->schema);
 	mr_table_def_put(t->def);
@@ -491,9 +471,88 @@ out:
 	return rc;
 }
 
-int mr_table_create(struct mr_table_def *def, struct mr_topic_def *topic, uint32_t parts_count,
-	struct mr_chunk_pool *const *pools, size_t chunk_bytes_max, struct mr_table **out)
+uint32_t mr_table_segment_columns(const struct mr_table *t, int kind, struct mr_segment_column *out)
 {
+	uint32_t n = kind == MR_PIECE_ROWS ? t->relation.columns_count : MR_DEAD_COUNT;
+
+	for (uint32_t i = 0; i < n; i++) {
+		bool own = kind == MR_PIECE_ROWS && i < t->def->columns_count;
+
+		out[i].id = own ? t->def->columns[i].id : 0;
+		out[i].type = kind == MR_PIECE_ROWS ? t->types[i] : dead_types[i];
+	}
+	return n;
+}
+
+int64_t mr_table_held(const struct mr_table *t, uint32_t partition)
+{
+	return partition < t->held_count ? t->held[partition] : 0;
+}
+
+static int note_held(struct mr_table *t, const struct mr_segment_info *info)
+{
+	for (uint32_t i = 0; i < info->ranges_count; i++) {
+		const struct mr_offset_range *r = &info->ranges[i];
+
+		if (r->partition >= MR_TOPIC_PARTITIONS_MAX)
+			return MR_ERR_CORRUPT;
+		if (r->partition >= t->held_count) {
+			uint32_t n = r->partition + 1;
+			int64_t *held = realloc(t->held, n * sizeof(*held));
+
+			if (!held)
+				return -ENOMEM;
+			memset(held + t->held_count, 0, (n - t->held_count) * sizeof(*held));
+			t->held = held;
+			t->held_count = n;
+		}
+		// Segments are committed in the order of their offsets.
+		if (r->from < t->held[r->partition])
+			return MR_ERR_CORRUPT;
+		t->held[r->partition] = r->to;
+	}
+	return 0;
+}
+
+// Stored segments are shared out among the parts; which part has which means nothing.
+static int table_segments(struct mr_table *t, const struct mr_table_setup *o)
+{
+	struct mr_segment_column *columns = calloc(t->relation.columns_count, sizeof(*columns));
+	uint64_t fingerprint;
+	int rc = 0;
+
+	if (!columns)
+		return -ENOMEM;
+	fingerprint = mr_segment_fingerprint(
+		columns, mr_table_segment_columns(t, MR_PIECE_ROWS, columns));
+	free(columns);
+	for (uint32_t i = 0; rc == 0 && i < o->segments_count; i++) {
+		struct mr_segment *s = o->segments[i];
+		struct mr_table_part *p = t->parts[s->info.id % t->parts_count];
+		struct mr_piece *piece;
+
+		if (s->info.fingerprint != fingerprint)
+			return MR_ERR_CORRUPT;
+		rc = note_held(t, &s->info);
+		if (rc == 0)
+			rc = mr_piece_create(p, &piece);
+		if (rc < 0)
+			break;
+		piece->segment = mr_segment_get(s);
+		piece->closed = piece->handed = true;
+		piece->sequence = p->sequence++;
+		mr_pieces_add(&p->pieces, piece);
+		count(&p->rows_visible, s->info.rows);
+		count(&p->rows_decoded, s->info.rows);
+		count(&p->rows_dead, s->info.dead_rows);
+	}
+	return rc;
+}
+
+int mr_table_create(struct mr_table_def *def, struct mr_topic_def *topic,
+	const struct mr_table_setup *setup, struct mr_table **out)
+{
+	uint32_t parts_count = setup->parts_count;
 	struct mr_table *t = calloc(1, sizeof(*t));
 	int rc;
 
@@ -512,7 +571,9 @@ int mr_table_create(struct mr_table_def *def, struct mr_topic_def *topic, uint32
 	t->relation.owner = t;
 	rc = t->parts ? table_columns(t) : -ENOMEM;
 	for (uint32_t i = 0; rc == 0 && i < parts_count; i++)
-		rc = part_create(t, pools[i], chunk_bytes_max, &t->parts[i]);
+		rc = part_create(t, setup, i, &t->parts[i]);
+	if (rc == 0)
+		rc = table_segments(t, setup);
 	if (rc < 0) {
 		table_destroy(t);
 		return rc;

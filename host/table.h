@@ -1,17 +1,19 @@
 // A table at run time: for each worker the rows it has decoded, as versions that readers pin.
 //
 // A table part is one worker's: it appends decoded rows to an open chunk, counts them visible once
-// their log position is durable, and publishes an immutable version (a list of chunks) whenever the
+// their log position is durable, and publishes an immutable version (a list of pieces) whenever the
 // list changes. A reader pins one version per part and reads each chunk up to its published row
 // count; ingest never waits for it.
 //
-// Dead letters are rows of their own kind of chunk beside the table's, so that what a range of
-// offsets became, rows and dead letters, is always one thing.
+// Dead letters are rows of their own kind of chunk beside the table's, in the same piece, so that
+// what a range of offsets became, rows and dead letters, is always one thing. A piece that is
+// closed and durable goes to the sealing thread (seal.h) and comes back as a segment.
 #pragma once
 
 #include "dataplane/batch.h"
 #include "dataplane/decode.h"
 #include "host/catalog.h"
+#include "host/piece.h"
 #include "host/sql/env.h"
 #include "kernels/chunk.h"
 
@@ -37,38 +39,27 @@ enum {
 	MR_DEAD_COUNT,
 };
 
-// A list of chunks that never changes while anybody holds it. Slots are reused, never freed before
-// the part, so a reader may look at a slot that is being given up: it finds the count busy or zero
-// and looks again.
-struct mr_version {
-	_Atomic uint32_t references; // 0: free slot; MR_VERSION_BUSY: being emptied
-	struct mr_version *slot_next;
-	uint32_t chunks_count;
-	uint32_t chunks_max;
-	struct mr_chunk **chunks;
-};
-
-#define MR_VERSION_BUSY 0x80000000u
-
-// The chunks of one kind (rows or dead letters) of a part.
-struct mr_chunk_list {
-	_Atomic(struct mr_version *) version;
-	struct mr_version *slots;
-	struct mr_chunk *open; // the last of the version, or NULL
+// What the chunks of one kind look like.
+struct mr_chunk_form {
 	const struct mr_typeref *types;
 	uint32_t types_count;
-	bool *plain;
+	bool *plain; // text columns that are not worth a dictionary, as the last chunk showed
 };
 
+struct mr_seal;
 struct mr_view_part;
 
 struct mr_table_part {
 	struct mr_table *table;
 	struct mr_chunk_pool *pool;
 	size_t chunk_bytes_max;
+	uint32_t index; // of the part, and of its worker
 	struct mr_decoder *decoder;
-	struct mr_chunk_list rows;
-	struct mr_chunk_list dead;
+	struct mr_seal *seal; // NULL: nothing is sealed
+	struct mr_chunk_form forms[MR_PIECE_KINDS];
+	struct mr_piece_list pieces;
+	struct mr_piece *open;      // the last of the list, or NULL
+	uint64_t sequence;          // of the next piece
 	struct mr_buf scratch;      // headers as JSON
 	struct mr_view_part *views; // that fold this part's rows; worker only
 	// worker: wo, others: ro, relaxed
@@ -85,15 +76,28 @@ struct mr_table {
 	struct mr_topic_def *topic;
 	const struct mr_schema *schema;
 	struct mr_typeref *types; // of all columns, hidden ones last
+	// Dropped or emptied: nothing more of it may be sealed. Under the commit lock of segments.
+	bool retired;
+	uint32_t held_count; // partitions that segments held rows of when the table was made
+	int64_t *held;       // up to which offset
 	uint32_t parts_count;
 	struct mr_table_part **parts;
 };
 
-// Makes the table and one part for each worker; `pools` has parts_count pools. Takes a reference of
-// def and topic. 0 or negative.
+struct mr_table_setup {
+	uint32_t parts_count;               // one for each worker
+	struct mr_chunk_pool *const *pools; // as many
+	size_t chunk_bytes_max;
+	struct mr_seal *seal;
+	struct mr_segment *const
+		*segments; // what is stored of the table; a reference is taken of each
+	uint32_t segments_count;
+};
+
+// Takes a reference of def and topic. 0 or negative; MR_ERR_CORRUPT when a segment has other
+// columns than the table.
 [[nodiscard]] int mr_table_create(struct mr_table_def *def, struct mr_topic_def *topic,
-	uint32_t parts_count, struct mr_chunk_pool *const *pools, size_t chunk_bytes_max,
-	struct mr_table **out);
+	const struct mr_table_setup *setup, struct mr_table **out);
 struct mr_table *mr_table_get(struct mr_table *t);
 void mr_table_put(struct mr_table *t);
 
@@ -101,9 +105,9 @@ void mr_table_put(struct mr_table *t);
 struct mr_mark {
 	uint64_t lsn;
 	struct mr_table_part *part;
-	struct mr_chunk *chunk; // a reference is held
+	struct mr_piece *piece; // a reference is held
 	uint32_t rows;
-	bool dead;
+	uint8_t kind; // enum mr_piece_kind
 };
 
 // First in, first out; positions only rise. Worker only.
@@ -131,6 +135,16 @@ int64_t mr_table_part_apply(
 // Publishes the rows of all marks up to `durable`.
 void mr_marks_publish(struct mr_marks *m, uint64_t durable);
 
-// Readers, any thread.
-struct mr_version *mr_chunk_list_pin(struct mr_chunk_list *l);
-void mr_version_unpin(struct mr_version *v);
+// The first offset of the partition that no segment held when the table was made.
+int64_t mr_table_held(const struct mr_table *t, uint32_t partition);
+
+// Closes the open piece, if it has rows, so that it is sealed when they are durable. Worker.
+void mr_table_part_close(struct mr_table_part *p);
+// Puts `by` in the place of pieces of the part. Worker.
+void mr_table_part_replace(
+	struct mr_table_part *p, struct mr_piece *const *old, uint32_t count, struct mr_piece *by);
+
+// The columns of a section of the table's segments; `out` has room for columns_count of the table,
+// or MR_DEAD_COUNT. Returns the count.
+uint32_t mr_table_segment_columns(
+	const struct mr_table *t, int kind, struct mr_segment_column *out);

@@ -4,6 +4,7 @@
 #include "host/base/note.h"
 #include "host/control.h"
 #include "host/partition_state.h"
+#include "host/seal.h"
 
 #include <errno.h>
 #include <semaphore.h>
@@ -15,6 +16,8 @@ enum {
 	HOUSEKEEPING_TURNS = 16, // to get round all partitions
 	WAIT_NS_MAX = 100000000,
 	STARVED_WAIT_NS = 2000000,
+	SEAL_ROWS_FEW = 4096,
+	SEAL_FEW_TIMES = 60,
 };
 
 // ---- the broker's small answers
@@ -319,7 +322,7 @@ static void tell_caught_up(struct mr_worker *w)
 	if (mr_log_durable(w->log) < w->first_lsn)
 		return;
 	for (const struct mr_feed *f = w->lagging; f; f = f->lag_next)
-		if (!f->failed && !f->starved)
+		if (!f->failed && !(f->starved && mr_seal_failing(w->control->seal)))
 			return;
 	w->when_caught_up = NULL;
 	while (list) {
@@ -371,12 +374,34 @@ void mr_worker_call(struct mr_worker *w, void (*fn)(struct mr_worker *w, void *a
 	sem_destroy(&k.done);
 }
 
+// A piece that has been open for long is closed, so that its rows reach the disk as a segment and a
+// restart need not decode them again. A segment of a handful of rows is not worth its file, and
+// they are soon decoded: they wait longer.
+static void close_old_pieces(struct mr_worker *w)
+{
+	uint32_t seal_after_s = (uint32_t)(w->config->table_seal_after_ms / 1000);
+
+	for (size_t i = 0; i < w->snapshot->tables_count; i++) {
+		struct mr_table_part *p = w->snapshot->tables[i]->parts[w->id];
+		bool few;
+
+		if (!p->open)
+			continue;
+		few = mr_piece_rows(p->open, MR_PIECE_ROWS) +
+			      mr_piece_rows(p->open, MR_PIECE_DEAD) <
+		      SEAL_ROWS_FEW;
+		if (++p->open->age >= seal_after_s * (few ? SEAL_FEW_TIMES : 1))
+			mr_table_part_close(p);
+	}
+}
+
 static void housekeep(struct mr_worker *w, int64_t now_ns)
 {
 	if (now_ns < w->housekeeping_ns)
 		return;
 	w->housekeeping_ns = now_ns + HOUSEKEEPING_NS;
 	mr_worker_release_checkpoints(w);
+	close_old_pieces(w);
 	for (int i = 0; i < MR_PARTITION_SLOTS / HOUSEKEEPING_TURNS; i++) {
 		size_t slot = w->housekeeping_slot++ % MR_PARTITION_SLOTS;
 
@@ -392,6 +417,8 @@ static void worker_turn(struct mr_worker *w)
 	bool more = w->lagging && mr_feeds_step(w);
 	int64_t wait_ns = WAIT_NS_MAX, now;
 
+	if (w->pending.head)
+		mr_worker_acknowledge(w);
 	if (w->stalled.head)
 		mr_worker_retry_stalled(w);
 	if (w->when_caught_up)

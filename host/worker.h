@@ -30,6 +30,7 @@ struct mr_feed {
 	struct mr_table_part *part;
 	struct mr_table *table; // a reference is held
 	int64_t next_offset;    // first record not applied yet
+	int64_t sealed_offset;  // below, committed segments hold what the table needs
 	bool starved;           // memory for rows was used up at the last try
 	bool lagging;           // in the worker's list of feeds that catch up
 	struct mr_feed *lag_next;
@@ -184,6 +185,8 @@ void mr_worker_appends_fail(struct mr_worker *w, const struct mr_partition *p);
 // Answers everything that waits, before the connections go.
 void mr_worker_appends_abort(struct mr_worker *w);
 void mr_worker_durable(void *ctx, uint64_t lsn);
+// Answers appends that are durable and visible.
+void mr_worker_acknowledge(struct mr_worker *w);
 void mr_worker_log_stopped(void *ctx, int err);
 
 // feed.c
@@ -196,6 +199,8 @@ void mr_feeds_live(struct mr_worker *w, struct mr_partition *p, const struct mr_
 bool mr_feeds_full(struct mr_worker *w, const struct mr_partition *p);
 // Some catching up; true when there is more that can be done now.
 bool mr_feeds_step(struct mr_worker *w);
+// Closes what is open of the worker's table parts, to be sealed.
+void mr_worker_close_pieces(struct mr_worker *w);
 
 // What the table still needs the log for: offsets from here on.
 int64_t mr_feed_needs(const struct mr_feed *f);

@@ -22,7 +22,7 @@ static void part_fini(struct mr_view_part *p)
 		free(s);
 	}
 	for (uint32_t i = 0; i < p->stored_count; i++)
-		mr_chunk_put(p->stored[i].chunk);
+		mr_piece_put(p->stored[i].piece);
 	free(p->stored);
 }
 
@@ -113,19 +113,17 @@ int mr_view_create(struct mr_view_def *def, struct mr_table *table, struct mr_fo
 // Notes what is visible now; the worker publishes nothing meanwhile, for this is its thread.
 static void note_stored(struct mr_view_part *p, struct mr_table_part *t)
 {
-	struct mr_version *v = mr_chunk_list_pin(&t->rows);
+	const struct mr_version *v = mr_pieces_now(&t->pieces);
 
-	p->stored = calloc(v->chunks_count + 1, sizeof(*p->stored));
+	p->stored = calloc(v->count + 1, sizeof(*p->stored));
 	MR_ASSERT(p->stored);
-	for (uint32_t i = 0; i < v->chunks_count; i++) {
-		uint32_t rows = mr_chunk_rows(v->chunks[i]);
+	for (uint32_t i = 0; i < v->count; i++) {
+		uint64_t rows = mr_piece_rows(v->pieces[i], MR_PIECE_ROWS);
 
-		if (!rows)
-			continue;
-		mr_chunk_get(v->chunks[i]);
-		p->stored[p->stored_count++] = (struct mr_view_stored){v->chunks[i], rows};
+		if (rows)
+			p->stored[p->stored_count++] =
+				(struct mr_view_stored){mr_piece_get(v->pieces[i]), rows};
 	}
-	mr_version_unpin(v);
 }
 
 void mr_view_attach(struct mr_view *v, uint32_t index)
@@ -175,28 +173,21 @@ static void part_freeze(struct mr_view_part *p)
 	mr_stat_add(&p->freezes, 1);
 }
 
-// Folds into `*state`, making it when there is none; a full one is set aside and another begun.
-static int fold_range(struct mr_view_part *p, struct mr_fold_state **state,
-	const struct mr_chunk *c, uint32_t from, uint32_t to)
+// Folds rows `from` to block->rows into `*state`, making it when there is none; a full one is set
+// aside and another begun.
+static int fold_block(struct mr_view_part *p, struct mr_fold_state **state,
+	const struct mr_block *block, uint32_t from)
 {
 	const struct mr_view *v = p->view;
-	struct mr_col cols[COLUMNS_MAX];
-	struct mr_dict dicts[COLUMNS_MAX];
-	const uint32_t *wanted;
-	uint32_t count = mr_fold_source_columns(v->fold, &wanted);
-	const struct mr_block block = {to, cols};
 
-	MR_ASSERT(count <= COLUMNS_MAX);
-	for (uint32_t i = 0; i < count; i++)
-		mr_chunk_column_view(c, wanted[i], &cols[i], &dicts[i]);
-	while (from < to) {
+	while (from < block->rows) {
 		uint32_t done = from;
 		int rc = 0;
 
 		if (!*state)
 			rc = mr_fold_state_create(v->fold, v->state_bytes_max, state);
 		if (rc == 0)
-			rc = mr_fold_rows(*state, &block, from, &done);
+			rc = mr_fold_rows(*state, block, from, &done);
 		if (rc < 0 && rc != MR_ERR_LIMIT)
 			return rc;
 		if (rc == MR_ERR_LIMIT) {
@@ -208,6 +199,65 @@ static int fold_range(struct mr_view_part *p, struct mr_fold_state **state,
 		from = done;
 	}
 	return 0;
+}
+
+static int fold_range(struct mr_view_part *p, struct mr_fold_state **state,
+	const struct mr_chunk *c, uint32_t from, uint32_t to)
+{
+	struct mr_col cols[COLUMNS_MAX];
+	struct mr_dict dicts[COLUMNS_MAX];
+	const uint32_t *wanted;
+	uint32_t count = mr_fold_source_columns(p->view->fold, &wanted);
+	const struct mr_block block = {to, cols};
+
+	MR_ASSERT(count <= COLUMNS_MAX);
+	for (uint32_t i = 0; i < count; i++)
+		mr_chunk_column_view(c, wanted[i], &cols[i], &dicts[i]);
+	return fold_block(p, state, &block, from);
+}
+
+static bool is_cancelled(_Atomic bool *cancelled)
+{
+	return cancelled && atomic_load_explicit(cancelled, memory_order_relaxed);
+}
+
+static int fold_segment(struct mr_view_part *p, struct mr_fold_state **state, struct mr_segment *s,
+	_Atomic bool *cancelled, struct mr_diag *diag)
+{
+	const uint32_t *wanted;
+	uint32_t count = mr_fold_source_columns(p->view->fold, &wanted), blocks = 0;
+	struct mr_segment_reader *r;
+	int rc = mr_segment_reader_create(count, &r);
+
+	if (rc < 0)
+		return rc;
+	rc = mr_segment_reader_open(r, s, MR_SEGMENT_ROWS, wanted, count, diag);
+	if (rc == 0)
+		blocks = mr_segment_reader_section(r)->blocks_count;
+	for (uint32_t i = 0; rc == 0 && i < blocks; i++) {
+		const struct mr_col *cols;
+
+		rc = is_cancelled(cancelled) ? (int)MR_ERR_CANCELLED
+					     : mr_segment_reader_block(r, i, &cols, diag);
+		if (rc >= 0) {
+			const struct mr_block block = {(uint32_t)rc, cols};
+
+			rc = fold_block(p, state, &block, 0);
+		}
+	}
+	mr_segment_reader_destroy(r);
+	return rc;
+}
+
+static int fold_stored(struct mr_view_part *p, struct mr_fold_state **state,
+	const struct mr_view_stored *from, _Atomic bool *cancelled, struct mr_diag *diag)
+{
+	if (is_cancelled(cancelled))
+		return MR_ERR_CANCELLED;
+	if (from->piece->segment)
+		return fold_segment(p, state, from->piece->segment, cancelled, diag);
+	return fold_range(
+		p, state, mr_piece_chunk(from->piece, MR_PIECE_ROWS), 0, (uint32_t)from->rows);
 }
 
 void mr_view_part_fold(struct mr_view_part *p, const struct mr_chunk *c, uint32_t from, uint32_t to)
@@ -229,24 +279,22 @@ int mr_view_fill(struct mr_view *v, _Atomic bool *cancelled, struct mr_diag *dia
 		struct mr_fold_state *state = NULL;
 		int rc = 0;
 
-		for (uint32_t k = 0; rc == 0 && k < p->stored_count; k++) {
-			if (cancelled && atomic_load_explicit(cancelled, memory_order_relaxed))
-				rc = MR_ERR_CANCELLED;
-			else
-				rc = fold_range(
-					p, &state, p->stored[k].chunk, 0, p->stored[k].rows);
-		}
+		for (uint32_t k = 0; rc == 0 && k < p->stored_count; k++)
+			rc = fold_stored(p, &state, &p->stored[k], cancelled, diag);
 		if (state)
 			push_frozen(p, state);
 		if (rc == MR_ERR_CANCELLED)
 			return mr_diag_set(
 				diag, rc, "57014", 0, "canceling statement due to user request");
+		// A damaged segment has said where.
+		if (rc == MR_ERR_CORRUPT)
+			return rc;
 		if (rc < 0)
 			return mr_diag_set(diag, rc, "53200", 0,
 				"cannot fill materialized view %s: %s", v->def->name,
 				mr_err_text(rc));
 		for (uint32_t k = 0; k < p->stored_count; k++)
-			mr_chunk_put(p->stored[k].chunk);
+			mr_piece_put(p->stored[k].piece);
 		p->stored_count = 0;
 	}
 	atomic_store_explicit(&v->ready, true, memory_order_release);

@@ -7,7 +7,7 @@
 // changed since the last look and for the rows it reads, never for the rows that were folded.
 //
 // A new view is filled from the rows already stored: at the moment a worker takes it over, it notes
-// how far each chunk had been published; those rows are folded by whoever creates the view, later
+// how far each piece had been published; those rows are folded by whoever creates the view, later
 // ones by the worker. No row is left out or folded twice.
 #pragma once
 
@@ -19,10 +19,10 @@
 struct mr_worker;
 struct mr_view;
 
-// Rows stored before the view came: `rows` of the chunk, which is referenced.
+// Rows stored before the view came: `rows` of the piece, which is referenced.
 struct mr_view_stored {
-	struct mr_chunk *chunk;
-	uint32_t rows;
+	struct mr_piece *piece;
+	uint64_t rows;
 };
 
 struct mr_view_state {
