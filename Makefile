@@ -149,8 +149,10 @@ demo: ## stream events in and watch a view change, about 20 s
 run: all ## serve on the default ports until stopped
 	$(BUILD)/millraced --data $(BUILD)/data
 
-bench: $(BENCHES) all ## the benchmarks; see docs/PERFORMANCE.md
-	$(Q)tools/run-bench $B
+bench: all ## the whole machine's benchmarks, about 10 min; see docs/PERFORMANCE.md
+	$(Q)BUILD=$(BUILD) tools/run-bench
+bench-smoke: all ## the same in tiny sizes, about 10 s
+	$(Q)BUILD=$(BUILD) tools/run-bench --smoke
 clean: ## remove everything built
 	rm -rf $(BUILD)
 
