@@ -80,7 +80,8 @@ int mr_civil_to_ts(const struct mr_civil *c, int64_t *us)
 
 // ---- the fast way in
 
-// Eight digits at once are not worth it here: fields are of two.
+#define EVERY(b) ((b)*0x0101010101010101u)
+
 static int two(const uint8_t *p)
 {
 	unsigned a = p[0] - '0', b = p[1] - '0';
@@ -88,20 +89,39 @@ static int two(const uint8_t *p)
 	return a > 9 || b > 9 ? -1 : (int)(a * 10 + b);
 }
 
+// The eight bytes at `p`, zeros behind `end`; at least eight bytes stand before `end`.
+static uint64_t load_to_end(const uint8_t *p, const uint8_t *end)
+{
+	size_t left = (size_t)(end - p);
+
+	if (left >= 8)
+		return mr_load_le64(p);
+	return left ? mr_load_le64(end - 8) >> (64 - 8 * left) : 0;
+}
+
+// Behind the point: one to nine digits, rounded to six.
 static bool iso_fraction(const uint8_t **p, const uint8_t *end, int64_t *us)
 {
-	int64_t v = 0, unit = 100000;
-	int digits = 0;
-	bool up = false;
+	static const uint32_t unit[9] = {0, 100000, 10000, 1000, 100, 10, 1, 0, 0};
+	uint64_t w = load_to_end(*p, end) ^ EVERY(0x30);
+	uint64_t hit = ((w + EVERY(0x76)) | w) & EVERY(0x80); // not 0 to 9
+	unsigned digits = hit ? (unsigned)__builtin_ctzll(hit) / 8 : 8;
+	unsigned kept = MR_MIN(digits, 6u);
 
-	for (; *p < end && **p >= '0' && **p <= '9'; (*p)++, digits++) {
-		if (digits == 6)
-			up = **p >= '5';
-		v += (**p - '0') * unit;
-		unit /= 10;
+	if (digits == 0)
+		return false;
+	w <<= 64 - 8 * kept;
+	w = (w * 10 + (w >> 8)) & 0x00ff00ff00ff00ff;
+	w = (w * 100 + (w >> 16)) & 0x0000ffff0000ffff;
+	w = (w * 10000 + (w >> 32)) & 0xffffffff;
+	*us += (int64_t)w * unit[kept];
+	if (MR_UNLIKELY(digits > 6)) {
+		*us += (*p)[6] >= '5';
+		if (digits == 8 && *p + 8 < end && (uint8_t)((*p)[8] - '0') < 10)
+			digits = 9;
 	}
-	*us += v + up;
-	return digits >= 1 && digits <= 9;
+	*p += digits;
+	return true;
 }
 
 // Z, +hh, +hhmm or +hh:mm up to the end.
@@ -126,29 +146,64 @@ static bool iso_zone(const uint8_t *p, const uint8_t *end, int64_t *us)
 	return p == end && h >= 0 && h <= 15 && m >= 0 && m <= 59;
 }
 
+// Whether the bytes of `w` that `digits` has all ones for are '0' to '9' and the others those of
+// `marks`; then `*pairs` gets 10 * (a byte) + (the next) in every byte, the digits' values.
+static bool iso_word(uint64_t w, uint64_t digits, uint64_t marks, uint64_t *pairs)
+{
+	uint64_t v = (w ^ EVERY(0x30)) & digits;
+
+	*pairs = v * 10 + (v >> 8);
+	return (w & ~digits) == marks && (((v + EVERY(0x76)) | v) & EVERY(0x80)) == 0;
+}
+
+static unsigned byte_of(uint64_t w, unsigned i)
+{
+	return w >> 8 * i & 0xff;
+}
+
+// mr_days_from_civil for the years 1 to 9999, without its care for signs.
+static int64_t iso_days(unsigned year, unsigned month, unsigned day)
+{
+	unsigned y = year - (month <= 2), m = month > 2 ? month - 3 : month + 9;
+
+	return (int64_t)(y * 365 + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day) - 719469;
+}
+
+// YYYY-MM-DD(T| )hh:mm, the first 16 bytes, as minutes since 1970; two words.
+static bool iso_minutes(const uint8_t *p, int64_t *minutes)
+{
+	uint64_t date, time, w = mr_load_le64(p + 8);
+	unsigned year, month, day, h, m;
+
+	if (p[10] == ' ')
+		w ^= (uint64_t)(' ' ^ 'T') << 16;
+	if (!iso_word(mr_load_le64(p), 0x00ffff00ffffffff, 0x2d00002d00000000, &date) ||
+		!iso_word(w, 0xffff00ffff00ffff, 0x00003a0000540000, &time))
+		return false;
+	year = byte_of(date, 0) * 100 + byte_of(date, 2);
+	month = byte_of(date, 5);
+	day = byte_of(time, 0);
+	h = byte_of(time, 3);
+	m = byte_of(time, 6);
+	if (year < 1 || month < 1 || month > 12 || day < 1 || h > 23 || m > 59 ||
+		(day > 28 && day > (unsigned)mr_days_of_month(year, (int)month)))
+		return false;
+	*minutes = iso_days(year, month, day) * 1440 + h * 60 + m;
+	return true;
+}
+
 bool mr_ts_parse_iso(struct mr_span text, int64_t *out, bool *has_zone)
 {
 	const uint8_t *p = text.data, *end = p + text.bytes;
-	int y1, y2, year, month, day, h, m, s;
-	int64_t us;
+	int64_t minutes, us;
+	int s;
 
-	if (text.bytes < 19 || p[4] != '-' || p[7] != '-' || (p[10] != 'T' && p[10] != ' ') ||
-		p[13] != ':' || p[16] != ':')
+	if (text.bytes < 19 || p[16] != ':' || !iso_minutes(p, &minutes))
 		return false;
-	y1 = two(p);
-	y2 = two(p + 2);
-	month = two(p + 5);
-	day = two(p + 8);
-	h = two(p + 11);
-	m = two(p + 14);
 	s = two(p + 17);
-	year = y1 * 100 + y2;
-	if (y1 < 0 || y2 < 0 || year < 1 || month < 1 || month > 12 || day < 1 ||
-		day > mr_days_of_month(year, month) || h < 0 || h > 23 || m < 0 || m > 59 ||
-		s < 0 || s > 59)
+	if (s < 0 || s > 59)
 		return false;
-	us = mr_days_from_civil(year, month, day) * MR_US_PER_DAY + h * MR_US_PER_H +
-	     m * MR_US_PER_MIN + s * (int64_t)MR_US_PER_S;
+	us = minutes * MR_US_PER_MIN + s * (int64_t)MR_US_PER_S;
 	p += 19;
 	if (p < end && *p == '.') {
 		p++;
