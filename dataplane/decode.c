@@ -34,7 +34,7 @@ struct mr_decoder {
 	struct mr_json json;
 	uint8_t *scratch; // a string without its escapes
 	struct mr_json_value *values;
-	int16_t order[MR_JSON_ORDER_MAX];
+	struct mr_json_guess order[MR_JSON_ORDER_MAX];
 };
 
 int mr_decoder_create(
@@ -471,11 +471,9 @@ static enum convert put_bool(const struct mr_json_value *v, uint8_t *slot)
 // ---- rows
 
 // Sets one column from a value that is not null. A verdict, or -ENOMEM.
-static int put_value(struct mr_decoder *d, const struct mr_json_value *v, struct mr_chunk *chunk,
-	uint32_t column)
+static inline int put_value(struct mr_decoder *d, const struct mr_json_value *v,
+	struct mr_chunk *chunk, uint32_t column, struct mr_typeref t)
 {
-	struct mr_typeref t = d->schema->columns[column].type;
-
 	switch ((enum mr_type)t.type) {
 	case MR_TYPE_TEXT: return put_text(d, v, chunk, column);
 	case MR_TYPE_BYTEA: return put_bytea(d, v, chunk, column);
@@ -499,9 +497,11 @@ static int put_value(struct mr_decoder *d, const struct mr_json_value *v, struct
 static int put_row(struct mr_decoder *d, struct mr_span value, struct mr_chunk *chunk,
 	struct mr_decode_error *error)
 {
-	for (uint32_t i = 0; i < d->schema->columns_count; i++) {
-		const struct mr_json_value *v = &d->values[i];
-		const struct mr_schema_column *c = &d->schema->columns[i];
+	const uint32_t count = d->schema->columns_count;
+	const struct mr_schema_column *c = d->schema->columns;
+	const struct mr_json_value *v = d->values;
+
+	for (uint32_t i = 0; i < count; i++, c++, v++) {
 		int why;
 
 		if (MR_UNLIKELY(v->kind <= MR_JSON_NULL)) {
@@ -512,7 +512,7 @@ static int put_row(struct mr_decoder *d, struct mr_span value, struct mr_chunk *
 					v->kind == MR_JSON_NULL ? "null" : "no value");
 			continue;
 		}
-		why = put_value(d, v, chunk, i);
+		why = put_value(d, v, chunk, i, c->type);
 		if (MR_UNLIKELY(why))
 			return why < 0 ? why : dead_value(d, value, i, (enum convert)why, error);
 	}

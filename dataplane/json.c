@@ -5,8 +5,9 @@
 // in place of a scan, a hash and a lookup; a wrong one costs nothing but the comparison. Whether
 // it was right never shows in the result.
 //
-// Strings are scanned eight bytes at a time for the first byte that is not plain: a quotation mark,
-// a backslash, a control character, a byte of 0x80 or more. With w such a word,
+// Strings are scanned 16 bytes at a time, and eight near the document's end, for the first byte
+// that is not plain: a quotation mark, a backslash, a control character, a byte of 0x80 or more.
+// With w a word of eight,
 //
 //   (w ^ 0x02…) - 0x21…   has a byte's high bit set if the byte is below 0x20 or 0x22 (the mark):
 //                         0x22 ^ 2 = 0x20 is the only other value that falls below 0x21
@@ -48,7 +49,8 @@ static place fail_here(struct cursor *c, place p)
 
 static inline place skip_space(const struct cursor *c, place p)
 {
-	while (p < c->end && *p <= ' ' && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
+	while (MR_UNLIKELY(p < c->end && *p <= ' ') &&
+		(*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
 		p++;
 	return p;
 }
@@ -121,9 +123,27 @@ static place skip_escape(struct cursor *c, place p)
 	}
 }
 
+// Vectors of the compiler's own: every CPU we build for has 16 bytes.
+typedef int8_t bytes16 __attribute__((vector_size(16)));
+typedef uint64_t words2 __attribute__((vector_size(16)));
+
 // To the first byte of a string that is not plain, or the end.
 static inline place skip_plain(const struct cursor *c, place p)
 {
+	while (MR_LIKELY(c->end - p >= 16)) {
+		bytes16 w, special;
+		words2 hit;
+
+		memcpy(&w, p, sizeof(w));
+		// As signed bytes, both controls and what is not ASCII are below a space.
+		special = (bytes16)((w == '"') | (w == '\\') | (w < 0x20));
+		hit = (words2)special;
+		if (MR_LIKELY(hit[0]))
+			return p + __builtin_ctzll(hit[0]) / 8;
+		if (MR_LIKELY(hit[1]))
+			return p + 8 + __builtin_ctzll(hit[1]) / 8;
+		p += 16;
+	}
 	while (MR_LIKELY(c->end - p >= 8)) {
 		uint64_t w = mr_load_le64(p);
 		uint64_t mark = ((w ^ EVERY(0x02)) - EVERY(0x21)) & ~w;
@@ -157,7 +177,7 @@ static place skip_special(struct cursor *c, place p, bool *escaped)
 }
 
 // Behind the opening quote; returns the place behind the closing one.
-static inline place read_string(struct cursor *c, place p, struct mr_json_value *v)
+static place read_string(struct cursor *c, place p, struct mr_json_value *v)
 {
 	place start = p;
 	bool escaped = false;
@@ -242,6 +262,12 @@ static inline uint64_t eight_digits(uint64_t w)
 	return (w * 10000 + (w >> 32)) & 0xffffffffu;
 }
 
+// High bits of the bytes that are not digits, exact up to the first; the word's bytes are less '0'.
+static inline uint64_t not_digits(uint64_t w)
+{
+	return ((w + EVERY(0x76)) | w) & EVERY(0x80);
+}
+
 // Passes digits and appends them to *v, which wraps beyond 19. Words at a time and without a branch
 // on their number, for the lengths of numbers cannot be predicted.
 static inline place read_digits(const struct cursor *c, place p, uint64_t *v)
@@ -251,7 +277,7 @@ static inline place read_digits(const struct cursor *c, place p, uint64_t *v)
 
 	while (MR_LIKELY(c->end - p >= 8)) {
 		uint64_t w = mr_load_le64(p) ^ EVERY(0x30);
-		uint64_t hit = ((w + EVERY(0x76)) | w) & EVERY(0x80); // not 0 to 9
+		uint64_t hit = not_digits(w);
 		unsigned n = hit ? (unsigned)__builtin_ctzll(hit) / 8 : 8;
 
 		if (n == 0)
@@ -274,8 +300,48 @@ static place skip_exponent(struct cursor *c, place p)
 	return skip_digits(c, p);
 }
 
+// A number of at most seven digits, the point not counted, with no exponent, no zero in front and
+// ten bytes to look at: the digits before and behind the point are moved together in one word.
+// NULL when it is none.
+static inline place read_few_digits(place p, struct mr_json_value *v)
+{
+	place start = p, whole = p + (*p == '-');
+	uint64_t w = mr_load_le64(whole) ^ EVERY(0x30), hit = not_digits(w);
+	unsigned digits, scale = 0;
+
+	if (MR_UNLIKELY(!hit))
+		return NULL;
+	digits = (unsigned)__builtin_ctzll(hit) / 8;
+	if (MR_UNLIKELY(digits == 0 || ((w & 0xff) == 0 && digits > 1)))
+		return NULL;
+	p = whole + digits;
+	if (*p == '.') {
+		uint64_t before = (hit & -hit) / 0x80 - 1;
+
+		w = (w & before) | ((mr_load_le64(whole + 1) ^ EVERY(0x30)) & ~before);
+		hit = not_digits(w);
+		if (MR_UNLIKELY(!hit))
+			return NULL;
+		scale = (unsigned)__builtin_ctzll(hit) / 8 - digits;
+		if (MR_UNLIKELY(scale == 0))
+			return NULL;
+		digits += scale;
+		p += 1 + scale;
+	}
+	if (MR_UNLIKELY((*p | 0x20) == 'e'))
+		return NULL;
+	w = eight_digits(w << (64 - 8 * digits));
+	*v = (struct mr_json_value){.at = start,
+		.bytes = (uint32_t)(p - start),
+		.kind = MR_JSON_NUMBER,
+		.is_short = true,
+		.scale = (uint8_t)scale,
+		.mantissa = whole > start ? -(int64_t)w : (int64_t)w};
+	return p;
+}
+
 // -? (0 | [1-9][0-9]*) (. [0-9]+)? exponent?
-static inline place read_number(struct cursor *c, place p, struct mr_json_value *v)
+static place read_any_number(struct cursor *c, place p, struct mr_json_value *v)
 {
 	place start = p, whole = p + (*p == '-'), fraction;
 	uint64_t mantissa = 0;
@@ -314,7 +380,13 @@ static place read_word(
 	struct cursor *c, place p, struct mr_json_value *v, const char *word, uint8_t kind)
 {
 	place start = p;
+	uint32_t first;
 
+	memcpy(&first, word, sizeof(first));
+	if (MR_LIKELY(c->end - p >= 4 && mr_load_le32(p) == first)) {
+		word += 4;
+		p += 4;
+	}
 	for (; *word; word++, p++)
 		if (!is_at(c, p, (uint8_t)*word))
 			return fail_here(c, p);
@@ -323,20 +395,40 @@ static place read_word(
 }
 
 // Anything but an object or array.
-static inline place read_scalar(struct cursor *c, place p, struct mr_json_value *v)
+static place read_scalar(struct cursor *c, place p, struct mr_json_value *v)
 {
 	if (MR_UNLIKELY(p == c->end))
 		return fail(c, p, MR_JSON_ENDS_EARLY);
 	if (*p == '"')
 		return read_string(c, p + 1, v);
 	if (is_digit(*p) || *p == '-')
-		return read_number(c, p, v);
+		return read_any_number(c, p, v);
 	switch (*p) {
 	case 't': return read_word(c, p, v, "true", MR_JSON_TRUE);
 	case 'f': return read_word(c, p, v, "false", MR_JSON_FALSE);
 	case 'n': return read_word(c, p, v, "null", MR_JSON_NULL);
 	default: return fail(c, p, MR_JSON_MALFORMED);
 	}
+}
+
+// What most likely is a number; the slow way finds out.
+static inline place read_number(struct cursor *c, place p, struct mr_json_value *v)
+{
+	place q = MR_LIKELY(c->end - p >= 10) ? read_few_digits(p, v) : NULL;
+
+	return MR_LIKELY(q != NULL) ? q : read_scalar(c, p, v);
+}
+
+// At the opening quote of a string that most likely has nothing special in it.
+static inline place read_plain_string(struct cursor *c, place p, struct mr_json_value *v)
+{
+	place q = skip_plain(c, p + 1);
+
+	if (MR_UNLIKELY(!is_at(c, q, '"')))
+		return read_scalar(c, p, v);
+	*v = (struct mr_json_value){
+		.at = p + 1, .bytes = (uint32_t)(q - p - 1), .kind = MR_JSON_STRING};
+	return q + 1;
 }
 
 // ---- objects and arrays inside
@@ -420,7 +512,13 @@ static place read_nested(struct cursor *c, place p, struct mr_json_value *v)
 
 static inline place read_value(struct cursor *c, place p, struct mr_json_value *v)
 {
-	if (MR_UNLIKELY(is_at(c, p, '{') || is_at(c, p, '[')))
+	if (MR_UNLIKELY(p == c->end))
+		return fail(c, p, MR_JSON_ENDS_EARLY);
+	if (*p == '"')
+		return read_plain_string(c, p, v);
+	if (MR_LIKELY(*p <= '9'))
+		return read_number(c, p, v);
+	if (MR_UNLIKELY((*p | 0x20) == '{'))
 		return read_nested(c, p, v);
 	return read_scalar(c, p, v);
 }
@@ -428,28 +526,39 @@ static inline place read_value(struct cursor *c, place p, struct mr_json_value *
 // ---- the top level
 
 void mr_json_init(struct mr_json *j, const struct mr_schema *schema, struct mr_json_value *values,
-	int16_t *order)
+	struct mr_json_guess *order)
 {
 	*j = (struct mr_json){.schema = schema, .values = values, .order = order};
 }
 
-// Whether `name"` stands at `p`. The name is filled up with zeros to whole words.
-static inline bool name_is_here(const struct cursor *c, place p, struct mr_span name)
+// Whether `"name":` stands at `p`, which has more bytes than that. The last words overlap.
+static inline bool key_is_here(place p, const uint8_t *key, size_t bytes)
 {
-	size_t n = name.bytes;
+	size_t last = bytes - 8;
 
-	if (MR_UNLIKELY((size_t)(c->end - p) < mr_round_up(n, 8) + 1))
-		return (size_t)(c->end - p) > n && p[n] == '"' && memcmp(p, name.data, n) == 0;
-	for (size_t i = 0; i + 8 <= n; i += 8)
-		if (mr_load_le64(p + i) != mr_load_le64(name.data + i))
+	if (bytes < 8)
+		return mr_load_le32(p) == mr_load_le32(key) &&
+		       mr_load_le32(p + bytes - 4) == mr_load_le32(key + bytes - 4);
+	if (mr_load_le64(p) != mr_load_le64(key))
+		return false;
+	for (size_t i = 8; i < last; i += 8)
+		if (mr_load_le64(p + i) != mr_load_le64(key + i))
 			return false;
-	if (n % 8) {
-		uint64_t w = mr_load_le64(p + n / 8 * 8) ^ mr_load_le64(name.data + n / 8 * 8);
+	return mr_load_le64(p + last) == mr_load_le64(key + last);
+}
 
-		if (w << (64 - n % 8 * 8))
-			return false;
-	}
-	return p[n] == '"';
+static void keep_guess(struct mr_json *j, uint32_t n, int column)
+{
+	struct mr_json_guess *g = &j->order[n];
+
+	for (; j->order_count <= n; j->order_count++)
+		j->order[j->order_count] = (struct mr_json_guess){.key_bytes = 0};
+	g->key_bytes = 0;
+	if (column < 0)
+		return;
+	g->key = j->schema->columns[column].name.data - 1;
+	g->key_bytes = (uint16_t)(j->schema->columns[column].name.bytes + 3);
+	g->column = (int16_t)column;
 }
 
 // The column of a field name that was not guessed, or -1.
@@ -466,53 +575,85 @@ static int find_column(struct mr_json *j, const struct mr_json_value *name, uint
 		span = mr_span(plain, mr_json_unescape(name, plain, &has_nul));
 	}
 	column = mr_schema_find(j->schema, span);
-	if (n < MR_JSON_ORDER_MAX) {
-		for (; j->order_count <= n; j->order_count++)
-			j->order[j->order_count] = -1;
-		// A name is guessed by its bytes, so only one that stands there as it is.
-		j->order[n] = (int16_t)(name->escaped ? -1 : column);
-	}
+	// A name is guessed by its bytes, so only one that stands there as it is.
+	if (n < MR_JSON_ORDER_MAX)
+		keep_guess(j, n, name->escaped ? -1 : column);
 	return column;
+}
+
+// Name and colon of the n-th field, which was not guessed; at the opening quote.
+static place read_name(struct mr_json *j, struct cursor *c, place p, uint32_t n, int *column)
+{
+	struct mr_json_value name;
+
+	p = take(c, p, '"');
+	if (p)
+		p = read_string(c, p, &name);
+	if (!p)
+		return NULL;
+	*column = find_column(j, &name, n);
+	return take(c, skip_space(c, p), ':');
+}
+
+// The guess for the n-th field, if it stands at `p`.
+static inline const struct mr_json_guess *right_guess(
+	const struct mr_json *j, const struct cursor *c, place p, uint32_t n)
+{
+	const struct mr_json_guess *g;
+
+	if (MR_UNLIKELY(n >= j->order_count))
+		return NULL;
+	g = &j->order[n];
+	if (MR_UNLIKELY(g->key_bytes == 0 || c->end - p <= g->key_bytes))
+		return NULL;
+	return key_is_here(p, g->key, g->key_bytes) ? g : NULL;
 }
 
 // Name, colon and value of the n-th field; at the opening quote.
 static inline place read_field(struct mr_json *j, struct cursor *c, place p, uint32_t n)
 {
-	int column = n < j->order_count ? j->order[n] : -1;
-	struct mr_json_value name, unused;
+	const struct mr_json_guess *g = right_guess(j, c, p, n);
+	struct mr_json_value unused, *v = &unused;
+	int column;
 
-	p = take(c, p, '"');
-	if (!p)
-		return NULL;
-	if (MR_LIKELY(column >= 0 && name_is_here(c, p, j->schema->columns[column].name))) {
-		p += j->schema->columns[column].name.bytes + 1;
+	if (MR_LIKELY(g != NULL)) {
+		p += g->key_bytes;
+		v = &j->values[g->column];
 	} else {
-		p = read_string(c, p, &name);
+		p = read_name(j, c, p, n, &column);
 		if (!p)
 			return NULL;
-		column = find_column(j, &name, n);
+		if (column >= 0)
+			v = &j->values[column];
 	}
-	p = take(c, skip_space(c, p), ':');
-	if (!p)
-		return NULL;
-	return read_value(c, skip_space(c, p), column >= 0 ? &j->values[column] : &unused);
+	return read_value(c, skip_space(c, p), v);
+}
+
+// Between fields; to the next one's name, or behind the object's end with *more false.
+static inline place next_field(struct cursor *c, place p, bool *more)
+{
+	static const uint8_t comma_quote[2] = {',', '"'};
+
+	if (MR_LIKELY(c->end - p >= 2 && mr_load_le16(p) == mr_load_le16(comma_quote)))
+		return p + 1;
+	p = skip_space(c, p);
+	*more = is_at(c, p, ',');
+	return *more ? skip_space(c, p + 1) : take(c, p, '}');
 }
 
 static place read_fields(struct mr_json *j, struct cursor *c, place p)
 {
+	bool more = true;
+
 	p = skip_space(c, p);
 	if (is_at(c, p, '}'))
 		return p + 1;
-	for (uint32_t n = 0; p; n++) {
-		p = read_field(j, c, skip_space(c, p), n);
-		if (!p)
-			return NULL;
-		p = skip_space(c, p);
-		if (!is_at(c, p, ','))
-			return take(c, p, '}');
-		p++;
+	for (uint32_t n = 0; p && more; n++) {
+		p = read_field(j, c, p, n);
+		if (p)
+			p = next_field(c, p, &more);
 	}
-	return NULL;
+	return p;
 }
 
 static place read_document(struct mr_json *j, struct cursor *c, place p)

@@ -46,12 +46,21 @@ enum mr_json_error {
 	MR_JSON_TOO_DEEP,
 };
 
+// What the n-th field was last time.
+struct mr_json_guess {
+	const uint8_t *key; // `"name":`, the schema's
+	uint16_t key_bytes; // 0 = no field of ours
+	int16_t column;
+};
+
+static_assert(sizeof(struct mr_json_guess) == 16);
+
 // Reads documents of one schema, one after another. The order of the last document's fields is
 // kept, for the next one most likely has the same. One thread.
 struct mr_json {
 	const struct mr_schema *schema;
 	struct mr_json_value *values; // one per column; filled by mr_json_read
-	int16_t *order;               // column of the n-th field last time, -1 = none of ours
+	struct mr_json_guess *order;  // of the n-th field
 	uint32_t order_count;
 	uint32_t error_at; // byte offset of the error
 };
@@ -59,7 +68,7 @@ struct mr_json {
 // `values` and `order` have room for columns_count and MR_JSON_ORDER_MAX items.
 #define MR_JSON_ORDER_MAX 256
 void mr_json_init(struct mr_json *j, const struct mr_schema *schema, struct mr_json_value *values,
-	int16_t *order);
+	struct mr_json_guess *order);
 
 // Fills `j->values`: of duplicate names the last counts, and a column without a field is
 // MR_JSON_ABSENT. A document has less than 4 GiB.

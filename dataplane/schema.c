@@ -41,10 +41,15 @@ static uint16_t *find_slot(const struct mr_schema *s, uint16_t *slots, struct mr
 	return &slots[i];
 }
 
-// Names lie in rooms of whole words, filled up with zeros, so that they compare by words.
-static size_t name_room(struct mr_span name)
+// Copies a name in the form a field has: `"name":`. Returns the place behind it.
+static uint8_t *put_name(uint8_t *out, struct mr_span name)
 {
-	return mr_round_up(name.bytes, 8);
+	*out++ = '"';
+	memcpy(out, name.data, name.bytes);
+	out += name.bytes;
+	*out++ = '"';
+	*out++ = ':';
+	return out;
 }
 
 int mr_schema_create(const struct mr_schema_column *columns, uint32_t columns_count,
@@ -61,7 +66,7 @@ int mr_schema_create(const struct mr_schema_column *columns, uint32_t columns_co
 	if (check(columns, columns_count))
 		return -EINVAL;
 	for (uint32_t i = 0; i < columns_count; i++)
-		bytes += name_room(columns[i].name);
+		bytes += columns[i].name.bytes + 3;
 	s = calloc(1, bytes);
 	if (!s)
 		return -ENOMEM;
@@ -73,8 +78,8 @@ int mr_schema_create(const struct mr_schema_column *columns, uint32_t columns_co
 		uint16_t *slot;
 
 		copies[i] = columns[i];
-		copies[i].name.data = memcpy(names, columns[i].name.data, columns[i].name.bytes);
-		names += name_room(columns[i].name);
+		copies[i].name.data = names + 1;
+		names = put_name(names, columns[i].name);
 		slot = find_slot(s, slots, copies[i].name);
 		if (*slot) {
 			free(s);

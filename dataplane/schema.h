@@ -9,7 +9,7 @@
 #define MR_SCHEMA_NAME_MAX    63   // bytes, as PostgreSQL's identifiers
 
 struct mr_schema_column {
-	struct mr_span name; // in a schema: followed by zeros up to a multiple of 8
+	struct mr_span name; // in a schema it stands as JSON has it: `"name":`
 	struct mr_typeref type;
 	bool not_null;
 };
