@@ -161,6 +161,7 @@ void mr_feeds_live(struct mr_worker *w, struct mr_partition *p, const struct mr_
 static void feed_fail(struct mr_feed *f, const char *what, int err)
 {
 	f->failed = true;
+	mr_table_break(f->table, f->partition->number, f->next_offset);
 	mr_note(MR_NOTE_ERR, "table",
 		"event=behind table=%s partition=%u offset=%lld what=\"%s\" error=\"%s\"",
 		f->table->def->name, f->partition->number, (long long)f->next_offset, what,

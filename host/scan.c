@@ -265,8 +265,10 @@ static int table_scan_begin(const struct mr_relation *r, const struct mr_scan_sp
 	struct mr_scan **out, struct mr_diag *diag)
 {
 	struct mr_table *t = r->owner;
+	int rc = mr_table_whole(t, diag);
 
-	return mr_scan_parts(t->parts, t->parts_count, MR_PIECE_ROWS, spec, out, diag);
+	return rc < 0 ? rc
+		      : mr_scan_parts(t->parts, t->parts_count, MR_PIECE_ROWS, spec, out, diag);
 }
 
 static int64_t table_rows_known(const struct mr_relation *r)

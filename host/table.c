@@ -581,3 +581,24 @@ int mr_table_create(struct mr_table_def *def, struct mr_topic_def *topic,
 	*out = t;
 	return 0;
 }
+
+void mr_table_break(struct mr_table *t, uint32_t partition, int64_t offset)
+{
+	atomic_store_explicit(&t->broken_offset, offset, memory_order_relaxed);
+	// Pairs with the acquire in mr_table_whole.
+	atomic_store_explicit(&t->broken_partition, partition + 1, memory_order_release);
+}
+
+int mr_table_whole(const struct mr_table *t, struct mr_diag *diag)
+{
+	uint32_t broken = atomic_load_explicit(&t->broken_partition, memory_order_acquire);
+
+	if (!broken)
+		return 0;
+	mr_diag_set(diag, MR_ERR_CORRUPT, "XX001", 0,
+		"table \"%s\" is not complete: partition %u cannot be read from offset %lld on",
+		t->def->name, broken - 1,
+		(long long)atomic_load_explicit(&t->broken_offset, memory_order_relaxed));
+	mr_diag_hint(diag, "The daemon's log lines name the damaged file.");
+	return MR_ERR_CORRUPT;
+}

@@ -82,7 +82,16 @@ struct mr_table {
 	int64_t *held;       // up to which offset
 	uint32_t parts_count;
 	struct mr_table_part **parts;
+	// Any worker: wo, once; readers: ro. A partition's rows end here, since its log cannot be
+	// read.
+	_Atomic int64_t broken_offset;
+	_Atomic uint32_t broken_partition; // + 1; 0: the table is whole
 };
+
+// Says that the rows of `partition` from `offset` on are missing. Worker thread.
+void mr_table_break(struct mr_table *t, uint32_t partition, int64_t offset);
+// 0, or MR_ERR_CORRUPT with diag when rows are missing: a wrong answer is worse than none.
+[[nodiscard]] int mr_table_whole(const struct mr_table *t, struct mr_diag *diag);
 
 struct mr_table_setup {
 	uint32_t parts_count;               // one for each worker

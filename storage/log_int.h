@@ -4,6 +4,7 @@
 #include "storage/log_store.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define MR_LOG_VERSION     1u
 #define MR_LOG_HEAD_MAGIC  0x31656c696667666cu // "lfgfile1" on disk: l f g f i l e 1
@@ -113,6 +114,7 @@ struct mr_log_file {
 	enum mr_log_file_state state; // under the store's lock
 	unsigned pins;                // under the store's lock
 	struct mr_file *file;
+	_Atomic bool damage_said; // in the daemon's log lines, once
 	bool continues;
 	bool head_known;
 	uint64_t first_lsn;

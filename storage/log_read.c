@@ -1,6 +1,8 @@
 // Reading logs: what there is, where a batch is, its bytes from disk, and scans from start to end.
 #include "storage/log_writer_int.h"
 
+#include "host/base/note.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -319,18 +321,29 @@ static int check_records(struct mr_log_read *r)
 	return 0;
 }
 
+// Once per file: readers may come back as often as they like.
+static void say_damage(const struct mr_log_read *r, int err)
+{
+	if (!atomic_exchange(&r->file->damage_said, true))
+		mr_note(MR_NOTE_ERR, "log", "file=log/%016llx.mlog offset=%llu error=\"%s\"",
+			(unsigned long long)r->file->id,
+			(unsigned long long)mr_log_file_offset(r->file, r->lsn), mr_err_text(err));
+}
+
 static void read_done(struct mr_io_op *op, int res)
 {
 	struct mr_log_read *r = MR_CONTAINER(op, struct mr_log_read, op);
 	uint64_t skip = r->lsn % MR_IO_ALIGN;
 
-	unpin(r->store, r->file);
 	if (res >= 0 && (uint64_t)res < skip + r->bytes)
 		res = MR_ERR_CORRUPT; // the file is shorter than its index says
 	if (res >= 0) {
 		r->records = mr_span(r->data + skip, r->bytes);
 		res = check_records(r);
 	}
+	if (res < 0)
+		say_damage(r, res);
+	unpin(r->store, r->file);
 	r->done(r, res);
 }
 

@@ -27,7 +27,9 @@ static int view_begin(const struct mr_relation *r, const struct mr_scan_spec *sp
 	if (!s || !s->cols)
 		return mr_diag_set(diag, -ENOMEM, "53200", 0, "out of memory");
 	s->view = r->owner;
-	rc = mr_view_read(s->view, &s->base, diag);
+	rc = mr_table_whole(s->view->table, diag);
+	if (rc == 0)
+		rc = mr_view_read(s->view, &s->base, diag);
 	if (rc < 0)
 		return rc;
 	mr_view_get(s->view);

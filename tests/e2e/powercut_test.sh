@@ -14,11 +14,6 @@ SMALL+=(--set log.file_bytes=4MiB --set kafka.message_bytes_max=1MiB)
 MOUNT=$TMP/mount FUSE=$TMP/fuse LOOP='' FUSE_PID=''
 mkdir "$MOUNT" "$FUSE"
 
-skip() {
-	echo "$1"
-	exit 77
-}
-
 release() {
 	umount "$MOUNT" 2>/dev/null || umount -l "$MOUNT" 2>/dev/null || true
 	[ -z "$LOOP" ] || losetup -d "$LOOP" 2>/dev/null || true
