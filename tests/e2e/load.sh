@@ -73,6 +73,11 @@ check_sql() {
 		"$(query "SELECT category, window_start, records, total FROM $1_view ORDER BY 1, 2")" \
 		"groups of the view of $1"
 	expect 0 "$(query "SELECT count(*) FROM millrace.dead_letters")" "dead letters"
+	# The view that stir() makes and drops is there whole, or not at all.
+	if query "SELECT total FROM $1_more LIMIT 1" >/dev/null 2>&1; then
+		expect "$(query "SELECT category, sum(n) FROM $1 GROUP BY 1 ORDER BY 1")" \
+			"$(query "SELECT category, total FROM $1_more ORDER BY 1")" "view $1_more"
+	fi
 }
 
 create_table() { # topic partitions
@@ -81,4 +86,25 @@ create_table() { # topic partitions
 	query "CREATE MATERIALIZED VIEW $1_view AS
 		SELECT category, window_start, count(*) AS records, sum(n) AS total, sum(amount) AS revenue
 		FROM TUMBLE($1, event_time, INTERVAL '1 minute') GROUP BY category, window_start"
+}
+
+# stir TOPIC: seals, merges, and makes and drops a view, until stir_end; its errors are the daemon's
+# ends. What it did is in $TMP/stirred.
+stir() {
+	local i=0
+	while sleep 0.1; do
+		query "CHECKPOINT" && echo "checkpoint" >>"$TMP/stirred"
+		[ $((i % 2)) = 0 ] || { query "VACUUM $1" && echo "vacuum" >>"$TMP/stirred"; }
+		query "DROP MATERIALIZED VIEW IF EXISTS $1_more"
+		query "CREATE MATERIALIZED VIEW $1_more AS SELECT category, sum(n) AS total FROM $1 GROUP BY category" &&
+			echo "view" >>"$TMP/stirred"
+		i=$((i + 1))
+	done 2>>"$TMP/stirred.said" &
+	STIR_PID=$!
+	PIDS+=("$STIR_PID")
+}
+
+stir_end() {
+	kill "$STIR_PID" 2>/dev/null || true
+	wait "$STIR_PID" 2>/dev/null || true
 }

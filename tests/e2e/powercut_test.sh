@@ -76,10 +76,12 @@ until_cut() {
 	[ "$round" != 1 ] || create_table events 4
 	watch_start
 	load "$name" events,plain --first $((round * 1000000000)) --rate 15000 --flush-seconds 0
+	stir events
 	between 1 15
 	sleep "$((N / 10)).$((N % 10))"
 	power_cut
 	crash
+	stir_end
 	load_end
 	watch_end "$name"
 	[ "$LOAD_RC" != 1 ] || fail "the producer gave up: $(cat "$TMP/producer.err")"
