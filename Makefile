@@ -66,15 +66,12 @@ BENCHES  := $(BENCH_SRC:%.c=$B/%)
 .PHONY: all help deps test test-long ci run demo clean fmt fmt-check lint bench bench-smoke fuzz check-bin check-isa isa
 .SECONDARY:
 
-all: $(BUILD)/millraced $(BUILD)/millrace
+all: $B/millraced $B/millrace ## build/millraced and build/millrace
+	@ln -sf $(MODE)/millraced $(BUILD)/millraced
+	@ln -sf $(MODE)/millrace $(BUILD)/millrace
 
 help: ## this list
 	@grep -hE '^[a-z][a-z-]*:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
-
-$(BUILD)/millraced: $B/millraced
-	@ln -sf $(MODE)/millraced $@
-$(BUILD)/millrace: $B/millrace
-	@ln -sf $(MODE)/millrace $@
 
 $B/millraced: $B/host/main.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
