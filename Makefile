@@ -39,7 +39,7 @@ CPPFLAGS += -idirafter /usr/include
 LDFLAGS  += -static
 endif
 
-LIB_DIRS := host/base hw kernels dataplane storage host host/sql host/view
+LIB_DIRS := host/base hw kernels dataplane dataplane/tcpip storage host host/sql host/view
 LIB_SRC  := $(filter-out %_k.c host/main.c,$(wildcard $(LIB_DIRS:%=%/*.c)))
 KERN_SRC := $(wildcard kernels/*_k.c)
 LIB_OBJ  := $(LIB_SRC:%.c=$B/%.o) $(foreach i,$(ISAS),$(KERN_SRC:%.c=$B/$i/%.o))
