@@ -8,6 +8,7 @@ enum { MR_CLIENT_FAILED = 1, MR_CLIENT_USAGE = 2 };
 int mr_client_sql(int argc, char **argv);
 int mr_client_produce(int argc, char **argv);
 int mr_client_bench(int argc, char **argv);
+int mr_client_doctor(int argc, char **argv);
 
 // One line on stderr, "millrace COMMAND: text"; returns `code`.
 int mr_client_complain(const char *command, int code, const char *fmt, ...) MR_PRINTF(3, 4);

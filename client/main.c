@@ -13,6 +13,8 @@ static const struct command {
 	{"produce", mr_client_produce,
 		"send lines as records: --bootstrap ADDR:PORT --topic T [--idempotent] [FILE]"},
 	{"bench", mr_client_bench, "measure: ingest | freshness | query; --help tells more"},
+	{"doctor", mr_client_doctor,
+		"what this host lacks, and what to type: [--dpdk] [--data DIR]"},
 };
 
 static int usage(FILE *f, int code)
