@@ -138,7 +138,7 @@ static int create_view(struct mr_env *e, struct mr_create_view *cv, struct mr_di
 	s = mr_control_snapshot(c);
 	v = mr_snapshot_view(s, cv->name);
 	if (v)
-		rc = mr_view_fill(v, NULL, diag);
+		rc = mr_view_fill(v, cv->cancelled, diag);
 	mr_snapshot_put(s);
 	if (rc < 0)
 		mr_control_call(c, mr_ddl_drop_view, &drop_change);
@@ -146,7 +146,8 @@ static int create_view(struct mr_env *e, struct mr_create_view *cv, struct mr_di
 }
 
 // The views of the table come back empty, and are ready when that is known to the workers.
-static int truncate_table(struct mr_env *e, const struct mr_relation *r, struct mr_diag *diag)
+static int truncate_table(struct mr_env *e, const struct mr_relation *r, _Atomic bool *cancelled,
+	struct mr_diag *diag)
 {
 	struct mr_control *c = of(e)->control;
 	struct mr_table_change change = {.diag = diag};
@@ -164,17 +165,17 @@ static int truncate_table(struct mr_env *e, const struct mr_relation *r, struct 
 	s = mr_control_snapshot(c);
 	for (size_t i = 0; rc == 0 && i < s->views_count; i++)
 		if (s->views[i]->def->table_id == change.table_id)
-			rc = mr_view_fill(s->views[i], NULL, diag);
+			rc = mr_view_fill(s->views[i], cancelled, diag);
 	mr_snapshot_put(s);
 	return rc;
 }
 
-static int checkpoint(struct mr_env *e, struct mr_diag *diag)
+static int checkpoint(struct mr_env *e, _Atomic bool *cancelled, struct mr_diag *diag)
 {
-	return mr_seal_checkpoint(of(e)->control->seal, NULL, diag);
+	return mr_seal_checkpoint(of(e)->control->seal, cancelled, diag);
 }
 
-static int vacuum(struct mr_env *, const struct mr_relation *, struct mr_diag *diag)
+static int vacuum(struct mr_env *, const struct mr_relation *, _Atomic bool *, struct mr_diag *diag)
 {
 	return not_built(diag, "VACUUM");
 }

@@ -168,7 +168,8 @@ static int run_create_view(struct mr_cursor *c, struct mr_diag *diag)
 	struct mr_create_view v = {.name = mr_span_str(a->create_view.name.name),
 		.if_not_exists = a->create_view.if_not_exists,
 		.options_count = a->create_view.options.count,
-		.name_position = a->create_view.name.pos};
+		.name_position = a->create_view.name.pos,
+		.cancelled = c->session->opts.cancelled};
 	int rc;
 
 	mr_ast_print_select(&text, a->create_view.query);
@@ -208,7 +209,7 @@ static int run_drop(struct mr_cursor *c, struct mr_diag *diag)
 
 // TRUNCATE and VACUUM: each named relation, found now.
 static int on_relations(struct mr_cursor *c, const struct mr_ast_names *names,
-	int (*act)(struct mr_env *, const struct mr_relation *, struct mr_diag *),
+	int (*act)(struct mr_env *, const struct mr_relation *, _Atomic bool *, struct mr_diag *),
 	struct mr_diag *diag)
 {
 	struct mr_env *env = c->statement->env;
@@ -222,7 +223,7 @@ static int on_relations(struct mr_cursor *c, const struct mr_ast_names *names,
 		if (!r)
 			return mr_diag_set(diag, -ENOENT, "42P01", n->pos,
 				"relation \"%s\" does not exist", n->name);
-		rc = act(env, r, diag);
+		rc = act(env, r, c->session->opts.cancelled, diag);
 		env->ops->relation_put(env, r);
 		if (rc < 0)
 			return rc;
@@ -239,7 +240,7 @@ static int run_vacuum(struct mr_cursor *c, struct mr_diag *diag)
 	if (a->vacuum.analyze_only)
 		return tag(c, "ANALYZE");
 	rc = a->vacuum.tables.count ? on_relations(c, &a->vacuum.tables, env->ops->vacuum, diag)
-				    : env->ops->vacuum(env, NULL, diag);
+				    : env->ops->vacuum(env, NULL, c->session->opts.cancelled, diag);
 	return rc < 0 ? rc : tag(c, "VACUUM");
 }
 
@@ -469,7 +470,7 @@ int mr_command_run(struct mr_cursor *c, struct mr_diag *diag)
 		return rc < 0 ? rc : tag(c, "TRUNCATE TABLE");
 	case MR_STMT_VACUUM: return run_vacuum(c, diag);
 	case MR_STMT_CHECKPOINT:
-		rc = env->ops->checkpoint(env, diag);
+		rc = env->ops->checkpoint(env, c->session->opts.cancelled, diag);
 		return rc < 0 ? rc : tag(c, "CHECKPOINT");
 	case MR_STMT_TRANSACTION: return run_transaction(c);
 	case MR_STMT_SET: return run_set(c, diag);

@@ -116,6 +116,7 @@ struct mr_create_view {
 	const struct mr_option *options;
 	uint32_t options_count;
 	int name_position;
+	_Atomic bool *cancelled; // polled while the view is filled; may be NULL
 };
 
 enum mr_drop_kind { MR_DROP_TABLE, MR_DROP_VIEW };
@@ -128,7 +129,8 @@ struct mr_drop {
 	int name_position;
 };
 
-// All return 0, 1 (nothing to do: IF [NOT] EXISTS), or negative with `diag` filled.
+// All return 0, 1 (nothing to do: IF [NOT] EXISTS), or negative with `diag` filled. `cancelled` is
+// the session's (may be NULL): what waits or works for long polls it and gives up with 57014.
 struct mr_env_ops {
 	// Finds a relation and pins it against being freed until relation_put. `schema` may be
 	// empty: public, then millrace's search path. NULL when there is none.
@@ -144,13 +146,15 @@ struct mr_env_ops {
 		struct mr_env *e, const struct mr_create_table *c, struct mr_diag *diag);
 	int (*create_view)(struct mr_env *e, struct mr_create_view *c, struct mr_diag *diag);
 	int (*drop)(struct mr_env *e, const struct mr_drop *d, struct mr_diag *diag);
-	int (*truncate)(struct mr_env *e, const struct mr_relation *r, struct mr_diag *diag);
+	int (*truncate)(struct mr_env *e, const struct mr_relation *r, _Atomic bool *cancelled,
+		struct mr_diag *diag);
 	// A produce: returns when the rows are durable and visible. `columns` says which column of
 	// the relation each column of the block is.
 	int (*insert)(struct mr_env *e, const struct mr_relation *r, const uint32_t *columns,
 		uint32_t columns_count, const struct mr_block *rows, struct mr_diag *diag);
-	int (*checkpoint)(struct mr_env *e, struct mr_diag *diag);
-	int (*vacuum)(struct mr_env *e, const struct mr_relation *r, struct mr_diag *diag);
+	int (*checkpoint)(struct mr_env *e, _Atomic bool *cancelled, struct mr_diag *diag);
+	int (*vacuum)(struct mr_env *e, const struct mr_relation *r, _Atomic bool *cancelled,
+		struct mr_diag *diag);
 	// A server setting by name for SHOW and current_setting, or false. `out` in the arena.
 	bool (*setting)(
 		struct mr_env *e, struct mr_arena *arena, struct mr_span name, struct mr_span *out);

@@ -274,7 +274,8 @@ static int drop(struct mr_env *e, const struct mr_drop *d, struct mr_diag *diag)
 	return 0;
 }
 
-static int truncate_table(struct mr_env *, const struct mr_relation *r, struct mr_diag *)
+static int truncate_table(
+	struct mr_env *, const struct mr_relation *r, _Atomic bool *, struct mr_diag *)
 {
 	struct table *t = r->owner;
 
@@ -368,12 +369,12 @@ static int insert(struct mr_env *e, const struct mr_relation *r, const uint32_t 
 	return 0;
 }
 
-static int checkpoint(struct mr_env *, struct mr_diag *)
+static int checkpoint(struct mr_env *, _Atomic bool *, struct mr_diag *)
 {
 	return 0;
 }
 
-static int vacuum(struct mr_env *, const struct mr_relation *, struct mr_diag *)
+static int vacuum(struct mr_env *, const struct mr_relation *, _Atomic bool *, struct mr_diag *)
 {
 	return 0;
 }
