@@ -227,7 +227,7 @@ static int write_segment(struct mr_seal *s, struct mr_table_part *part,
 	source_fini(&x);
 	if (rc == 0) {
 		mr_segment_store_lock_commits(store);
-		rc = part->table->retired ? 1 : mr_segment_store_commit(store, &info, out);
+		rc = part->table->retired ? 1 : mr_segment_store_commit(store, &info, NULL, 0, out);
 		mr_segment_store_unlock_commits(store);
 		mr_segment_name(info.id, name);
 		// After a failed append the record may or may not be there: the file stays, and the

@@ -253,17 +253,23 @@ uint64_t mr_segment_store_id(struct mr_segment_store *s)
 	return id;
 }
 
-int mr_segment_store_commit(
-	struct mr_segment_store *s, const struct mr_segment_info *info, struct mr_segment **out)
+int mr_segment_store_commit(struct mr_segment_store *s, const struct mr_segment_info *info,
+	const struct mr_manifest_record *also, size_t also_count, struct mr_segment **out)
 {
-	struct mr_manifest_record rec = {MR_SEGMENT_RECORD, MR_SEGMENT_RECORD_VERSION, {0}};
+	struct mr_manifest_record *records = calloc(also_count + 1, sizeof(*records));
 	struct mr_buf b = {0};
 	int rc;
 
+	if (!records)
+		return -ENOMEM;
 	save(&b, info);
-	rec.payload = mr_buf_span(&b);
-	rc = b.failed ? -ENOMEM : mr_manifest_append(s->manifest, &rec, 1);
+	records[0] = (struct mr_manifest_record){
+		MR_SEGMENT_RECORD, MR_SEGMENT_RECORD_VERSION, mr_buf_span(&b)};
+	if (also_count)
+		memcpy(records + 1, also, also_count * sizeof(*records));
+	rc = b.failed ? -ENOMEM : mr_manifest_append(s->manifest, records, also_count + 1);
 	mr_buf_fini(&b);
+	free(records);
 	if (rc < 0)
 		return rc;
 	*out = NULL;

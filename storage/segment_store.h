@@ -31,9 +31,12 @@ void mr_segment_store_destroy(struct mr_segment_store *s); // NULL does nothing
 // An id for a new segment; never given twice.
 uint64_t mr_segment_store_id(struct mr_segment_store *s);
 
-// Makes a written segment exist; takes info->ranges on success. `*out` gets a reference.
-[[nodiscard]] int mr_segment_store_commit(
-	struct mr_segment_store *s, const struct mr_segment_info *info, struct mr_segment **out);
+// Makes a written segment exist, together with `also`: records of other owners that take effect in
+// the same append (runs of views over the same rows). Takes info->ranges on success. `*out` gets a
+// reference.
+[[nodiscard]] int mr_segment_store_commit(struct mr_segment_store *s,
+	const struct mr_segment_info *info, const struct mr_manifest_record *also,
+	size_t also_count, struct mr_segment **out);
 
 // All segments of a table by ascending id (table_id 0: of all tables), a reference of each; `*out`
 // is to be freed. Returns the count or -ENOMEM.

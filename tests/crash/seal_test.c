@@ -84,7 +84,7 @@ static int seal(struct store *s, const int64_t from[PARTITIONS])
 	}
 	rc = mr_segment_write(s->writer, sources, &info);
 	if (rc == 0)
-		rc = mr_segment_store_commit(s->segments, &info, &committed);
+		rc = mr_segment_store_commit(s->segments, &info, NULL, 0, &committed);
 	if (rc == 0)
 		mr_segment_put(committed);
 	else
