@@ -1,6 +1,8 @@
 // The table of settings, and reading them from flags and files.
 #include "host/config.h"
 
+#include "hw/ram.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +30,7 @@ static const struct key {
 	size_t size;
 	uint64_t low;
 	uint64_t high;
-	const char *value; // default
+	const char *value; // default; NULL: set_computed knows
 	const char *const *choices;
 	const char *help;
 } keys[] = {
@@ -95,6 +97,8 @@ static const struct key {
 		"event times further ahead than this do not move the watermark"},
 	{"sql.connections_max", NULL, KIND_COUNT, AT(sql_connections_max), 1, 10000, "100", NULL,
 		"SQL sessions"},
+	{"sql.memory_bytes", NULL, KIND_BYTES, AT(sql_memory_bytes), MIB(16), GIB(4096), NULL, NULL,
+		"memory of all queries together; a quarter of the machine's when not set"},
 	{"sql.query_bytes_max", NULL, KIND_BYTES, AT(sql_query_bytes_max), MIB(1), GIB(1024),
 		"2GiB", NULL, "memory of one query"},
 	{"sql.statement_timeout", NULL, KIND_MS, AT(sql_statement_timeout_ms), 0, 365 * DAY_MS,
@@ -221,11 +225,19 @@ static int key_set(
 	return 0;
 }
 
+// Defaults that depend on the machine.
+static void set_computed(struct mr_config *c)
+{
+	// A whole number of 64 MiB, so that it reads well.
+	c->sql_memory_bytes = MR_MAX(mr_ram_bytes() / 4 / MIB(64), (uint64_t)4) * MIB(64);
+}
+
 void mr_config_init(struct mr_config *c)
 {
 	memset(c, 0, sizeof(*c));
 	for (size_t i = 0; i < MR_COUNT_OF(keys); i++)
-		MR_ASSERT(key_set(c, &keys[i], keys[i].value, NULL) == 0);
+		MR_ASSERT(!keys[i].value || key_set(c, &keys[i], keys[i].value, NULL) == 0);
+	set_computed(c);
 }
 
 // Edit distance of short words, for "did you mean".

@@ -45,6 +45,7 @@ struct mr_config {
 	uint64_t max_future_ms;
 
 	uint64_t sql_connections_max;
+	uint64_t sql_memory_bytes;
 	uint64_t sql_query_bytes_max;
 	uint64_t sql_statement_timeout_ms;
 	uint64_t http_connections_max;

@@ -104,6 +104,11 @@ static int start_ports(struct mr_daemon *d, struct mr_diag *diag)
 
 int mr_daemon_start(struct mr_daemon *d, const struct mr_config *config, struct mr_diag *diag)
 {
+	const struct mr_sessions_opts sessions = {
+		.clock = &mr_clock_system,
+		.statement_timeout_ms = config->sql_statement_timeout_ms,
+		.memory_bytes = config->sql_memory_bytes,
+	};
 	int rc;
 
 	memset(d, 0, sizeof(*d));
@@ -113,8 +118,7 @@ int mr_daemon_start(struct mr_daemon *d, const struct mr_config *config, struct 
 	if (rc == 0)
 		rc = mr_metrics_create(&d->metrics);
 	if (rc == 0)
-		rc = mr_sessions_create(
-			&mr_clock_system, config->sql_statement_timeout_ms, &d->sessions);
+		rc = mr_sessions_create(&sessions, &d->sessions);
 	if (rc < 0)
 		return mr_diag_set(diag, rc, "53200", 0, "out of memory");
 	rc = mr_control_start(&d->control, config, &mr_clock_system, mr_host_env_env(d->env), diag);

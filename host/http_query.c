@@ -393,6 +393,7 @@ void mr_http_query(struct mr_http_session *s)
 		.clock = s->http->clock,
 		.cancelled = &s->seat->cancelled,
 		.query_bytes_max = s->http->query_bytes_max,
+		.memory = &s->seat->memory,
 		.user = mr_span_str("millrace"),
 		.database = mr_span_str("millrace"),
 		.application_name = mr_span_str("http"),

@@ -244,7 +244,10 @@ void mr_http_session_run(const struct mr_http_opts *http, struct mr_seat *seat)
 		.http = http,
 		.seat = seat,
 		.in = {.link = seat->link},
-		.out = {.link = seat->link, .clock = http->clock},
+		.out = {.link = seat->link,
+			.clock = http->clock,
+			.body = {.budget = &seat->memory, .bytes_free = MR_LINK_KEEP_BYTES}},
+		.body = {.budget = &seat->memory, .bytes_free = MR_LINK_KEEP_BYTES},
 	};
 
 	if (seat->link->over_limit)

@@ -8,8 +8,6 @@
 
 // One read of the socket asks for this much; a bigger message grows the buffer by what it needs.
 #define LINK_READ_BYTES (16u << 10)
-// A buffer that grew beyond this for one message is given back when it is empty.
-#define LINK_KEEP_BYTES (256u << 10)
 
 // Waits for the socket or for the stop. 0, -ETIMEDOUT, MR_ERR_STOPPED or -errno.
 static int link_wait(struct mr_link_tcp *t, short events, int timeout_ms)
@@ -95,7 +93,7 @@ int mr_link_in_more(struct mr_link_in *in, int timeout_ms)
 	uint8_t *room;
 	int n;
 
-	if (in->at == b->bytes && b->bytes_max > LINK_KEEP_BYTES)
+	if (in->at == b->bytes && b->bytes_max > MR_LINK_KEEP_BYTES)
 		mr_buf_fini(b);
 	if (in->at > 0) {
 		b->bytes -= MR_MIN(in->at, b->bytes);

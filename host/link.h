@@ -11,6 +11,8 @@
 
 // A client that reads nothing for so long is cut off; until then it stalls only itself.
 #define MR_LINK_WRITE_TIMEOUT_MS 60000
+// A buffer that grew beyond this for one message is given back when it is empty.
+#define MR_LINK_KEEP_BYTES (256u << 10)
 
 struct mr_link;
 

@@ -4,7 +4,9 @@
 #include "host/config.h"
 #include "host/control.h"
 #include "host/daemon.h"
+#include "host/memory_plan.h"
 #include "hw/cpu.h"
+#include "hw/ram.h"
 #include "kernels/kernels.h"
 
 #include <errno.h>
@@ -59,21 +61,10 @@ static int check_exposure(const struct mr_config *c, struct mr_diag *diag)
 
 static void print_budget(const struct mr_config *c, FILE *f)
 {
-	const uint64_t mib = 1 << 20;
-	uint64_t worker = c->log_ring_bytes + c->kafka_memory_bytes + c->table_memory_bytes;
-	uint64_t sql = c->sql_connections_max * c->sql_query_bytes_max;
+	struct mr_memory_plan plan;
 
-	fprintf(f, "memory budget, at most:\n");
-	fprintf(f, "  per worker  log tail %llu MiB, requests %llu MiB, table rows %llu MiB\n",
-		(unsigned long long)(c->log_ring_bytes / mib),
-		(unsigned long long)(c->kafka_memory_bytes / mib),
-		(unsigned long long)(c->table_memory_bytes / mib));
-	fprintf(f, "  %llu worker%s %llu MiB in all\n", (unsigned long long)c->workers,
-		c->workers == 1 ? " " : "s", (unsigned long long)(worker * c->workers / mib));
-	fprintf(f, "  queries     %llu sessions of %llu MiB each: %llu MiB\n",
-		(unsigned long long)c->sql_connections_max,
-		(unsigned long long)(c->sql_query_bytes_max / mib),
-		(unsigned long long)(sql / mib));
+	mr_memory_plan(c, &plan);
+	mr_memory_plan_print(&plan, mr_ram_bytes(), f);
 }
 
 static int check_config(const struct mr_config *c)

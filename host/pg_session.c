@@ -304,11 +304,15 @@ void mr_pg_session_run(const struct mr_pg_opts *pg, struct mr_seat *seat)
 	struct mr_pg_session s = {
 		.pg = pg,
 		.seat = seat,
-		.in = {.link = seat->link},
-		.out = {.link = seat->link, .buf = {.bytes_limit = MR_PG_ROW_BYTES_MAX}},
+		.in = {.link = seat->link,
+			.buf = {.budget = &seat->memory, .bytes_free = MR_LINK_KEEP_BYTES}},
+		.out = {.link = seat->link,
+			.buf = {.bytes_limit = MR_PG_ROW_BYTES_MAX,
+				.budget = &seat->memory,
+				.bytes_free = MR_LINK_KEEP_BYTES}},
 	};
 
-	mr_arena_init(&s.bind_arena, 2 * MR_PG_MESSAGE_BYTES_MAX);
+	mr_arena_init_budget(&s.bind_arena, &seat->memory);
 	if (mr_pg_startup(&s))
 		messages_run(&s);
 	mr_pg_portals_drop_all(&s);

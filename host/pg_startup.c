@@ -251,6 +251,7 @@ static bool startup_session(struct mr_pg_session *s, const struct startup *st)
 		.clock = s->pg->clock,
 		.cancelled = &s->seat->cancelled,
 		.query_bytes_max = s->pg->query_bytes_max,
+		.memory = &s->seat->memory,
 		.user = st->user,
 		.database = st->database,
 		.backend_pid = s->seat->activity.pid,

@@ -23,14 +23,6 @@ struct mr_scan {
 	struct mr_scan_stats stats;
 };
 
-static int out_of_memory(const struct mr_query *q, struct mr_diag *diag)
-{
-	int rc = mr_diag_set(diag, MR_ERR_LIMIT, "53200", 0, "out of memory");
-
-	mr_diag_detail(diag, "The query's limit is %llu bytes.", (unsigned long long)q->bytes_max);
-	return rc;
-}
-
 int mr_scan_parts(struct mr_table_part *const *parts, uint32_t parts_count, int kind,
 	const struct mr_scan_spec *spec, struct mr_scan **out, struct mr_diag *diag)
 {
@@ -38,7 +30,7 @@ int mr_scan_parts(struct mr_table_part *const *parts, uint32_t parts_count, int 
 	struct mr_scan *s = mr_arena_zalloc(q->arena, 1, sizeof(*s));
 
 	if (!s)
-		return out_of_memory(q, diag);
+		return mr_query_no_memory(q, diag);
 	s->query = q;
 	s->spec = *spec;
 	s->kind = kind;
@@ -46,7 +38,7 @@ int mr_scan_parts(struct mr_table_part *const *parts, uint32_t parts_count, int 
 	s->cols = mr_arena_zalloc(q->arena, spec->columns_count + 1, sizeof(*s->cols));
 	s->dicts = mr_arena_zalloc(q->arena, spec->columns_count + 1, sizeof(*s->dicts));
 	if (!s->versions || !s->cols || !s->dicts)
-		return out_of_memory(q, diag);
+		return mr_query_no_memory(q, diag);
 	for (uint32_t i = 0; i < parts_count; i++) {
 		struct mr_version *v = mr_pieces_pin(&parts[i]->pieces);
 
@@ -154,12 +146,15 @@ static void note_rows(struct mr_scan *s, uint32_t rows, const struct mr_col *col
 // Counts what the reader holds now as the query's memory.
 static int account(struct mr_scan *s, struct mr_diag *diag)
 {
-	struct mr_query *q = s->query;
+	struct mr_budget *memory = s->query->memory;
 	uint64_t bytes = mr_segment_reader_bytes(s->reader);
 
-	q->pinned_bytes += bytes - s->reader_bytes;
+	if (bytes > s->reader_bytes && !mr_budget_take(memory, bytes - s->reader_bytes))
+		return mr_query_no_memory(s->query, diag);
+	if (bytes < s->reader_bytes)
+		mr_budget_give(memory, s->reader_bytes - bytes);
 	s->reader_bytes = bytes;
-	return q->bytes_max && q->arena->bytes + bytes > q->bytes_max ? out_of_memory(q, diag) : 0;
+	return 0;
 }
 
 static int segment_begin(struct mr_scan *s, struct mr_segment *segment, struct mr_diag *diag)
@@ -169,7 +164,7 @@ static int segment_begin(struct mr_scan *s, struct mr_segment *segment, struct m
 	if (!s->reader)
 		rc = mr_segment_reader_create(s->spec.columns_count, &s->reader);
 	if (rc < 0)
-		return out_of_memory(s->query, diag);
+		return mr_query_no_memory(s->query, diag);
 	rc = mr_segment_reader_open(s->reader, segment, (enum mr_segment_section)s->kind,
 		s->spec.columns, s->spec.columns_count, diag);
 	if (rc < 0)
@@ -257,7 +252,9 @@ void mr_scan_end(struct mr_scan *s)
 		mr_version_unpin(s->versions[i]);
 	mr_segment_reader_destroy(s->reader);
 	s->reader = NULL;
-	s->query->pinned_bytes -= s->pinned_bytes + s->reader_bytes;
+	mr_budget_give(s->query->memory, s->reader_bytes);
+	s->reader_bytes = 0;
+	s->query->pinned_bytes -= s->pinned_bytes;
 	s->versions_count = 0;
 }
 

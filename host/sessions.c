@@ -10,6 +10,9 @@
 // While a statement with a time limit runs, limits are looked at this often, and so late at most.
 #define TIMEOUT_TICK_MS 20
 
+// One part in so many of the memory for queries is for sessions that hold little.
+#define MEMORY_RESERVE_SHARE 16
+
 struct mr_sessions {
 	struct mr_clock *clock;
 	uint64_t statement_timeout_ms;
@@ -22,6 +25,7 @@ struct mr_sessions {
 	_Atomic uint64_t cancels;
 	_Atomic uint64_t timeouts;
 	_Atomic uint64_t queries;
+	struct mr_budget memory; // of all sessions
 };
 
 static void count(_Atomic uint64_t *counter)
@@ -123,6 +127,7 @@ void mr_sessions_attach(struct mr_session_group *g, struct mr_seat *seat, struct
 	MR_ASSERT(n == sizeof(seat->secret));
 	seat->activity.backend_start_us = mr_wall_us(s->clock);
 	snprintf(seat->activity.peer, sizeof(seat->activity.peer), "%s", link->peer);
+	mr_budget_init(&seat->memory, &s->memory, 0);
 	pthread_mutex_lock(&s->lock);
 	do {
 		s->pid_next = s->pid_next == INT32_MAX ? 1 : s->pid_next + 1;
@@ -140,6 +145,7 @@ void mr_sessions_detach(struct mr_seat *seat)
 	struct mr_sessions *s = seat->group->sessions;
 	struct mr_seat **at = &s->seats;
 
+	MR_ASSERT(mr_budget_used(&seat->memory) == 0);
 	pthread_mutex_lock(&s->lock);
 	while (*at != seat)
 		at = &(*at)->next;
@@ -251,16 +257,17 @@ static int timer_start(struct mr_sessions *s)
 	return -pthread_create(&s->timer, NULL, timer_thread, s);
 }
 
-int mr_sessions_create(
-	struct mr_clock *clock, uint64_t statement_timeout_ms, struct mr_sessions **out)
+int mr_sessions_create(const struct mr_sessions_opts *opts, struct mr_sessions **out)
 {
 	struct mr_sessions *s = calloc(1, sizeof(*s));
 	int rc;
 
 	if (!s)
 		return -ENOMEM;
-	s->clock = clock;
-	s->statement_timeout_ms = statement_timeout_ms;
+	s->clock = opts->clock;
+	s->statement_timeout_ms = opts->statement_timeout_ms;
+	mr_budget_init(&s->memory, NULL, opts->memory_bytes);
+	s->memory.reserve = opts->memory_bytes / MEMORY_RESERVE_SHARE;
 	rc = timer_start(s);
 	if (rc < 0) {
 		pthread_cond_destroy(&s->timer_wake);
@@ -302,6 +309,15 @@ int mr_sessions_metrics(struct mr_sessions *s, struct mr_metrics *m)
 		{{MR_METRIC_COUNTER, "millrace_sql_timeouts_total",
 			 "SQL statements cancelled by their time limit.", {}},
 			&s->timeouts},
+		{{MR_METRIC_GAUGE, "millrace_sql_memory_bytes",
+			 "Memory that queries, statements and long messages hold.", {}},
+			&s->memory.used},
+		{{MR_METRIC_GAUGE, "millrace_sql_memory_peak_bytes",
+			 "The most they have held since the start.", {}},
+			&s->memory.peak},
+		{{MR_METRIC_COUNTER, "millrace_sql_memory_refused_total",
+			 "Requests for memory refused by the limit of all queries.", {}},
+			&s->memory.refused},
 	};
 	int rc = 0;
 

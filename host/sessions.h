@@ -8,9 +8,13 @@
 
 #include "host/base/clock.h"
 #include "host/link.h"
+#include "host/listener.h"
 #include "host/metrics.h"
 
 struct mr_sessions;
+
+// A session without its queries, statements and long messages: its stack and its buffers.
+#define MR_SESSION_BYTES (MR_LISTENER_STACK_BYTES + 2 * MR_LINK_KEEP_BYTES)
 
 enum mr_session_state {
 	MR_SESSION_STARTING,
@@ -47,6 +51,7 @@ struct mr_seat {
 	struct mr_session_group *group;
 	struct mr_link *link;
 	uint32_t secret;             // of CancelRequest
+	struct mr_budget memory;     // what it holds of the memory for queries
 	uint64_t timeout_ms;         // the session's own limit of a statement; 0 = the server's
 	_Atomic bool cancelled;      // the running statement must end
 	_Atomic bool stopping;       // the session must end
@@ -55,9 +60,14 @@ struct mr_seat {
 	struct mr_activity activity; // lock; the pid never changes
 };
 
-// `statement_timeout_ms`: 0 = none. 0 or negative.
-[[nodiscard]] int mr_sessions_create(
-	struct mr_clock *clock, uint64_t statement_timeout_ms, struct mr_sessions **out);
+struct mr_sessions_opts {
+	struct mr_clock *clock;
+	uint64_t statement_timeout_ms; // 0: none
+	uint64_t memory_bytes;         // of the queries of all sessions; 0: no limit
+};
+
+// 0 or negative.
+[[nodiscard]] int mr_sessions_create(const struct mr_sessions_opts *opts, struct mr_sessions **out);
 // No session may be left. NULL is allowed.
 void mr_sessions_destroy(struct mr_sessions *s);
 

@@ -19,11 +19,18 @@ void mr_arena_init(struct mr_arena *a, size_t bytes_limit)
 	*a = (struct mr_arena){.bytes_limit = bytes_limit};
 }
 
-static void free_older(struct mr_arena_block *b)
+void mr_arena_init_budget(struct mr_arena *a, struct mr_budget *budget)
+{
+	*a = (struct mr_arena){.budget = budget};
+}
+
+// Frees a block and all older ones.
+static void free_blocks(struct mr_arena *a, struct mr_arena_block *b)
 {
 	while (b) {
 		struct mr_arena_block *older = b->older;
 
+		mr_budget_give(a->budget, b->bytes);
 		free(b);
 		b = older;
 	}
@@ -31,8 +38,8 @@ static void free_older(struct mr_arena_block *b)
 
 void mr_arena_fini(struct mr_arena *a)
 {
-	free_older(a->block);
-	mr_arena_init(a, a->bytes_limit);
+	free_blocks(a, a->block);
+	*a = (struct mr_arena){.bytes_limit = a->bytes_limit, .budget = a->budget};
 }
 
 void mr_arena_reset(struct mr_arena *a)
@@ -42,28 +49,48 @@ void mr_arena_reset(struct mr_arena *a)
 	a->exhausted = false;
 	if (!b)
 		return;
-	free_older(b->older);
+	free_blocks(a, b->older);
 	b->older = NULL;
 	a->bytes = b->bytes;
 	a->at = (uint8_t *)(b + 1);
 }
 
+// What may still be taken from malloc.
+static size_t room(const struct mr_arena *a)
+{
+	size_t left = a->bytes_limit ? a->bytes_limit - MR_MIN(a->bytes, a->bytes_limit) : SIZE_MAX;
+
+	return MR_MIN(left, (size_t)mr_budget_room(a->budget));
+}
+
+static struct mr_arena_block *block_take(struct mr_arena *a, size_t bytes)
+{
+	struct mr_arena_block *b;
+
+	if (a->bytes_limit && (bytes > a->bytes_limit || a->bytes > a->bytes_limit - bytes))
+		return NULL;
+	if (!mr_budget_take(a->budget, bytes))
+		return NULL;
+	b = malloc(bytes);
+	if (!b)
+		mr_budget_give(a->budget, bytes);
+	return b;
+}
+
 static bool grow(struct mr_arena *a, size_t need)
 {
 	size_t bytes = a->block ? MR_MIN(a->block->bytes * 2, (size_t)BLOCK_MAX) : BLOCK_MIN;
-	struct mr_arena_block *b;
+	size_t least = need + sizeof(struct mr_arena_block);
+	struct mr_arena_block *b = NULL;
 
-	if (need > SIZE_MAX / 2)
-		goto exhausted;
-	bytes = MR_MAX(bytes, need + sizeof(*b));
-	if (a->bytes_limit && a->bytes + bytes > a->bytes_limit) {
-		bytes = need + sizeof(*b);
-		if (a->bytes + bytes > a->bytes_limit)
-			goto exhausted;
+	// Near the limit a block has what is needed and no more.
+	bytes = bytes > room(a) ? least : MR_MAX(bytes, least);
+	if (need <= SIZE_MAX / 2)
+		b = block_take(a, bytes);
+	if (!b) {
+		a->exhausted = true;
+		return false;
 	}
-	b = malloc(bytes);
-	if (!b)
-		goto exhausted;
 	*b = (struct mr_arena_block){a->block, bytes};
 	a->block = b;
 	a->at = (uint8_t *)(b + 1);
@@ -71,9 +98,6 @@ static bool grow(struct mr_arena *a, size_t need)
 	a->bytes += bytes;
 	a->bytes_peak = MR_MAX(a->bytes_peak, a->bytes);
 	return true;
-exhausted:
-	a->exhausted = true;
-	return false;
 }
 
 void *mr_arena_alloc(struct mr_arena *a, size_t bytes)

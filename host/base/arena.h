@@ -1,10 +1,11 @@
 // Bump arena: memory of one lifetime (a batch, a query), freed all at once.
 //
-// Memory comes in blocks from malloc; `bytes_limit` bounds them all together, and reaching it makes
-// the allocation return NULL and sets `exhausted`, which the owner turns into its own error.
-// Nothing in an arena is freed singly. One thread at a time.
+// Memory comes in blocks from malloc; `bytes_limit` and the budget, if any, bound them all
+// together, and reaching either makes the allocation return NULL and sets `exhausted`, which the
+// owner turns into its own error. Nothing in an arena is freed singly. One thread at a time.
 #pragma once
 
+#include "host/base/budget.h"
 #include "host/base/span.h"
 
 struct mr_arena_block;
@@ -13,13 +14,16 @@ struct mr_arena {
 	struct mr_arena_block *block; // newest first
 	uint8_t *at;
 	uint8_t *end;
-	size_t bytes;       // taken from malloc so far
-	size_t bytes_peak;  // highest `bytes` since init
-	size_t bytes_limit; // 0: none
+	size_t bytes;             // taken from malloc so far
+	size_t bytes_peak;        // highest `bytes` since init
+	size_t bytes_limit;       // 0: none
+	struct mr_budget *budget; // every block is taken from it; NULL: none
 	bool exhausted;
 };
 
 void mr_arena_init(struct mr_arena *a, size_t bytes_limit);
+// An arena limited by a budget only, which is borrowed.
+void mr_arena_init_budget(struct mr_arena *a, struct mr_budget *budget);
 
 // Frees everything. The arena may be used again.
 void mr_arena_fini(struct mr_arena *a);

@@ -5,31 +5,50 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+// Of a buffer of `bytes_max` bytes, what is taken from the budget.
+static uint64_t taken(const struct mr_buf *b, size_t bytes_max)
+{
+	return bytes_max > b->bytes_free ? bytes_max - b->bytes_free : 0;
+}
+
 void mr_buf_fini(struct mr_buf *b)
 {
 	free(b->data);
-	*b = (struct mr_buf){.bytes_limit = b->bytes_limit};
+	mr_budget_give(b->budget, taken(b, b->bytes_max));
+	*b = (struct mr_buf){
+		.bytes_limit = b->bytes_limit, .budget = b->budget, .bytes_free = b->bytes_free};
+}
+
+static bool grow(struct mr_buf *b, size_t need)
+{
+	size_t cap = MR_MAX(MR_MAX(b->bytes_max * 2, need), (size_t)256);
+	uint64_t more = taken(b, cap) - taken(b, b->bytes_max);
+	uint8_t *p;
+
+	if (!mr_budget_take(b->budget, more))
+		return false;
+	p = realloc(b->data, cap);
+	if (!p) {
+		mr_budget_give(b->budget, more);
+		return false;
+	}
+	b->data = p;
+	b->bytes_max = cap;
+	return true;
 }
 
 uint8_t *mr_buf_room(struct mr_buf *b, size_t bytes)
 {
-	size_t need, cap;
-	uint8_t *p;
+	size_t need;
 
 	if (b->failed || __builtin_add_overflow(b->bytes, bytes, &need) ||
 		(b->bytes_limit && need > b->bytes_limit)) {
 		b->failed = true;
 		return NULL;
 	}
-	if (need > b->bytes_max || !b->data) {
-		cap = MR_MAX(MR_MAX(b->bytes_max * 2, need), (size_t)256);
-		p = realloc(b->data, cap);
-		if (!p) {
-			b->failed = true;
-			return NULL;
-		}
-		b->data = p;
-		b->bytes_max = cap;
+	if ((need > b->bytes_max || !b->data) && !grow(b, need)) {
+		b->failed = true;
+		return NULL;
 	}
 	return b->data + b->bytes;
 }

@@ -1,9 +1,10 @@
 // Growable bytes for control code: responses, texts, records. Not for the packet path.
 //
-// Growth stops at `bytes_limit` (0: none): the append is dropped and `failed` stays set until
-// reset, so a caller appends freely and checks once.
+// Growth stops at `bytes_limit` (0: none) and where the budget has no more: the append is dropped
+// and `failed` stays set until reset, so a caller appends freely and checks once.
 #pragma once
 
+#include "host/base/budget.h"
 #include "host/base/span.h"
 
 struct mr_buf {
@@ -11,6 +12,8 @@ struct mr_buf {
 	size_t bytes;
 	size_t bytes_max;
 	size_t bytes_limit;
+	struct mr_budget *budget; // borrowed; NULL: none
+	size_t bytes_free;        // so much is not taken from the budget
 	bool failed;
 };
 

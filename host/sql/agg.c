@@ -5,11 +5,20 @@
 
 int mr_agg_limit(struct mr_agg_run *x)
 {
-	mr_diag_set(x->diag, MR_ERR_LIMIT, "53200", 0, "out of memory");
-	mr_diag_detail(x->diag, "The states of %s need more than the query's limit of %zu bytes.",
-		x->call->fn->name, x->arena->bytes_limit);
-	mr_diag_hint(x->diag, "Raise query_memory, or ask for fewer groups.");
-	return MR_ERR_LIMIT;
+	const struct mr_query q = {.memory = x->arena->budget};
+
+	return mr_query_no_memory(&q, x->diag);
+}
+
+int mr_agg_account(struct mr_agg_run *x, size_t bytes_before, size_t bytes_after)
+{
+	if (bytes_after > bytes_before &&
+		!mr_budget_take(x->arena->budget, bytes_after - bytes_before))
+		return mr_agg_limit(x);
+	if (bytes_after < bytes_before)
+		mr_budget_give(x->arena->budget, bytes_before - bytes_after);
+	*x->outside_bytes += bytes_after - bytes_before;
+	return 0;
 }
 
 static const struct mr_agg_fn *nth(size_t i)

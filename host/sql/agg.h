@@ -29,7 +29,7 @@ struct mr_agg_call {
 struct mr_agg_run {
 	const struct mr_agg_call *call;
 	struct mr_arena *arena; // of the states
-	size_t *outside_bytes;  // memory of states that is not the arena's
+	size_t *outside_bytes;  // memory of states that is not the arena's; its budget's too
 	struct mr_diag *diag;
 };
 
@@ -95,3 +95,6 @@ static inline void *mr_agg_state(const struct mr_agg_run *x, uint8_t *row)
 extern const struct mr_agg_fn mr_agg_num[], mr_agg_misc[], mr_agg_sketch[];
 extern const size_t mr_agg_num_count, mr_agg_misc_count, mr_agg_sketch_count;
 int mr_agg_limit(struct mr_agg_run *x);
+// Counts what a state holds outside the arena as the memory of whoever pays for the arena. 0 or
+// MR_ERR_LIMIT.
+[[nodiscard]] int mr_agg_account(struct mr_agg_run *x, size_t bytes_before, size_t bytes_after);

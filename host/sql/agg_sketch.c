@@ -21,15 +21,6 @@ struct quantile_state {
 	bool open;
 };
 
-// Counts a sketch's growth, and stops at the limit of the query.
-static int account(struct mr_agg_run *x, size_t before, size_t after)
-{
-	*x->outside_bytes += after - before;
-	if (x->arena->bytes_limit && *x->outside_bytes + x->arena->bytes > x->arena->bytes_limit)
-		return mr_agg_limit(x);
-	return 0;
-}
-
 static void save_sized(struct mr_buf *out, size_t most, const void *sketch,
 	int (*save)(const void *sketch, uint8_t *to))
 {
@@ -72,7 +63,7 @@ static int hll_update(struct mr_agg_run *x, uint8_t *const *rows, const struct m
 		uint64_t hash =
 			mr_value_hash(args[0].col.type, mr_vec_at(&args[0], mr_sel(sel, k)));
 
-		if (mr_hll_add(h, hash) < 0 || account(x, before, mr_hll_memory(h)) < 0)
+		if (mr_hll_add(h, hash) < 0 || mr_agg_account(x, before, mr_hll_memory(h)) < 0)
 			return mr_agg_limit(x);
 	}
 	return 0;
@@ -90,7 +81,7 @@ static int hll_merge(struct mr_agg_run *x, void *state, const void *other)
 	before = mr_hll_memory(h);
 	if (mr_hll_merge(h, &o->hll) < 0)
 		return mr_agg_limit(x);
-	return account(x, before, mr_hll_memory(h));
+	return mr_agg_account(x, before, mr_hll_memory(h));
 }
 
 static int hll_finish(struct mr_agg_run *, const void *state, void *out)
@@ -170,7 +161,8 @@ static int quantile_update(struct mr_agg_run *x, uint8_t *const *rows, const str
 		size_t before = mr_quantile_memory(q);
 		const double *v = mr_vec_at(&args[0], mr_sel(sel, k));
 
-		if (mr_quantile_add(q, *v, 1) < 0 || account(x, before, mr_quantile_memory(q)) < 0)
+		if (mr_quantile_add(q, *v, 1) < 0 ||
+			mr_agg_account(x, before, mr_quantile_memory(q)) < 0)
 			return mr_agg_limit(x);
 	}
 	return 0;
@@ -188,7 +180,7 @@ static int quantile_merge(struct mr_agg_run *x, void *state, const void *other)
 	before = mr_quantile_memory(q);
 	if (mr_quantile_merge(q, &o->quantile) < 0)
 		return mr_agg_limit(x);
-	return account(x, before, mr_quantile_memory(q));
+	return mr_agg_account(x, before, mr_quantile_memory(q));
 }
 
 static int quantile_finish(struct mr_agg_run *x, const void *state, void *out)

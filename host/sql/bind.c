@@ -30,9 +30,12 @@ int mr_bind_unsupported(struct mr_bind *b, int pos, const char *fmt, ...)
 
 int mr_bind_no_memory(struct mr_bind *b)
 {
+	const struct mr_query q = {.memory = b->arena->budget};
+
+	if (q.memory && !mr_budget_refused(q.memory))
+		return mr_query_no_memory(&q, b->diag);
 	mr_diag_set(b->diag, MR_ERR_LIMIT, "53200", 0, "out of memory");
-	mr_diag_detail(b->diag, "The statement is too big for its limit of %zu bytes.",
-		b->arena->bytes_limit);
+	mr_diag_detail(b->diag, "The statement is too big.");
 	return MR_ERR_LIMIT;
 }
 

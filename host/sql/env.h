@@ -17,14 +17,18 @@ struct mr_fold;
 
 // One query being run: its memory, its limits, and how to stop it.
 struct mr_query {
-	struct mr_arena *arena; // lives until the query ends; its limit is the query's memory limit
+	struct mr_arena *arena;   // lives until the query ends
+	struct mr_budget *memory; // what the arenas and all else of the query draw on; its limit is
+				  // the query's, its last parent's that of all queries; or NULL
 	_Atomic bool
 		*cancelled; // set by CancelRequest, timeouts and shutdown; polled at every block
 	int64_t now_us;     // transaction time: now()
 	const struct mr_tz *tz; // session time zone (host/base/tz.h)
-	uint64_t pinned_bytes;  // memory kept from being freed by open scans; counts as the query's
-	uint64_t bytes_max;     // 0 = no limit; arena and pinned together
+	uint64_t pinned_bytes;  // of tables' rows in memory, kept from being freed by open scans
 };
+
+// 53200: says whose limit was reached and what helps. Returns MR_ERR_LIMIT.
+int mr_query_no_memory(const struct mr_query *q, struct mr_diag *diag);
 
 enum mr_relation_kind { MR_RELATION_TABLE, MR_RELATION_VIEW, MR_RELATION_SYSTEM };
 

@@ -394,8 +394,8 @@ int mr_op_open(struct mr_run *r, const struct mr_plan *p, struct mr_op **out)
 	op->run = r;
 	op->older = r->ops;
 	r->ops = op;
-	mr_arena_init(&op->scratch, r->query->arena->bytes_limit);
-	mr_arena_init(&op->memo, r->query->arena->bytes_limit);
+	mr_arena_init_budget(&op->scratch, r->query->memory);
+	mr_arena_init_budget(&op->memo, r->query->memory);
 	op->eval = (struct mr_eval){.query = r->query,
 		.arena = &op->scratch,
 		.diag = r->diag,

@@ -49,6 +49,8 @@ void mr_agg_core_fini(struct mr_agg_core *c)
 			x->call->fn->fini(mr_agg_state(x, mr_groups_row(&c->groups, g)));
 	}
 	c->groups.count = 0;
+	mr_budget_give(c->groups.arena ? c->groups.arena->budget : NULL, c->outside_bytes);
+	c->outside_bytes = 0;
 }
 
 // One aggregate's input: the rows that reach it, and its arguments.

@@ -89,8 +89,8 @@ static int find_keep(struct mr_op *op, struct sort_state *s)
 	rc = count_of(op, op->plan->offset, &offset);
 	if (rc >= 0 && limit + offset >= limit && limit + offset < (1 << 20)) {
 		s->keep = limit + offset;
-		mr_arena_init(&s->own[0], op->run->query->arena->bytes_limit);
-		mr_arena_init(&s->own[1], op->run->query->arena->bytes_limit);
+		mr_arena_init_budget(&s->own[0], op->run->query->memory);
+		mr_arena_init_budget(&s->own[1], op->run->query->memory);
 		s->arena = &s->own[0];
 	}
 	return rc < 0 ? rc : 0;

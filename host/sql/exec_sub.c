@@ -133,7 +133,7 @@ static void add_item(struct mr_buf *out, struct mr_span s)
 static int run_array(struct mr_run *r, const struct mr_plan_subquery *q, struct mr_datum *out)
 {
 	struct mr_arena *arena = r->query->arena;
-	struct mr_buf all = {.bytes_limit = arena->bytes_limit}, item = {0};
+	struct mr_buf all = {.budget = r->query->memory}, item = {0};
 	struct mr_span copy;
 	struct mr_batch b;
 	struct mr_op *op;
@@ -181,7 +181,6 @@ static int run_once(struct mr_eval *ev, const struct mr_plan_subquery *q,
 	struct mr_run *r = ev->run, *top = r;
 	struct mr_query query = *r->query;
 	struct mr_arena arena;
-	size_t limit = query.arena->bytes_limit, used = query.arena->bytes;
 	struct mr_run sub = {.query = &query,
 		.diag = ev->diag,
 		.clock = r->clock,
@@ -200,7 +199,7 @@ static int run_once(struct mr_eval *ev, const struct mr_plan_subquery *q,
 	if (top->correlated_runs++ >= CORRELATED_RUNS_MAX)
 		return mr_diag_set(ev->diag, MR_ERR_LIMIT, "54000", 0,
 			"a correlated subquery would run more than %d times", CORRELATED_RUNS_MAX);
-	mr_arena_init(&arena, limit ? MR_MAX(limit - MR_MIN(used, limit), (size_t)1 << 16) : 0);
+	mr_arena_init_budget(&arena, query.memory);
 	query.arena = &arena;
 	rc = mr_run_subquery(&sub, q, out);
 	if (rc >= 0 && !out->null && !q->exists &&

@@ -10,12 +10,7 @@
 
 int mr_eval_no_memory(struct mr_eval *ev)
 {
-	size_t limit = ev->query->arena->bytes_limit;
-
-	mr_diag_set(ev->diag, MR_ERR_LIMIT, "53200", 0, "out of memory");
-	mr_diag_detail(ev->diag, "The query needs more than its limit of %zu bytes.", limit);
-	mr_diag_hint(ev->diag, "Raise query_memory, or ask for fewer groups or rows.");
-	return MR_ERR_LIMIT;
+	return mr_query_no_memory(ev->query, ev->diag);
 }
 
 // A result column of the block's rows.

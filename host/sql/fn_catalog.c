@@ -329,7 +329,7 @@ static void json_value(
 // json_build_object(key, value, …) as text.
 static int json_object(struct mr_fn_call *c, const void *const *a, void *out)
 {
-	struct mr_buf buf = {.bytes_limit = c->ev->arena->bytes_limit};
+	struct mr_buf buf = {.budget = c->ev->query->memory};
 	int rc;
 
 	if (c->args_count % 2)

@@ -156,7 +156,7 @@ static void add_replacement(struct mr_buf *out, struct mr_span with, const struc
 
 static int replace(struct mr_fn_call *c, struct pattern *p, const struct mr_span *a, void *out)
 {
-	struct mr_buf buf = {0};
+	struct mr_buf buf = {.budget = c->ev->query->memory};
 	struct mr_regex_match m;
 	size_t done = 0, start = 0;
 	int rc = 0;
@@ -170,7 +170,7 @@ static int replace(struct mr_fn_call *c, struct pattern *p, const struct mr_span
 		start = next_start(a[0], &m);
 		if (!p->all)
 			break;
-		if (c->ev->arena->bytes_limit && buf.bytes > c->ev->arena->bytes_limit) {
+		if (buf.failed) {
 			rc = mr_eval_no_memory(c->ev);
 			break;
 		}

@@ -132,7 +132,7 @@ enum { TEXT_BYTES_MAX = 64 << 20 };
 
 static int concat_any(struct mr_fn_call *c, const void *const *a, void *out)
 {
-	struct mr_buf b = {.bytes_limit = TEXT_BYTES_MAX};
+	struct mr_buf b = {.bytes_limit = TEXT_BYTES_MAX, .budget = c->ev->query->memory};
 
 	for (uint32_t i = 0; i < c->args_count; i++)
 		if (a[i])
@@ -142,7 +142,7 @@ static int concat_any(struct mr_fn_call *c, const void *const *a, void *out)
 
 static int concat_ws(struct mr_fn_call *c, const void *const *a, void *out)
 {
-	struct mr_buf b = {.bytes_limit = TEXT_BYTES_MAX};
+	struct mr_buf b = {.bytes_limit = TEXT_BYTES_MAX, .budget = c->ev->query->memory};
 	bool any = false;
 
 	if (!a[0])
@@ -269,7 +269,7 @@ static int starts_with(struct mr_fn_call *, const void *const *a, void *out)
 static int replace(struct mr_fn_call *c, const void *const *a, void *out)
 {
 	struct mr_span s = fn_span(a[0]), what = fn_span(a[1]), with = fn_span(a[2]);
-	struct mr_buf b = {.bytes_limit = TEXT_BYTES_MAX};
+	struct mr_buf b = {.bytes_limit = TEXT_BYTES_MAX, .budget = c->ev->query->memory};
 	size_t at = 0;
 
 	if (what.bytes == 0 || s.bytes == 0)
@@ -324,7 +324,7 @@ static int pad(struct mr_fn_call *c, const void *const *a, bool front, void *out
 	struct mr_span s = fn_span(a[0]),
 		       with = c->args_count > 2 ? fn_span(a[2]) : mr_span_str(" ");
 	int64_t want = MR_MAX(ARG(int32_t, 1), 0), have = (int64_t)mr_utf8_count(s);
-	struct mr_buf b = {.bytes_limit = TEXT_BYTES_MAX};
+	struct mr_buf b = {.bytes_limit = TEXT_BYTES_MAX, .budget = c->ev->query->memory};
 	size_t at = 0;
 
 	if (have >= want || with.bytes == 0)
@@ -384,7 +384,7 @@ static int reverse(struct mr_fn_call *c, const void *const *a, void *out)
 static int translate(struct mr_fn_call *c, const void *const *a, void *out)
 {
 	struct mr_span s = fn_span(a[0]), from = fn_span(a[1]), to = fn_span(a[2]);
-	struct mr_buf b = {.bytes_limit = TEXT_BYTES_MAX};
+	struct mr_buf b = {.bytes_limit = TEXT_BYTES_MAX, .budget = c->ev->query->memory};
 
 	for (size_t i = 0; i < s.bytes; i += mr_utf8_bytes(s.data[i])) {
 		size_t n = mr_utf8_bytes(s.data[i]), f = 0, t = 0;
@@ -446,7 +446,7 @@ static int to_hex(struct mr_fn_call *c, const void *const *a, void *out)
 static int quote_ident(struct mr_fn_call *c, const void *const *a, void *out)
 {
 	struct mr_span s = fn_span(a[0]);
-	struct mr_buf b = {.bytes_limit = TEXT_BYTES_MAX};
+	struct mr_buf b = {.bytes_limit = TEXT_BYTES_MAX, .budget = c->ev->query->memory};
 	bool plain = s.bytes && !(s.data[0] >= '0' && s.data[0] <= '9');
 
 	for (size_t i = 0; i < s.bytes; i++)
@@ -464,7 +464,7 @@ static int quote_ident(struct mr_fn_call *c, const void *const *a, void *out)
 static int quote_literal(struct mr_fn_call *c, const void *const *a, void *out)
 {
 	struct mr_span s = fn_span(a[0]);
-	struct mr_buf b = {.bytes_limit = TEXT_BYTES_MAX};
+	struct mr_buf b = {.bytes_limit = TEXT_BYTES_MAX, .budget = c->ev->query->memory};
 
 	mr_buf_u8(&b, '\'');
 	for (size_t i = 0; i < s.bytes; i++)

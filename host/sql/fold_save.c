@@ -102,16 +102,17 @@ static int load_state(
 {
 	struct mr_agg_run *x = &s->core.runs[call];
 	struct mr_agg_run into_temp = *x;
-	size_t ignored = 0;
+	size_t outside = 0;
 	int rc;
 
 	into_temp.arena = &s->scratch;
-	into_temp.outside_bytes = &ignored;
+	into_temp.outside_bytes = &outside;
 	rc = x->call->fn->load(&into_temp, mr_agg_state(x, temp), in);
 	if (rc == 0)
 		rc = x->call->fn->merge(x, mr_agg_state(x, row), mr_agg_state(x, temp));
 	if (x->call->fn->fini)
 		x->call->fn->fini(mr_agg_state(x, temp));
+	mr_budget_give(into_temp.arena->budget, outside);
 	return rc;
 }
 

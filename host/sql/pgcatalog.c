@@ -8,9 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-// A catalog of this size is 100,000 columns of tables; more is refused, whatever the query's limit.
-enum { SCAN_BYTES_MAX = 64 << 20 };
-
 struct pg_relation {
 	struct mr_relation relation;
 	const struct mr_pg_def *def;
@@ -117,21 +114,12 @@ struct mr_scan {
 	struct mr_arena arena;
 	struct mr_query *query;
 	struct mr_pg_fill fill;
-	uint64_t pinned_bytes;
 	struct mr_col *columns;
 	void **values;
 	uint64_t **valid;
 	uint32_t at;
 	struct mr_scan_stats stats;
 };
-
-static int scan_memory(const struct mr_relation *r, struct mr_diag *diag)
-{
-	mr_diag_set(diag, MR_ERR_LIMIT, "53200", 0, "out of memory");
-	mr_diag_detail(diag, "Reading %.*s takes more memory than a query may use.",
-		(int)r->name.bytes, (const char *)r->name.data);
-	return MR_ERR_LIMIT;
-}
 
 static int scan_columns(struct mr_scan *s, const struct mr_relation *r)
 {
@@ -160,7 +148,6 @@ static int scan_columns(struct mr_scan *s, const struct mr_relation *r)
 
 static void scan_end(struct mr_scan *s)
 {
-	s->query->pinned_bytes -= s->pinned_bytes;
 	mr_arena_fini(&s->arena);
 	free(s);
 }
@@ -174,8 +161,8 @@ static int scan_begin(const struct mr_relation *r, const struct mr_scan_spec *sp
 	int rc;
 
 	if (!s)
-		return scan_memory(r, diag);
-	mr_arena_init(&s->arena, SCAN_BYTES_MAX);
+		return mr_query_no_memory(q, diag);
+	mr_arena_init_budget(&s->arena, q->memory);
 	s->query = q;
 	s->fill = (struct mr_pg_fill){.r = p,
 		.arena = &s->arena,
@@ -184,13 +171,9 @@ static int scan_begin(const struct mr_relation *r, const struct mr_scan_spec *sp
 	rc = scan_columns(s, r);
 	if (rc >= 0 && p->def->fill)
 		rc = p->def->fill(&s->fill);
-	s->pinned_bytes = s->arena.bytes;
-	q->pinned_bytes += s->pinned_bytes;
-	if (rc >= 0 && q->bytes_max && q->pinned_bytes + q->arena->bytes > q->bytes_max)
-		rc = MR_ERR_LIMIT;
 	if (rc < 0) {
 		scan_end(s);
-		return scan_memory(r, diag);
+		return mr_query_no_memory(q, diag);
 	}
 	*out = s;
 	return 0;

@@ -54,6 +54,7 @@ struct mr_statement {
 	uint32_t references;
 	struct mr_session *session;
 	struct mr_env *env;
+	struct mr_budget memory;
 	struct mr_arena arena;
 	const struct mr_ast_stmt *ast;
 	struct mr_bind bind; // pins the relations
@@ -73,6 +74,7 @@ struct mr_statement {
 struct mr_cursor {
 	struct mr_session *session;
 	struct mr_statement *statement;
+	struct mr_budget memory; // all the query holds
 	struct mr_arena arena;
 	struct mr_arena scratch; // of the last block
 	struct mr_query query;

@@ -15,6 +15,7 @@ struct mr_session_opts {
 	struct mr_clock *clock;
 	_Atomic bool *cancelled;
 	uint64_t query_bytes_max; // memory of one query
+	struct mr_budget *memory; // what queries and statements draw on; NULL: no limit
 	struct mr_span user;
 	struct mr_span database;
 	struct mr_span application_name;

@@ -210,7 +210,8 @@ int mr_statement_prepare(struct mr_session *s, struct mr_span whole, struct mr_s
 	st->references = 1;
 	st->session = s;
 	st->env = s->opts.env;
-	mr_arena_init(&st->arena, STATEMENT_BYTES_MAX);
+	mr_budget_init(&st->memory, s->opts.memory, STATEMENT_BYTES_MAX);
+	mr_arena_init_budget(&st->arena, &st->memory);
 	rc = prepare(st, whole, text, types, types_count, diag);
 	st->bind.diag = NULL;
 	if (rc < 0)
@@ -296,13 +297,14 @@ int mr_cursor_open(struct mr_session *s, struct mr_statement *st, const struct m
 	c->session = s;
 	c->statement = mr_statement_get(st);
 	c->diag = diag;
-	mr_arena_init(&c->arena, s->opts.query_bytes_max);
-	mr_arena_init(&c->scratch, s->opts.query_bytes_max);
+	mr_budget_init(&c->memory, s->opts.memory, s->opts.query_bytes_max);
+	mr_arena_init_budget(&c->arena, &c->memory);
+	mr_arena_init_budget(&c->scratch, &c->memory);
 	c->query = (struct mr_query){.arena = &c->arena,
+		.memory = &c->memory,
 		.cancelled = s->opts.cancelled,
 		.now_us = now_us(s),
-		.tz = s->tz,
-		.bytes_max = s->opts.query_bytes_max};
+		.tz = s->tz};
 	rc = s->status == 'E' && !ends_transaction(st->ast)
 		     ? mr_diag_set(diag, -EINVAL, "25P02", 0,
 			       "current transaction is aborted, commands ignored until end of "

@@ -33,7 +33,7 @@ static int view_begin(const struct mr_relation *r, const struct mr_scan_spec *sp
 	if (rc < 0)
 		return rc;
 	mr_view_get(s->view);
-	mr_arena_init(&s->arena, spec->query->bytes_max);
+	mr_arena_init_budget(&s->arena, spec->query->memory);
 	s->query = *spec->query;
 	s->query.arena = &s->arena;
 	s->columns = spec->columns;

@@ -56,7 +56,9 @@ int main(int argc, char **argv)
 		return 1;
 	opts.env = http.env = mr_sqltest_env(sql);
 	rc = mr_sessions_create(
-		&mr_clock_system, argc > 2 ? (uint64_t)atoi(argv[2]) : 0, &opts.sessions);
+		&(struct mr_sessions_opts){.clock = &mr_clock_system,
+			.statement_timeout_ms = argc > 2 ? (uint64_t)atoi(argv[2]) : 0},
+		&opts.sessions);
 	http.sessions = opts.sessions;
 	if (rc == 0)
 		rc = mr_metrics_create(&http.metrics);

@@ -36,7 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	struct mr_seat seat;
 
 	if (!group.sessions) {
-		MR_ASSERT(mr_sessions_create(&mr_clock_system, 0, &group.sessions) == 0);
+		MR_ASSERT(mr_sessions_create(&(struct mr_sessions_opts){.clock = &mr_clock_system},
+				  &group.sessions) == 0);
 		MR_ASSERT(mr_sqltest_create(64u << 20, &sql) == 0);
 		pg.env = mr_sqltest_env(sql);
 	}

@@ -4,6 +4,7 @@
 #include "host/base/clock.h"
 #include "host/base/err.h"
 #include "host/base/mailbox.h"
+#include "host/base/rand.h"
 #include "host/base/uuid.h"
 #include "tests/lib/mr_test.h"
 
@@ -81,6 +82,117 @@ static void arena_stops_at_its_limit(void **)
 	assert_non_null(mr_arena_alloc(&a, 1000));
 	assert_null(mr_arena_zalloc(&a, SIZE_MAX / 2, 8));
 	mr_arena_fini(&a);
+}
+
+static void budget_is_taken_along_the_chain_or_not_at_all(void **)
+{
+	struct mr_budget all, one, two;
+
+	mr_budget_init(&all, NULL, 100);
+	mr_budget_init(&one, &all, 80);
+	mr_budget_init(&two, &all, 0);
+	assert_true(mr_budget_take(&one, 70));
+	assert_false(mr_budget_take(&one, 11));
+	assert_int_equal(mr_budget_refused(&one), 1);
+	assert_false(mr_budget_take(&two, 31));
+	assert_int_equal(mr_budget_used(&two), 0);
+	assert_int_equal(mr_budget_refused(&two), 0);
+	assert_int_equal(mr_budget_refused(&all), 1);
+	assert_int_equal(mr_budget_room(&two), 30);
+	assert_true(mr_budget_take(&two, 30));
+	assert_int_equal(mr_budget_used(&all), 100);
+	mr_budget_give(&two, 30);
+	mr_budget_give(&one, 70);
+	assert_int_equal(mr_budget_used(&all), 0);
+	assert_int_equal(all.peak, 100);
+	assert_true(mr_budget_take(NULL, UINT64_MAX));
+}
+
+static void budget_reserve_is_for_owners_of_little(void **)
+{
+	const uint64_t mib = 1 << 20;
+	struct mr_budget all, big, little;
+
+	mr_budget_init(&all, NULL, 64 * mib);
+	all.reserve = 8 * mib;
+	mr_budget_init(&big, &all, 0);
+	mr_budget_init(&little, &all, 0);
+	assert_true(mr_budget_take(&big, 56 * mib));
+	assert_int_equal(mr_budget_room(&big), 0);
+	assert_false(mr_budget_take(&big, 1));
+	assert_true(mr_budget_take(&little, MR_BUDGET_SMALL_BYTES));
+	assert_false(mr_budget_take(&little, 1));
+	mr_budget_give(&little, MR_BUDGET_SMALL_BYTES);
+	mr_budget_give(&big, 56 * mib);
+}
+
+struct grabbing {
+	struct mr_budget *budget;
+	_Atomic uint64_t *over;
+	uint64_t seed;
+};
+
+static void *grab(void *arg)
+{
+	struct grabbing *g = arg;
+	struct mr_budget mine;
+	struct mr_rand r;
+
+	mr_budget_init(&mine, g->budget, 0);
+	mr_rand_init(&r, g->seed);
+	for (int i = 0; i < 20000; i++) {
+		uint64_t want = mr_rand_below(&r, 700);
+
+		if (mr_budget_used(g->budget) > 1000)
+			atomic_fetch_add(g->over, 1);
+		if (mr_budget_take(&mine, want) && mr_rand_below(&r, 2))
+			mr_budget_give(&mine, want);
+		if (mr_rand_below(&r, 8) == 0)
+			mr_budget_give(&mine, mr_budget_used(&mine));
+	}
+	mr_budget_give(&mine, mr_budget_used(&mine));
+	return NULL;
+}
+
+static void budget_is_never_passed_by_many_threads(void **)
+{
+	struct mr_budget all;
+	_Atomic uint64_t over = 0;
+	struct grabbing g[4];
+	pthread_t threads[4];
+
+	mr_budget_init(&all, NULL, 1000);
+	for (int i = 0; i < 4; i++) {
+		g[i] = (struct grabbing){&all, &over, (uint64_t)i + 1};
+		assert_int_equal(pthread_create(&threads[i], NULL, grab, &g[i]), 0);
+	}
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(over, 0);
+	assert_int_equal(mr_budget_used(&all), 0);
+	assert_true(all.peak <= 1000 && all.peak > 500 && all.refused > 0);
+}
+
+static void arena_and_buffer_draw_on_a_budget(void **)
+{
+	struct mr_budget all;
+	struct mr_arena a;
+	struct mr_buf b = {.budget = &all, .bytes_free = 1024};
+
+	mr_budget_init(&all, NULL, 64 << 10);
+	mr_arena_init_budget(&a, &all);
+	while (mr_arena_alloc(&a, 1000))
+		assert_int_equal(mr_budget_used(&all), a.bytes);
+	assert_true(a.exhausted && a.bytes > 60 << 10);
+	assert_non_null(mr_buf_extend(&b, 1000));
+	assert_null(mr_buf_extend(&b, 8192));
+	mr_arena_fini(&a);
+	assert_int_equal(mr_budget_used(&all), 0);
+	mr_buf_reset(&b);
+	assert_non_null(mr_buf_extend(&b, 9216));
+	assert_int_equal(mr_budget_used(&all), b.bytes_max - 1024);
+	mr_buf_fini(&b);
+	assert_int_equal(mr_budget_used(&all), 0);
 }
 
 static void arena_columns_are_aligned_and_padded(void **)
@@ -189,6 +301,10 @@ int main(void)
 		cmocka_unit_test(reader_past_end_returns_zeros_and_stays_bad),
 		cmocka_unit_test(writer_past_end_counts_what_was_needed),
 		cmocka_unit_test(arena_stops_at_its_limit),
+		cmocka_unit_test(budget_is_taken_along_the_chain_or_not_at_all),
+		cmocka_unit_test(budget_reserve_is_for_owners_of_little),
+		cmocka_unit_test(budget_is_never_passed_by_many_threads),
+		cmocka_unit_test(arena_and_buffer_draw_on_a_budget),
 		cmocka_unit_test(arena_columns_are_aligned_and_padded),
 		cmocka_unit_test(buf_keeps_failing_after_its_limit),
 		cmocka_unit_test(uuid_text_reads_back),

@@ -463,7 +463,8 @@ int main(void)
 	opts.env = mr_sqltest_env(sql);
 
 	mr_clock_sim_init(&sim, 1795219200000000); // 2026-11-21 00:00 UTC
-	if (mr_sessions_create(&mr_clock_system, 0, &group.sessions) < 0 ||
+	if (mr_sessions_create(
+		    &(struct mr_sessions_opts){.clock = &mr_clock_system}, &group.sessions) < 0 ||
 		mr_metrics_create(&metrics) < 0 || mr_sessions_metrics(group.sessions, metrics) < 0)
 		return 1;
 	opts.sessions = group.sessions;

@@ -858,7 +858,8 @@ int main(void)
 		return 1;
 	pg.env = mr_sqltest_env(sql);
 
-	if (mr_sessions_create(&mr_clock_system, 0, &sessions) < 0)
+	if (mr_sessions_create(&(struct mr_sessions_opts){.clock = &mr_clock_system}, &sessions) <
+		0)
 		return 1;
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	mr_sqltest_destroy(sql);

@@ -1,0 +1,55 @@
+// The table of the memory budget. Each row is a limit that its part keeps by itself.
+#include "host/memory_plan.h"
+
+#include "dataplane/stream.h"
+#include "host/listener.h"
+#include "host/sessions.h"
+
+// A Kafka connection at rest: its structures, the stream's and a request of the pool.
+#define KAFKA_CONNECTION_BYTES (4u << 10)
+
+static void add(struct mr_memory_plan *p, const char *what, const char *setting, uint64_t bytes,
+	uint64_t count)
+{
+	MR_ASSERT(p->count < MR_MEMORY_PLAN_ROWS);
+	p->rows[p->count++] = (struct mr_memory_row){what, setting, bytes, count};
+	p->total_bytes += bytes * count;
+}
+
+void mr_memory_plan(const struct mr_config *c, struct mr_memory_plan *out)
+{
+	const uint64_t w = c->workers;
+	const uint64_t sessions =
+		c->sql_connections_max + c->http_connections_max + 2 * MR_LISTENER_RESERVE;
+
+	*out = (struct mr_memory_plan){0};
+	add(out, "log tail", "log.ring_bytes", c->log_ring_bytes, w);
+	add(out, "Kafka requests", "kafka.memory_bytes", c->kafka_memory_bytes, w);
+	add(out, "receive buffers", NULL, MR_NET_RXBUFS_DEFAULT * (uint64_t)MR_NET_RXBUF_BYTES, w);
+	add(out, "a batch decompressed", "kafka.decompressed_bytes_max",
+		c->kafka_decompressed_bytes_max, w);
+	add(out, "Kafka connections", "kafka.connections_max",
+		c->kafka_connections_max * KAFKA_CONNECTION_BYTES, w);
+	add(out, "table rows", "table.memory_bytes", c->table_memory_bytes, w);
+	add(out, "views", "view.memory_bytes", c->view_memory_bytes, 1);
+	add(out, "queries", "sql.memory_bytes", c->sql_memory_bytes, 1);
+	add(out, "SQL and HTTP sessions", "sql.connections_max", MR_SESSION_BYTES, sessions);
+}
+
+void mr_memory_plan_print(const struct mr_memory_plan *p, uint64_t ram_bytes, FILE *f)
+{
+	const double mib = 1 << 20;
+
+	fprintf(f, "memory budget, at most, in MiB:\n");
+	for (uint32_t i = 0; i < p->count; i++) {
+		const struct mr_memory_row *r = &p->rows[i];
+
+		fprintf(f, "  %-22s %9.1f x %-4llu %10.1f  %s\n", r->what, (double)r->bytes / mib,
+			(unsigned long long)r->count, (double)(r->bytes * r->count) / mib,
+			r->setting ? r->setting : "");
+	}
+	fprintf(f, "  %-39s %10.1f  of %.0f in this machine\n", "total",
+		(double)p->total_bytes / mib, (double)ram_bytes / mib);
+	if (ram_bytes && p->total_bytes > ram_bytes)
+		fprintf(f, "  warning: the limits add up to more than this machine's memory\n");
+}
