@@ -61,6 +61,8 @@ static const struct key {
 		"size of one log file; preallocated"},
 	{"log.ring_bytes", NULL, KIND_BYTES, AT(log_ring_bytes), MIB(1), GIB(4), "64MiB", NULL,
 		"log tail kept in memory, per worker"},
+	{"log.open_files_max", NULL, KIND_COUNT, AT(log_open_files_max), 16, 1 << 20, "256", NULL,
+		"log files kept open; others are opened when they are read"},
 	{"log.reserve_bytes", NULL, KIND_BYTES, AT(disk_reserve_bytes), 0, GIB(1024), "512MiB",
 		NULL, "free disk space below which produce gets a retriable error"},
 	{"kafka.auto_create", NULL, KIND_BOOL, AT(kafka_auto_create), 0, 1, "on", NULL,

@@ -13,7 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PRODUCER_BLOCK = 1000, PORT_TRIES = 64, BACKGROUND_NICE = 10 };
+enum {
+	PRODUCER_BLOCK = 1000,
+	PORT_TRIES = 64,
+	BACKGROUND_NICE = 10,
+	LOG_FILE_BYTES_FIRST = 32 << 20,
+};
 
 // ---- snapshots
 
@@ -527,6 +532,8 @@ static int open_store(struct mr_control *c, struct mr_diag *diag)
 		.disk = c->disk,
 		.clock = c->clock,
 		.file_bytes = c->config->log_file_bytes,
+		.file_bytes_first = LOG_FILE_BYTES_FIRST,
+		.open_files_max = (unsigned)c->config->log_open_files_max,
 		.bytes_free_min = c->config->disk_reserve_bytes,
 		.seed = mr_rand_u64(&c->rand),
 		.types = types,

@@ -235,7 +235,7 @@ static int roll(struct mr_log *log, uint64_t bytes)
 	struct mr_log_file *next;
 	bool disk_full;
 
-	if (fresh > file_now(log)->bytes - MR_LOG_HEAD_BYTES ||
+	if (fresh > log->store->options.file_bytes - MR_LOG_HEAD_BYTES ||
 		roll_bytes(log, bytes) > log->ring_bytes)
 		return -EMSGSIZE;
 	if (end > ring_limit(log) || log->q_tail - log->q_head > log->slot_count / 2)
@@ -316,30 +316,39 @@ int mr_log_reserve(struct mr_log *log, uint16_t type, uint32_t bytes, unsigned f
 	return 0;
 }
 
+static int bindings_room(struct mr_log *log)
+{
+	size_t max = MR_MAX((size_t)64, log->binding_max * 2);
+	void *grown;
+
+	if (log->binding_count < log->binding_max)
+		return 0;
+	grown = realloc(log->bindings, max * sizeof(*log->bindings));
+	if (!grown)
+		return -ENOMEM;
+	log->bindings = (struct mr_log_binding *)grown;
+	log->binding_max = max;
+	return 0;
+}
+
 int mr_log_bind(struct mr_log *log, struct mr_uuid topic, int32_t partition, uint32_t *ref)
 {
 	struct mr_log_record *r;
 	int rc;
 
-	for (size_t i = 0; i < log->binding_count; i++)
-		if (log->bindings[i].partition == partition &&
-			mr_uuid_eq(log->bindings[i].topic, topic)) {
-			*ref = (uint32_t)i;
-			return 0;
-		}
-	if (log->binding_count == log->binding_max) {
-		size_t max = MR_MAX((size_t)64, log->binding_max * 2);
-		void *grown = realloc(log->bindings, max * sizeof(*log->bindings));
-
-		if (!grown)
-			return -ENOMEM;
-		log->bindings = (struct mr_log_binding *)grown;
-		log->binding_max = max;
-	}
-	rc = mr_log_reserve(log, MR_LOG_PARTITION, sizeof(struct mr_log_binding), 0, &r);
+	if (mr_log_map_find(&log->binding_map, topic, partition, ref))
+		return 0;
+	rc = bindings_room(log);
+	if (!rc)
+		rc = mr_log_reserve(log, MR_LOG_PARTITION, sizeof(struct mr_log_binding), 0, &r);
 	if (rc)
 		return rc;
 	*ref = (uint32_t)log->binding_count;
+	rc = mr_log_map_add(&log->binding_map, topic, partition, *ref);
+	if (rc) {
+		mr_log_abort(log);
+		return rc;
+	}
 	log->bindings[log->binding_count++] = (struct mr_log_binding){*ref, partition, topic};
 	memcpy(mr_log_payload(r), &log->bindings[*ref], sizeof(struct mr_log_binding));
 	mr_log_commit(log);
@@ -400,6 +409,7 @@ static void free_log(struct mr_log *log)
 	free(log->slots);
 	free(log->head_page);
 	free(log->bindings);
+	mr_log_map_fini(&log->binding_map);
 	free(log);
 }
 
@@ -437,7 +447,7 @@ int mr_log_open(struct mr_log **out, struct mr_log_store *store, const struct mr
 	MR_ASSERT(log->ring_bytes >= RING_BYTES_MIN && log->ring_bytes % (2u << 20) == 0);
 	rc = alloc_log(log);
 	if (!rc)
-		rc = mr_log_store_open_log(store, &log->id);
+		rc = mr_log_store_open_log(store, 4 * checkpoint_bytes(log), &log->id);
 	if (rc)
 		goto free;
 	f = mr_log_store_take(store, log->id, &disk_full);

@@ -4,72 +4,28 @@
 // brings lists of each partition's entries up to date. When the file has ended the entries are
 // grouped by partition with a counting sort, which keeps each partition's in offset order because
 // that is how they were appended.
-#include "host/base/hash.h"
 #include "storage/log_int.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-static uint64_t part_hash(struct mr_uuid topic, int32_t partition)
-{
-	return mr_hash64(mr_load_le64(topic.b) ^ mr_load_le64(topic.b + 8) ^ (uint32_t)partition,
-		MR_HASH_SEED);
-}
-
-static size_t part_slot(const struct mr_log_store *s, struct mr_uuid topic, int32_t partition)
-{
-	size_t at = part_hash(topic, partition) & (s->part_slot_count - 1);
-
-	while (s->part_slots[at]) {
-		const struct mr_log_part *p = &s->parts[s->part_slots[at] - 1];
-
-		if (p->partition == partition && mr_uuid_eq(p->topic, topic))
-			break;
-		at = (at + 1) & (s->part_slot_count - 1);
-	}
-	return at;
-}
-
-bool mr_log_part_find(
-	const struct mr_log_store *s, struct mr_uuid topic, int32_t partition, uint32_t *part)
-{
-	size_t at;
-
-	if (!s->part_slot_count)
-		return false;
-	at = part_slot(s, topic, partition);
-	*part = s->part_slots[at] - 1;
-	return s->part_slots[at] != 0;
-}
-
-static void parts_grow(struct mr_log_store *s)
-{
-	size_t max = s->part_max ? s->part_max * 2 : 64;
-	void *parts = realloc(s->parts, max * sizeof(*s->parts));
-	uint32_t *slots = (uint32_t *)calloc(max * 2, sizeof(*slots));
-
-	// One entry for each partition of the machine: without memory for that nothing works.
-	MR_ASSERT(parts && slots);
-	free(s->part_slots);
-	s->parts = (struct mr_log_part *)parts;
-	s->part_max = max;
-	s->part_slots = slots;
-	s->part_slot_count = max * 2;
-	for (size_t i = 0; i < s->part_count; i++)
-		slots[part_slot(s, s->parts[i].topic, s->parts[i].partition)] = (uint32_t)i + 1;
-}
-
 uint32_t mr_log_part_get(struct mr_log_store *s, struct mr_uuid topic, int32_t partition)
 {
 	uint32_t part;
 
-	if (mr_log_part_find(s, topic, partition, &part))
+	if (mr_log_map_find(&s->part_map, topic, partition, &part))
 		return part;
-	if (s->part_count == s->part_max)
-		parts_grow(s);
-	part = (uint32_t)s->part_count++;
-	s->parts[part] = (struct mr_log_part){topic, partition, INT64_MIN};
-	s->part_slots[part_slot(s, topic, partition)] = part + 1;
+	part = (uint32_t)s->part_count;
+	if (s->part_count == s->part_max) {
+		size_t max = s->part_max ? s->part_max * 2 : 64;
+
+		s->parts = (struct mr_log_part *)realloc(s->parts, max * sizeof(*s->parts));
+		s->part_max = max;
+	}
+	// One entry for each partition of the machine: without memory for that nothing works.
+	MR_ASSERT(s->parts && !mr_log_map_add(&s->part_map, topic, partition, part));
+	s->parts[s->part_count++] = (struct mr_log_part){
+		.topic = topic, .partition = partition, .retain_offset = INT64_MIN};
 	return part;
 }
 
@@ -143,19 +99,10 @@ void mr_log_file_index_free(struct mr_log_file *f)
 {
 	mr_log_refs_free(f);
 	free(f->entries);
-	free(f->parts);
+	free(f->runs);
 	f->entries = NULL;
-	f->parts = NULL;
-	f->entry_count = f->entry_max = f->part_count = 0;
-}
-
-static void sum_add(struct mr_log_part_sum *sum, const struct mr_log_index_entry *e)
-{
-	if (sum->count == 0 || e->max_timestamp_ms > sum->max_timestamp_ms)
-		sum->max_timestamp_ms = e->max_timestamp_ms;
-	sum->offset_end = e->base_offset + e->offset_count;
-	sum->bytes += e->bytes;
-	sum->count++;
+	f->runs = NULL;
+	f->entry_count = f->entry_max = f->run_count = 0;
 }
 
 // Entries of other files (a writer that took over copies its predecessor's) and of unknown refs go.
@@ -175,48 +122,91 @@ static void keep_own(struct mr_log_file *f, const uint32_t *parts_of_refs, size_
 	f->entry_count = kept;
 }
 
-int mr_log_file_index(struct mr_log_file *f, const uint32_t *parts_of_refs, size_t ref_count)
+// By partition, keeping their order in each: a counting sort.
+static int sort_entries(struct mr_log_file *f)
 {
-	struct mr_log_index_entry *sorted;
+	struct mr_log_index_entry *sorted =
+		(struct mr_log_index_entry *)calloc(f->entry_count + 1, sizeof(*sorted));
 	uint32_t part_limit = 0;
-	uint32_t *at; // part -> its sum, then its next place
-	int rc = -ENOMEM;
+	size_t *at; // part -> its next place
+	size_t place = 0;
 
-	mr_log_refs_free(f);
-	keep_own(f, parts_of_refs, ref_count);
-	f->part_count = 0;
 	for (size_t i = 0; i < f->entry_count; i++)
 		part_limit = MR_MAX(part_limit, f->entries[i].ref + 1);
-	at = (uint32_t *)calloc(part_limit + 1, sizeof(*at));
-	sorted = (struct mr_log_index_entry *)calloc(f->entry_count + 1, sizeof(*sorted));
-	if (!at || !sorted)
-		goto out;
+	at = (size_t *)calloc((size_t)part_limit + 1, sizeof(*at));
+	if (!at || !sorted) {
+		free(at);
+		free(sorted);
+		return -ENOMEM;
+	}
 	for (size_t i = 0; i < f->entry_count; i++)
-		f->part_count += at[f->entries[i].ref]++ == 0;
-	f->parts = (struct mr_log_part_sum *)calloc(f->part_count + 1, sizeof(*f->parts));
-	if (!f->parts)
-		goto out;
-	for (uint32_t p = 0, n = 0, first = 0; p < part_limit; p++) {
-		if (!at[p])
-			continue;
-		f->parts[n].part = p;
-		f->parts[n].first = first;
-		first += at[p];
-		at[p] = n++;
-	}
-	for (size_t i = 0; i < f->entry_count; i++) {
-		struct mr_log_part_sum *sum = &f->parts[at[f->entries[i].ref]];
+		at[f->entries[i].ref]++;
+	for (uint32_t p = 0; p < part_limit; p++) {
+		size_t count = at[p];
 
-		sorted[sum->first + sum->count] = f->entries[i];
-		sum_add(sum, &f->entries[i]);
+		at[p] = place;
+		place += count;
 	}
+	for (size_t i = 0; i < f->entry_count; i++)
+		sorted[at[f->entries[i].ref]++] = f->entries[i];
+	free(at);
 	free(f->entries);
 	f->entries = sorted;
 	f->entry_max = f->entry_count + 1;
-	sorted = NULL;
-	rc = 0;
-out:
-	free(at);
-	free(sorted);
-	return rc;
+	return 0;
+}
+
+// Whether entry `i` of the sorted goes on where the one before it ends.
+static bool goes_on(const struct mr_log_file *f, size_t i)
+{
+	const struct mr_log_index_entry *e = &f->entries[i], *before = e - 1;
+
+	return i && before->ref == e->ref &&
+	       before->base_offset + before->offset_count == e->base_offset;
+}
+
+static void run_add(
+	struct mr_log_run *run, struct mr_log_file *f, size_t i, const struct mr_log_index_entry *e)
+{
+	if (run->count == 0)
+		*run = (struct mr_log_run){.file = f,
+			.part = e->ref,
+			.first = i,
+			.live = i,
+			.offset_first = e->base_offset,
+			.max_timestamp_ms = e->max_timestamp_ms};
+	run->count++;
+	run->offset_end = e->base_offset + e->offset_count;
+	run->max_timestamp_ms = MR_MAX(run->max_timestamp_ms, e->max_timestamp_ms);
+	run->bytes_live += e->bytes;
+	f->bytes_live += mr_log_record_bytes(e->bytes);
+}
+
+static int make_runs(struct mr_log_file *f)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < f->entry_count; i++)
+		count += !goes_on(f, i);
+	free(f->runs);
+	f->runs = (struct mr_log_run *)calloc(count + 1, sizeof(*f->runs));
+	f->run_count = 0;
+	f->bytes_live = 0;
+	if (!f->runs)
+		return -ENOMEM;
+	for (size_t i = 0; i < f->entry_count; i++) {
+		f->run_count += !goes_on(f, i);
+		run_add(&f->runs[f->run_count - 1], f, i, &f->entries[i]);
+	}
+	return 0;
+}
+
+int mr_log_file_index(struct mr_log_file *f, const uint32_t *parts_of_refs, size_t ref_count)
+{
+	int rc;
+
+	mr_log_refs_free(f);
+	keep_own(f, parts_of_refs, ref_count);
+	rc = sort_entries(f);
+	return rc ? rc : make_runs(f);
 }

@@ -1,6 +1,7 @@
 // Private to the log: bytes on disk, files, and what the writer and the store say to each other.
 #pragma once
 
+#include "storage/log_map.h"
 #include "storage/log_store.h"
 
 #include <pthread.h>
@@ -79,14 +80,18 @@ static_assert(sizeof(struct mr_log_index_entry) == 40);
 // Items of one INDEX or PARTITION record, so that its frame stays below 1 MiB.
 enum { MR_LOG_INDEX_ITEMS = 24000 };
 
-// What a file holds of one partition; its entries lie together, by offset.
-struct mr_log_part_sum {
+// One partition's batches in a file, by offset and without a gap: `count` entries from `first` on.
+// A file has one of each partition, more where offsets are missing between (a cleaned file).
+struct mr_log_run {
+	struct mr_log_file *file;
 	uint32_t part;
 	uint32_t count;
 	size_t first;
+	size_t live; // entries before it are released
+	int64_t offset_first;
 	int64_t offset_end;
 	int64_t max_timestamp_ms;
-	uint64_t bytes;
+	uint64_t bytes_live; // payload of the live ones
 };
 
 // Places in `entries` of one ref's.
@@ -102,11 +107,9 @@ enum mr_log_file_state {
 	MR_LOG_FILE_ACTIVE,   // its log's
 	MR_LOG_FILE_FILLED,   // ended; the manifest does not know yet
 	MR_LOG_FILE_SEALED,   // ended; the manifest knows
-	MR_LOG_FILE_DYING,    // being removed; nobody may find it
 };
 
 struct mr_log_file {
-	struct mr_log_file *next; // in its log, by sequence
 	uint64_t id;
 	uint64_t log_id;
 	uint64_t sequence;
@@ -130,47 +133,68 @@ struct mr_log_file {
 	struct mr_log_refs *refs; // ACTIVE: by ref, of the first `refs_done` entries; its writer's
 	size_t ref_count;
 	size_t refs_done;
-	struct mr_log_part_sum *parts; // ascending by part
-	size_t part_count;
+	struct mr_log_run *runs; // ended: ascending by part, then offset
+	size_t run_count;
+	uint64_t bytes_live; // of records of live batches; 0: no batch is needed
+	bool indexed;        // its runs are in their partitions' histories
+	uint64_t disk_bytes; // as long as it is: `bytes`, or less once its tail was cut
+	bool used;           // since the cache of open files looked last
+	struct mr_log_file *leaving_next;
+};
+
+// Pointers in some order, [0, count).
+struct mr_log_list {
+	void **at;
+	size_t count;
+	size_t max;
 };
 
 struct mr_log_meta {
-	struct mr_log_meta *next; // by id
 	uint64_t id;
 	bool sealed;
 	bool open; // has a writer
 	uint64_t end_lsn;
 	uint64_t retain_lsn;
 	uint64_t sequence_next;
-	struct mr_log_file *files;
+	struct mr_log_list files; // by sequence
 };
 
+// A partition's history: its runs in all ended files, by offset, [run_first, run_end). Those that
+// retention gave up leave from the front.
 struct mr_log_part {
 	struct mr_uuid topic;
 	int32_t partition;
 	int64_t retain_offset;
+	struct mr_log_run **runs;
+	size_t run_first;
+	size_t run_end;
+	size_t run_max;
 };
 
-struct mr_log_spare {
-	struct mr_file *file;
-	uint64_t id;
+enum {
+	MR_LOG_SPARES_KEEP = 4, // dead files kept for use again
+	MR_LOG_SPARES_MAX = 64, // those of an earlier life, found at start
 };
-
-enum { MR_LOG_SPARES_MAX = 4 };
 
 struct mr_log_store {
 	struct mr_log_store_options options;
 	pthread_mutex_t lock; // everything below
 	struct mr_rand rand;
-	struct mr_log_meta *logs;
+	struct mr_log_list logs;     // by id
+	struct mr_log_list files;    // of all logs, by id
+	struct mr_log_file *leaving; // removed from the manifest, not yet from the disk
 	uint64_t log_id_next;
 	uint64_t file_id_next;
 	struct mr_log_part *parts;
 	size_t part_count;
 	size_t part_max;
-	uint32_t *part_slots; // open addressing: index + 1, or 0
-	size_t part_slot_count;
-	struct mr_log_spare spares[MR_LOG_SPARES_MAX]; // not in the manifest
+	struct mr_log_map part_map;
+	bool look_for_dead; // some file may have become so since the last look
+	bool recovered;
+	size_t filled;   // files that ended and that the manifest does not know of yet
+	size_t open;     // files of `files` that are open
+	size_t evict_at; // in `files`: where the cache of open files looks next
+	uint64_t spares[MR_LOG_SPARES_MAX]; // file ids; of file_bytes, not in the manifest
 	size_t spare_count;
 	struct mr_log_store_stats stats;
 	pthread_mutex_t work_lock; // one worker at a time
@@ -226,23 +250,56 @@ int mr_log_scan_proves(struct mr_log_scan *s, uint64_t from, uint64_t lsn);
 
 // log_index.c: where batches are. The caller holds the store's lock where there is a store.
 uint32_t mr_log_part_get(struct mr_log_store *s, struct mr_uuid topic, int32_t partition);
-bool mr_log_part_find(
-	const struct mr_log_store *s, struct mr_uuid topic, int32_t partition, uint32_t *part);
 // Adds an entry by lsn; -ENOMEM.
 int mr_log_entry_add(struct mr_log_file *f, const struct mr_log_record *r, uint64_t lsn);
 // Brings `refs` up to date with the entries, for refs below `ref_count`; -ENOMEM.
 int mr_log_refs_update(struct mr_log_file *f, size_t ref_count);
 void mr_log_refs_free(struct mr_log_file *f);
 // Translates refs to parts (refs[ref], `ref_count` of them), drops entries outside the file, sorts,
-// sums up.
+// makes the runs. Touches nothing but the file: no lock is needed.
 int mr_log_file_index(struct mr_log_file *f, const uint32_t *parts_of_refs, size_t ref_count);
 void mr_log_file_index_free(struct mr_log_file *f);
+
+// log_runs.c: the partitions' histories, and what is alive in them. Under the store's lock.
+// The first run that ends above `offset`, as a place in [run_first, run_end].
+size_t mr_log_run_above(const struct mr_log_part *p, int64_t offset);
+// Makes room for the file's runs, so that mr_log_runs_add cannot fail; -ENOMEM.
+int mr_log_runs_room(struct mr_log_store *s, const struct mr_log_file *f);
+// The file's runs join their partitions' histories, or leave them.
+void mr_log_runs_add(struct mr_log_store *s, struct mr_log_file *f);
+void mr_log_runs_remove(struct mr_log_store *s, const struct mr_log_file *f);
+// Batches that end at or below the part's retain_offset are released. True when a file has become
+// dead by that.
+bool mr_log_part_release(struct mr_log_part *p, int64_t retain_offset);
+
+// log_list.c
+// The first place whose key is not below `key`. Keys: id of a log or file, sequence of a file.
+size_t mr_log_list_find(
+	const struct mr_log_list *l, uint64_t key, uint64_t (*key_of)(const void *item));
+int mr_log_list_insert(struct mr_log_list *l, size_t at, void *item); // -ENOMEM
+void mr_log_list_remove(struct mr_log_list *l, size_t at);
+void mr_log_list_fini(struct mr_log_list *l);
+static inline struct mr_log_meta *mr_log_at_log(const struct mr_log_list *l, size_t i)
+{
+	return (struct mr_log_meta *)l->at[i];
+}
+static inline struct mr_log_file *mr_log_at_file(const struct mr_log_list *l, size_t i)
+{
+	return (struct mr_log_file *)l->at[i];
+}
+// The file behind `f` in its log, or NULL.
+struct mr_log_file *mr_log_file_next(const struct mr_log_meta *m, const struct mr_log_file *f);
+static inline bool mr_log_file_ended(const struct mr_log_file *f)
+{
+	return f->state == MR_LOG_FILE_FILLED || f->state == MR_LOG_FILE_SEALED;
+}
 
 // log_recover.c
 int mr_log_recover_log(struct mr_log_store *s, struct mr_log_meta *m, struct mr_diag *diag);
 
 // log_store.c, for the writer.
-int mr_log_store_open_log(struct mr_log_store *s, uint64_t *log_id);
+// With its first file ready, which must hold so many bytes.
+int mr_log_store_open_log(struct mr_log_store *s, uint64_t need_bytes, uint64_t *log_id);
 // A ready file, now ACTIVE, or NULL; *disk_full says why.
 struct mr_log_file *mr_log_store_take(struct mr_log_store *s, uint64_t log_id, bool *disk_full);
 bool mr_log_store_has_ready(struct mr_log_store *s, uint64_t log_id, bool *disk_full);
@@ -253,7 +310,29 @@ void mr_log_store_filled(struct mr_log_store *s, struct mr_log_file *f,
 int mr_log_store_seal(struct mr_log_store *s, uint64_t log_id, uint64_t end_lsn);
 // The writer is gone without sealing.
 void mr_log_store_abandon(struct mr_log_store *s, uint64_t log_id);
-struct mr_log_meta *mr_log_store_log(struct mr_log_store *s, uint64_t log_id);
+void mr_log_store_wake(struct mr_log_store *s);
+
+// log_files.c: files on disk. The caller holds work_lock where it says so.
+// A file of zeros (of `bytes`, or a spare's) under the name of a new id, durable. work_lock.
+int mr_log_file_make(struct mr_log_store *s, uint64_t id, uint64_t *bytes, struct mr_file **out);
+// Removes a file that belongs to nobody; if that fails the next start does it.
+void mr_log_file_unlink(struct mr_log_store *s, uint64_t id);
+// Files that have left the manifest and that nobody reads become spares, at most so many, or go.
+// work_lock. Returns how many.
+int mr_log_files_bury(struct mr_log_store *s, size_t spares_max);
+// A file that belongs to nobody, from an earlier life: a spare when it can be one. Start.
+int mr_log_file_adopt(struct mr_log_store *s, uint64_t id);
+// Pins the file (under the lock) and opens it (not under the lock) if it is not. Unpin either way.
+void mr_log_file_pin(struct mr_log_file *f);
+int mr_log_file_open(struct mr_log_store *s, struct mr_log_file *f);
+void mr_log_file_unpin(struct mr_log_store *s, struct mr_log_file *f);
+
+// log_apply.c: what the manifest's records mean.
+struct mr_log_meta *mr_log_store_log(const struct mr_log_store *s, uint64_t log_id);
+struct mr_log_file *mr_log_store_file(const struct mr_log_store *s, uint64_t id);
+void mr_log_store_register(struct mr_log_store *s);
+void mr_log_file_free(struct mr_log_file *f);
+void mr_log_meta_free(struct mr_log_meta *m);
 
 // Manifest records of the store; all fields are u64, as docs/FORMAT.md lists them.
 enum {

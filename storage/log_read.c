@@ -1,278 +1,31 @@
-// Reading logs: what there is, where a batch is, its bytes from disk, and scans from start to end.
-#include "storage/log_writer_int.h"
+// Reading logs: bytes of a batch from disk, and scans from start to end.
+#include "storage/log_int.h"
 
 #include "host/base/note.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-static bool is_ended(const struct mr_log_file *f)
+// Whether the file begins at or below `lsn`. Those not yet written begin behind everything.
+static bool begins_below(const struct mr_log_file *f, uint64_t lsn)
 {
-	return f->state == MR_LOG_FILE_FILLED || f->state == MR_LOG_FILE_SEALED;
+	return (f->state == MR_LOG_FILE_ACTIVE || mr_log_file_ended(f)) && f->first_lsn <= lsn;
 }
 
-static void fill_info(const struct mr_log_meta *m, struct mr_log_info *out)
+// The last file of the log that begins at or below `lsn`, or NULL.
+static struct mr_log_file *file_at(const struct mr_log_meta *m, uint64_t lsn)
 {
-	*out = (struct mr_log_info){.id = m->id, .open = m->open, .lsn_first = UINT64_MAX};
-	for (const struct mr_log_file *f = m->files; f; f = f->next) {
-		out->bytes += f->bytes;
-		if (!is_ended(f))
-			continue;
-		out->lsn_first = MR_MIN(out->lsn_first, f->first_lsn);
-		if (f->end_lsn > f->first_lsn)
-			out->lsn_last = MR_MAX(out->lsn_last, f->first_lsn);
-		out->lsn_end = MR_MAX(out->lsn_end, f->end_lsn);
-	}
-	if (m->sealed)
-		out->lsn_end = m->end_lsn;
-	if (out->lsn_first == UINT64_MAX)
-		out->lsn_first = out->lsn_end;
-	out->lsn_last = MR_MAX(out->lsn_last, out->lsn_first);
-}
-
-size_t mr_log_store_logs(struct mr_log_store *s, struct mr_log_info *out, size_t max)
-{
-	size_t count = 0;
-
-	pthread_mutex_lock(&s->lock);
-	for (struct mr_log_meta *m = s->logs; m; m = m->next, count++)
-		if (count < max)
-			fill_info(m, &out[count]);
-	pthread_mutex_unlock(&s->lock);
-	return count;
-}
-
-static const struct mr_log_part_sum *find_sum(const struct mr_log_file *f, uint32_t part)
-{
-	size_t low = 0, high = f->part_count;
+	size_t low = 0, high = m->files.count;
 
 	while (low < high) {
 		size_t mid = (low + high) / 2;
 
-		if (f->parts[mid].part < part)
+		if (begins_below(mr_log_at_file(&m->files, mid), lsn))
 			low = mid + 1;
 		else
 			high = mid;
 	}
-	return low < f->part_count && f->parts[low].part == part ? &f->parts[low] : NULL;
-}
-
-static void fill_entry(
-	const struct mr_log_file *f, const struct mr_log_index_entry *e, struct mr_log_entry *out)
-{
-	*out = (struct mr_log_entry){
-		f->log_id, e->lsn, e->bytes, e->offset_count, e->base_offset, e->max_timestamp_ms};
-}
-
-// The question: a batch that ends above an offset, and perhaps is at or after a time.
-struct want {
-	int64_t offset;
-	bool by_time;
-	int64_t time_ms;
-};
-
-static bool answers(const struct mr_log_index_entry *e, const struct want *w)
-{
-	return e->base_offset + e->offset_count > w->offset &&
-	       (!w->by_time || e->max_timestamp_ms >= w->time_ms);
-}
-
-// The first entry of the partition in the file that answers. Offsets rise, times need not.
-static const struct mr_log_index_entry *find_in(
-	const struct mr_log_file *f, const struct mr_log_part_sum *sum, const struct want *w)
-{
-	const struct mr_log_index_entry *e = f->entries + sum->first;
-	size_t low = 0, high = sum->count;
-
-	while (w->by_time && low < high && !answers(&e[low], w))
-		low++;
-	while (!w->by_time && low < high) {
-		size_t mid = (low + high) / 2;
-
-		if (answers(&e[mid], w))
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return low < sum->count ? &e[low] : NULL;
-}
-
-static int store_find(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
-	const struct want *w, struct mr_log_entry *out)
-{
-	bool found = false;
-	uint32_t part;
-
-	pthread_mutex_lock(&s->lock);
-	if (!mr_log_part_find(s, topic, partition, &part))
-		goto out;
-	// A partition's offsets may lie in several logs; the lowest answer is the first.
-	for (struct mr_log_meta *m = s->logs; m; m = m->next)
-		for (struct mr_log_file *f = m->files; f; f = f->next) {
-			const struct mr_log_part_sum *sum = is_ended(f) ? find_sum(f, part) : NULL;
-			const struct mr_log_index_entry *e;
-
-			if (!sum || sum->offset_end <= w->offset ||
-				(w->by_time && sum->max_timestamp_ms < w->time_ms))
-				continue;
-			e = find_in(f, sum, w);
-			if (e && (!found || e->base_offset < out->base_offset))
-				fill_entry(f, e, out);
-			found |= e != NULL;
-		}
-out:
-	pthread_mutex_unlock(&s->lock);
-	return found ? 0 : -ENOENT;
-}
-
-int mr_log_store_find(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
-	int64_t offset, struct mr_log_entry *out)
-{
-	return store_find(s, topic, partition, &(struct want){.offset = offset}, out);
-}
-
-int mr_log_store_find_time(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
-	int64_t offset, int64_t timestamp_ms, struct mr_log_entry *out)
-{
-	return store_find(s, topic, partition, &(struct want){offset, true, timestamp_ms}, out);
-}
-
-// The first entry of the ref in a file being written that answers.
-static const struct mr_log_index_entry *find_active(
-	const struct mr_log_file *f, const struct mr_log_refs *r, const struct want *w)
-{
-	uint32_t low = 0, high = r->count;
-
-	while (low < high) {
-		uint32_t mid = (low + high) / 2;
-		const struct mr_log_index_entry *e = &f->entries[r->at[mid]];
-
-		if (e->base_offset + e->offset_count > w->offset)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	while (low < r->count && !answers(&f->entries[r->at[low]], w))
-		low++;
-	return low < r->count ? &f->entries[r->at[low]] : NULL;
-}
-
-// Ended files first, then those that the writer still holds, whose entries are by lsn.
-static int log_find(struct mr_log *log, struct mr_uuid topic, int32_t partition,
-	const struct want *w, struct mr_log_entry *out)
-{
-	uint32_t ref = 0;
-
-	if (store_find(log->store, topic, partition, w, out) == 0)
-		return 0;
-	while (ref < log->binding_count && (log->bindings[ref].partition != partition ||
-						   !mr_uuid_eq(log->bindings[ref].topic, topic)))
-		ref++;
-	for (size_t i = 0; ref < log->binding_count && i < log->file_count; i++) {
-		const struct mr_log_index_entry *e;
-		int rc = mr_log_refs_update(log->files[i], log->binding_count);
-
-		if (rc)
-			return rc;
-		e = find_active(log->files[i], &log->files[i]->refs[ref], w);
-		if (e) {
-			fill_entry(log->files[i], e, out);
-			return 0;
-		}
-	}
-	return -ENOENT;
-}
-
-int mr_log_find(struct mr_log *log, struct mr_uuid topic, int32_t partition, int64_t offset,
-	struct mr_log_entry *out)
-{
-	return log_find(log, topic, partition, &(struct want){.offset = offset}, out);
-}
-
-int mr_log_find_time(struct mr_log *log, struct mr_uuid topic, int32_t partition, int64_t offset,
-	int64_t timestamp_ms, struct mr_log_entry *out)
-{
-	return log_find(log, topic, partition, &(struct want){offset, true, timestamp_ms}, out);
-}
-
-int64_t mr_log_store_skip_old(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
-	int64_t offset, int64_t limit, int64_t before_ms)
-{
-	uint32_t part;
-
-	pthread_mutex_lock(&s->lock);
-	if (mr_log_part_find(s, topic, partition, &part))
-		for (struct mr_log_meta *m = s->logs; m; m = m->next)
-			for (struct mr_log_file *f = m->files; f; f = f->next) {
-				const struct mr_log_part_sum *sum =
-					is_ended(f) ? find_sum(f, part) : NULL;
-
-				if (sum && f->entries[sum->first].base_offset <= offset &&
-					sum->offset_end > offset && sum->offset_end <= limit &&
-					sum->max_timestamp_ms < before_ms)
-					offset = sum->offset_end;
-			}
-	pthread_mutex_unlock(&s->lock);
-	return offset;
-}
-
-static void extent_add(const struct mr_log_file *f, const struct mr_log_part_sum *sum,
-	int64_t retain_offset, struct mr_log_extent *out)
-{
-	int64_t first = f->entries[sum->first].base_offset;
-
-	if (out->offset_first < 0 || first < out->offset_first)
-		out->offset_first = first;
-	if (out->offset_end < 0 || sum->offset_end > out->offset_end)
-		out->offset_end = sum->offset_end;
-	if (!out->batches || sum->max_timestamp_ms > out->max_timestamp_ms)
-		out->max_timestamp_ms = sum->max_timestamp_ms;
-	out->batches += sum->count;
-	for (size_t i = 0; i < sum->count; i++) {
-		const struct mr_log_index_entry *e = &f->entries[sum->first + i];
-
-		out->bytes += e->base_offset + e->offset_count > retain_offset ? e->bytes : 0;
-	}
-}
-
-void mr_log_store_extent(
-	struct mr_log_store *s, struct mr_uuid topic, int32_t partition, struct mr_log_extent *out)
-{
-	uint32_t part;
-
-	*out = (struct mr_log_extent){.offset_first = -1, .offset_end = -1};
-	pthread_mutex_lock(&s->lock);
-	if (mr_log_part_find(s, topic, partition, &part))
-		for (struct mr_log_meta *m = s->logs; m; m = m->next)
-			for (struct mr_log_file *f = m->files; f; f = f->next) {
-				const struct mr_log_part_sum *sum =
-					is_ended(f) ? find_sum(f, part) : NULL;
-
-				if (sum)
-					extent_add(f, sum, s->parts[part].retain_offset, out);
-			}
-	pthread_mutex_unlock(&s->lock);
-}
-
-struct mr_log_store_stats mr_log_store_stats(struct mr_log_store *s)
-{
-	struct mr_log_store_stats st;
-
-	pthread_mutex_lock(&s->lock);
-	st = s->stats;
-	st.logs = st.files = st.bytes = st.bytes_live = 0;
-	st.files_spare = s->spare_count;
-	st.bytes = s->spare_count * s->options.file_bytes;
-	for (struct mr_log_meta *m = s->logs; m; m = m->next, st.logs++)
-		for (struct mr_log_file *f = m->files; f; f = f->next, st.files++) {
-			st.bytes += f->bytes;
-			for (size_t i = 0; is_ended(f) && i < f->part_count; i++)
-				if (f->parts[i].offset_end >
-					s->parts[f->parts[i].part].retain_offset)
-					st.bytes_live += f->parts[i].bytes;
-		}
-	pthread_mutex_unlock(&s->lock);
-	return st;
+	return low ? mr_log_at_file(&m->files, low - 1) : NULL;
 }
 
 // The file that holds `lsn`, pinned. A writer's own file is found too, for its owner.
@@ -283,25 +36,13 @@ static struct mr_log_file *pin(struct mr_log_store *s, uint64_t log_id, uint64_t
 
 	pthread_mutex_lock(&s->lock);
 	m = mr_log_store_log(s, log_id);
-	for (f = m ? m->files : NULL; f; f = f->next) {
-		bool active = f->state == MR_LOG_FILE_ACTIVE && m->open;
-		uint64_t end = active ? mr_log_file_end(f) : f->end_lsn;
-
-		if ((active || is_ended(f)) && f->file && lsn >= f->first_lsn && lsn < end)
-			break;
-	}
+	f = m ? file_at(m, lsn) : NULL;
+	if (f && lsn >= (f->state == MR_LOG_FILE_ACTIVE ? mr_log_file_end(f) : f->end_lsn))
+		f = NULL;
 	if (f)
-		f->pins++;
+		mr_log_file_pin(f);
 	pthread_mutex_unlock(&s->lock);
 	return f;
-}
-
-static void unpin(struct mr_log_store *s, struct mr_log_file *f)
-{
-	pthread_mutex_lock(&s->lock);
-	MR_ASSERT(f->pins > 0);
-	f->pins--;
-	pthread_mutex_unlock(&s->lock);
 }
 
 static int check_records(struct mr_log_read *r)
@@ -343,19 +84,25 @@ static void read_done(struct mr_io_op *op, int res)
 	}
 	if (res < 0)
 		say_damage(r, res);
-	unpin(r->store, r->file);
+	mr_log_file_unpin(r->store, r->file);
 	r->done(r, res);
 }
 
 int mr_log_store_read(struct mr_log_store *s, struct mr_io *io, struct mr_log_read *r)
 {
 	uint64_t start = r->lsn & ~(uint64_t)(MR_IO_ALIGN - 1);
+	int rc;
 
 	r->store = s;
 	r->records = mr_span(NULL, 0);
 	r->file = pin(s, r->log_id, r->lsn);
 	if (!r->file)
 		return -ENOENT;
+	rc = mr_log_file_open(s, r->file);
+	if (rc) {
+		mr_log_file_unpin(s, r->file);
+		return rc;
+	}
 	r->op = (struct mr_io_op){
 		.done = read_done,
 		.file = r->file->file,
@@ -474,21 +221,25 @@ static int scan_file(struct scan_call *c, const struct mr_log_file *f, struct mr
 static struct mr_log_file *next_file(
 	struct mr_log_store *s, uint64_t log_id, uint64_t lsn_from, uint64_t sequence)
 {
+	struct mr_log_file *found = NULL;
 	struct mr_log_meta *m;
-	struct mr_log_file *f;
 
 	pthread_mutex_lock(&s->lock);
 	m = mr_log_store_log(s, log_id);
-	for (f = m ? m->files : NULL; f; f = f->next) {
+	for (size_t i = 0; m && i < m->files.count && !found; i++) {
+		struct mr_log_file *f = mr_log_at_file(&m->files, i);
+		const struct mr_log_file *next =
+			i + 1 < m->files.count ? mr_log_at_file(&m->files, i + 1) : NULL;
+
 		// One that took over in the middle needs the bindings of its predecessor.
-		if (is_ended(f) && f->sequence >= sequence &&
-			(f->end_lsn > lsn_from || (f->next && f->next->continues)))
-			break;
+		if (mr_log_file_ended(f) && f->sequence >= sequence &&
+			(f->end_lsn > lsn_from || (next && next->continues)))
+			found = f;
 	}
-	if (f)
-		f->pins++;
+	if (found)
+		mr_log_file_pin(found);
 	pthread_mutex_unlock(&s->lock);
-	return f;
+	return found;
 }
 
 int mr_log_store_scan(struct mr_log_store *s, uint64_t log_id, uint64_t lsn_from,
@@ -503,8 +254,10 @@ int mr_log_store_scan(struct mr_log_store *s, uint64_t log_id, uint64_t lsn_from
 		memset(diag, 0, sizeof(*diag));
 	while (!rc && (f = next_file(s, log_id, lsn_from, sequence))) {
 		sequence = f->sequence + 1;
-		rc = scan_file(&c, f, diag);
-		unpin(s, f);
+		rc = mr_log_file_open(s, f);
+		if (!rc)
+			rc = scan_file(&c, f, diag);
+		mr_log_file_unpin(s, f);
 	}
 	free(c.bindings.at);
 	return rc;

@@ -177,13 +177,18 @@ static int gather_previous(struct gather *g, struct mr_log_meta *m, struct mr_di
 	struct mr_log_scan scan;
 	int rc;
 
-	for (struct mr_log_file *f = m->files; f && f != g->file; f = f->next)
+	for (size_t i = 0; i < m->files.count && mr_log_at_file(&m->files, i) != g->file; i++) {
+		struct mr_log_file *f = mr_log_at_file(&m->files, i);
+
 		if (f->head_known && f->end_lsn > f->first_lsn)
 			before = f;
+	}
 	if (!g->file->continues || !before)
 		return 0;
 	earlier = (struct gather){g->store, before, g->parts, g->count, true};
 	rc = gather_previous(&earlier, m, diag);
+	if (!rc)
+		rc = mr_log_file_open(g->store, before);
 	mr_log_scan_init(&scan, before, before->first_lsn, before->end_lsn);
 	if (!rc)
 		rc = gather_frames(&earlier, &scan, diag);
@@ -215,6 +220,11 @@ static int load_index(
 	mr_log_scan_fini(&scan);
 	if (!rc)
 		rc = mr_log_file_index(f, g.parts, g.count);
+	if (!rc)
+		rc = mr_log_runs_room(s, f);
+	if (!rc)
+		mr_log_runs_add(s, f);
+	f->indexed = !rc;
 	free(g.parts);
 	return rc;
 }
@@ -222,16 +232,12 @@ static int load_index(
 static int open_file(struct mr_log_store *s, struct mr_log_file *f, struct mr_diag *diag)
 {
 	char name[MR_LOG_NAME_BYTES];
-	int rc;
+	int rc = mr_log_file_open(s, f);
 
 	mr_log_file_name(f->id, name);
-	if (f->file)
-		return 0;
-	rc = mr_file_open(s->options.disk, name, MR_FILE_WRITE | MR_FILE_DIRECT, &f->file);
-	if (rc == -ENOENT)
-		return mr_diag_set(
-			diag, MR_ERR_CORRUPT, "XX001", 0, "file \"%s\" is missing", name);
-	return rc;
+	return rc != -ENOENT ? rc
+			     : mr_diag_set(diag, MR_ERR_CORRUPT, "XX001", 0,
+				       "file \"%s\" is missing", name);
 }
 
 static int read_head(struct mr_log_file *f, uint64_t *index_before, struct mr_diag *diag)
@@ -260,10 +266,13 @@ static int read_heads(struct mr_log_store *s, struct mr_log_meta *m, struct mr_d
 {
 	struct mr_log_file *before = NULL;
 
-	for (struct mr_log_file *f = m->files; f; f = f->next) {
+	for (size_t i = 0; i < m->files.count; i++) {
+		struct mr_log_file *f = mr_log_at_file(&m->files, i);
 		uint64_t index_before = MR_LOG_NO_LSN;
-		int rc = open_file(s, f, diag);
+		int rc = 0;
 
+		if (f->state != MR_LOG_FILE_SEALED)
+			rc = open_file(s, f, diag);
 		if (!rc && f->state != MR_LOG_FILE_SEALED)
 			rc = read_head(f, &index_before, diag);
 		if (rc)
@@ -282,7 +291,8 @@ static int read_heads(struct mr_log_store *s, struct mr_log_meta *m, struct mr_d
 // A file that lost its head to damage would make the log end before it. Its first frame tells.
 static int refuse_lost_head(struct mr_log_meta *m, uint64_t end_lsn, struct mr_diag *diag)
 {
-	for (struct mr_log_file *f = m->files; f; f = f->next) {
+	for (size_t i = 0; i < m->files.count; i++) {
+		struct mr_log_file *f = mr_log_at_file(&m->files, i);
 		struct mr_log_file as_if = *f;
 		struct mr_log_scan scan;
 		const uint8_t *p;
@@ -338,31 +348,29 @@ static int find_end(
 	return rc;
 }
 
-static void remove_unused(struct mr_log_store *s, const uint64_t *ids, size_t count)
+// Files that belong to nobody are kept for the logs of this life.
+static int adopt(struct mr_log_store *s, const uint64_t *ids, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		char name[MR_LOG_NAME_BYTES];
+	int rc = 0;
 
-		mr_log_file_name(ids[i], name);
-		if (mr_disk_unlink(s->options.disk, name) == 0)
-			s->stats.files_removed++;
-	}
+	for (size_t i = 0; i < count && !rc; i++)
+		rc = mr_log_file_adopt(s, ids[i]);
+	return rc;
 }
 
 // Records what was found, in one append.
 static int record_end(struct mr_log_store *s, struct mr_log_meta *m, uint64_t end_lsn)
 {
 	struct mr_log_batch b = {0};
-	size_t count = 0, max = 0;
-	uint64_t *unused;
+	size_t count = 0;
+	uint64_t *unused = (uint64_t *)calloc(m->files.count + 1, sizeof(*unused));
 	int rc;
 
-	for (struct mr_log_file *f = m->files; f; f = f->next)
-		max++;
-	unused = (uint64_t *)calloc(max + 1, sizeof(*unused));
 	if (!unused)
 		return -ENOMEM;
-	for (struct mr_log_file *f = m->files; f; f = f->next) {
+	for (size_t i = 0; i < m->files.count; i++) {
+		const struct mr_log_file *f = mr_log_at_file(&m->files, i);
+
 		if (f->state == MR_LOG_FILE_SEALED)
 			continue;
 		if (f->head_known) {
@@ -375,7 +383,7 @@ static int record_end(struct mr_log_store *s, struct mr_log_meta *m, uint64_t en
 	mr_log_batch_add(&b, MR_LOG_M_SEAL, (uint64_t[]){m->id, end_lsn}, 2);
 	rc = mr_log_batch_commit(&b, s->options.manifest);
 	if (!rc)
-		remove_unused(s, unused, count);
+		rc = adopt(s, unused, count);
 	free(unused);
 	return rc;
 }
@@ -386,9 +394,9 @@ static int seal_unsealed(struct mr_log_store *s, struct mr_log_meta *m, struct m
 	uint64_t end_lsn = 0;
 	int rc = 0;
 
-	for (struct mr_log_file *f = m->files; f; f = f->next)
-		if (f->head_known)
-			last = f;
+	for (size_t i = 0; i < m->files.count; i++)
+		if (mr_log_at_file(&m->files, i)->head_known)
+			last = mr_log_at_file(&m->files, i);
 	if (last && last->state != MR_LOG_FILE_SEALED) {
 		rc = find_end(s, m, last, diag);
 		if (!rc)
@@ -407,6 +415,7 @@ static int cut_tail(struct mr_log_file *f)
 	int64_t now = mr_file_bytes(f->file);
 	int rc;
 
+	f->disk_bytes = bytes;
 	if (now < 0 || (uint64_t)now <= bytes)
 		return now < 0 ? (int)now : 0;
 	rc = mr_file_truncate(f->file, bytes);
@@ -419,9 +428,13 @@ int mr_log_recover_log(struct mr_log_store *s, struct mr_log_meta *m, struct mr_
 
 	if (!rc && !m->sealed)
 		rc = seal_unsealed(s, m, diag);
-	for (struct mr_log_file *f = m->files; f && !rc; f = f->next) {
-		rc = load_index(s, m, f, diag);
-		if (!rc && !f->next)
+	for (size_t i = 0; i < m->files.count && !rc; i++) {
+		struct mr_log_file *f = mr_log_at_file(&m->files, i);
+
+		rc = open_file(s, f, diag);
+		if (!rc)
+			rc = load_index(s, m, f, diag);
+		if (!rc && i + 1 == m->files.count)
 			rc = cut_tail(f);
 	}
 	return rc;
@@ -436,15 +449,6 @@ struct listing {
 	size_t max;
 };
 
-static bool is_listed(struct mr_log_store *s, uint64_t id)
-{
-	for (struct mr_log_meta *m = s->logs; m; m = m->next)
-		for (struct mr_log_file *f = m->files; f; f = f->next)
-			if (f->id == id)
-				return true;
-	return false;
-}
-
 static int check_entry(void *arg, const char *entry)
 {
 	struct listing *l = (struct listing *)arg;
@@ -453,7 +457,7 @@ static int check_entry(void *arg, const char *entry)
 	if (!mr_log_file_name_parse(entry, &id))
 		return mr_diag_set(l->diag, MR_ERR_FOREIGN, "58030", 0,
 			"file \"log/%s\" is not a millrace log file", entry);
-	if (is_listed(l->store, id))
+	if (mr_log_store_file(l->store, id))
 		return 0;
 	if (l->count == l->max) {
 		size_t max = MR_MAX((size_t)16, l->max * 2);
@@ -468,33 +472,31 @@ static int check_entry(void *arg, const char *entry)
 	return 0;
 }
 
-static int remove_orphans(struct mr_log_store *s, struct mr_diag *diag)
+static int adopt_orphans(struct mr_log_store *s, struct mr_diag *diag)
 {
 	struct listing l = {.store = s, .diag = diag};
 	int rc = mr_disk_mkdir(s->options.disk, "log");
 
 	if (!rc)
 		rc = mr_disk_list(s->options.disk, "log", check_entry, &l);
-	if (!rc && l.count) {
-		remove_unused(s, l.orphans, l.count);
+	if (!rc)
+		rc = adopt(s, l.orphans, l.count);
+	if (!rc && l.count)
 		rc = mr_disk_sync_dir(s->options.disk, "log");
-	}
 	free(l.orphans);
 	return rc;
 }
 
 int mr_log_store_recover(struct mr_log_store *s, struct mr_diag *diag)
 {
-	struct mr_log_meta *next;
 	int rc;
 
 	if (diag)
 		memset(diag, 0, sizeof(*diag));
-	rc = remove_orphans(s, diag);
-	for (struct mr_log_meta *m = s->logs; m && !rc; m = next) {
-		next = m->next;
-		rc = mr_log_recover_log(s, m, diag);
-	}
+	rc = adopt_orphans(s, diag);
+	for (size_t i = 0; i < s->logs.count && !rc; i++)
+		rc = mr_log_recover_log(s, mr_log_at_log(&s->logs, i), diag);
+	s->recovered = !rc;
 	if (rc && diag && !diag->message[0])
 		mr_diag_set(diag, rc, "58030", 0, "log: %s", mr_err_text(rc));
 	return rc;

@@ -15,253 +15,22 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { FILES_AHEAD = 2, BYTES_FREE_MIN = 64 << 20, RECORD_WORDS_MAX = 8 };
+enum { FILES_AHEAD = 2, BYTES_FREE_MIN = 64 << 20, OPEN_FILES_MAX = 256, REMOVE_AT_ONCE = 1024 };
 
-void mr_log_batch_add(struct mr_log_batch *b, uint16_t type, const uint64_t *words, size_t count)
+static void fill_options(struct mr_log_store_options *o)
 {
-	if (b->count == b->max) {
-		size_t max = MR_MAX((size_t)16, b->max * 2);
-		void *grown = realloc(b->records, max * sizeof(*b->records));
-
-		if (!grown) {
-			b->failed = true;
-			return;
-		}
-		b->records = (struct mr_manifest_record *)grown;
-		b->max = max;
-	}
-	// The payload's place is known when all are there; till then its offset is its length so
-	// far.
-	b->records[b->count++] =
-		(struct mr_manifest_record){type, 1, {NULL, count * sizeof(*words)}};
-	mr_buf_add(&b->payloads, words, count * sizeof(*words));
-}
-
-void mr_log_batch_seal_file(struct mr_log_batch *b, const struct mr_log_file *f)
-{
-	uint64_t words[] = {f->id, f->first_lsn, f->end_lsn, f->index_lsn, f->incarnation,
-		f->previous, f->last_checksum, f->continues};
-
-	mr_log_batch_add(b, MR_LOG_M_FILE_SEAL, words, MR_COUNT_OF(words));
-}
-
-int mr_log_batch_commit(struct mr_log_batch *b, struct mr_manifest *m)
-{
-	const uint8_t *at = b->payloads.data;
-	int rc = b->failed || b->payloads.failed ? -ENOMEM : 0;
-
-	for (size_t i = 0; i < b->count; i++) {
-		b->records[i].payload.data = at;
-		at += b->records[i].payload.bytes;
-	}
-	if (!rc && b->count)
-		rc = mr_manifest_append(m, b->records, b->count);
-	mr_buf_fini(&b->payloads);
-	free(b->records);
-	*b = (struct mr_log_batch){0};
-	return rc;
-}
-
-struct mr_log_meta *mr_log_store_log(struct mr_log_store *s, uint64_t log_id)
-{
-	struct mr_log_meta *m = s->logs;
-
-	while (m && m->id != log_id)
-		m = m->next;
-	return m;
-}
-
-static struct mr_log_file *find_file(struct mr_log_store *s, uint64_t id)
-{
-	for (struct mr_log_meta *m = s->logs; m; m = m->next)
-		for (struct mr_log_file *f = m->files; f; f = f->next)
-			if (f->id == id)
-				return f;
-	return NULL;
-}
-
-static void free_file(struct mr_log_file *f)
-{
-	mr_file_close(f->file);
-	mr_log_file_index_free(f);
-	free(f);
-}
-
-static int apply_open(struct mr_log_store *s, const uint64_t *w)
-{
-	struct mr_log_meta **at = &s->logs;
-	struct mr_log_meta *m;
-
-	while (*at && (*at)->id < w[0])
-		at = &(*at)->next;
-	if (*at && (*at)->id == w[0])
-		return MR_ERR_CORRUPT;
-	m = (struct mr_log_meta *)calloc(1, sizeof(*m));
-	if (!m)
-		return -ENOMEM;
-	m->id = w[0];
-	m->next = *at;
-	*at = m;
-	s->log_id_next = MR_MAX(s->log_id_next, w[0] + 1);
-	return 0;
-}
-
-static int apply_file_add(struct mr_log_store *s, const uint64_t *w)
-{
-	struct mr_log_meta *m = mr_log_store_log(s, w[1]);
-	struct mr_log_file **at;
-	struct mr_log_file *f;
-
-	if (!m || find_file(s, w[0]) || w[3] < 2 * MR_IO_ALIGN || w[3] % MR_IO_ALIGN ||
-		w[2] < m->sequence_next)
-		return MR_ERR_CORRUPT;
-	f = (struct mr_log_file *)calloc(1, sizeof(*f));
-	if (!f)
-		return -ENOMEM;
-	f->id = w[0];
-	f->log_id = w[1];
-	f->sequence = w[2];
-	f->bytes = w[3];
-	f->index_lsn = MR_LOG_NO_LSN;
-	for (at = &m->files; *at; at = &(*at)->next)
-		;
-	*at = f;
-	m->sequence_next = f->sequence + 1;
-	s->file_id_next = MR_MAX(s->file_id_next, f->id + 1);
-	return 0;
-}
-
-static int apply_file_seal(struct mr_log_store *s, const uint64_t *w)
-{
-	struct mr_log_file *f = find_file(s, w[0]);
-
-	if (!f || f->state == MR_LOG_FILE_SEALED || w[2] < w[1] ||
-		w[2] - w[1] > f->bytes - MR_LOG_HEAD_BYTES)
-		return MR_ERR_CORRUPT;
-	f->first_lsn = w[1];
-	f->end_lsn = w[2];
-	f->index_lsn = w[3];
-	f->incarnation = w[4];
-	f->previous = w[5];
-	f->last_checksum = w[6];
-	f->continues = w[7] & 1;
-	f->head_known = true;
-	f->state = MR_LOG_FILE_SEALED;
-	return 0;
-}
-
-static int apply_file_remove(struct mr_log_store *s, const uint64_t *w)
-{
-	for (struct mr_log_meta *m = s->logs; m; m = m->next)
-		for (struct mr_log_file **at = &m->files; *at; at = &(*at)->next) {
-			struct mr_log_file *f = *at;
-
-			if (f->id != w[0])
-				continue;
-			*at = f->next;
-			free_file(f);
-			return 0;
-		}
-	return MR_ERR_CORRUPT;
-}
-
-static int apply_seal(struct mr_log_store *s, const uint64_t *w)
-{
-	struct mr_log_meta *m = mr_log_store_log(s, w[0]);
-
-	if (!m || m->sealed)
-		return MR_ERR_CORRUPT;
-	m->sealed = true;
-	m->open = false;
-	m->end_lsn = w[1];
-	return 0;
-}
-
-static int apply_remove(struct mr_log_store *s, const uint64_t *w)
-{
-	struct mr_log_meta **at = &s->logs;
-	struct mr_log_meta *m;
-
-	while (*at && (*at)->id != w[0])
-		at = &(*at)->next;
-	m = *at;
-	if (!m || m->files)
-		return MR_ERR_CORRUPT;
-	*at = m->next;
-	free(m);
-	return 0;
-}
-
-static int apply_next(struct mr_log_store *s, const uint64_t *w)
-{
-	s->log_id_next = MR_MAX(s->log_id_next, w[0]);
-	s->file_id_next = MR_MAX(s->file_id_next, w[1]);
-	return 0;
-}
-
-static const struct {
-	int (*apply)(struct mr_log_store *s, const uint64_t *words);
-	size_t words;
-} applies[] = {
-	[MR_LOG_M_OPEN] = {apply_open, 1},
-	[MR_LOG_M_FILE_ADD] = {apply_file_add, 4},
-	[MR_LOG_M_FILE_SEAL] = {apply_file_seal, 8},
-	[MR_LOG_M_FILE_REMOVE] = {apply_file_remove, 1},
-	[MR_LOG_M_SEAL] = {apply_seal, 2},
-	[MR_LOG_M_REMOVE] = {apply_remove, 1},
-	[MR_LOG_M_NEXT] = {apply_next, 2},
-};
-
-static int replay(void *ctx, const struct mr_manifest_record *r, struct mr_diag *diag)
-{
-	struct mr_log_store *s = (struct mr_log_store *)ctx;
-	uint64_t words[RECORD_WORDS_MAX];
-	int rc;
-
-	if (r->type >= MR_COUNT_OF(applies) || !applies[r->type].apply)
-		return mr_diag_set(diag, MR_ERR_VERSION, "XX000", 0,
-			"manifest record of type %u is newer than this program", r->type);
-	if (r->payload.bytes != applies[r->type].words * sizeof(*words))
-		return mr_diag_set(diag, MR_ERR_CORRUPT, "XX001", 0,
-			"manifest record of type %u has %zu bytes", r->type, r->payload.bytes);
-	memcpy(words, r->payload.data, r->payload.bytes);
-	pthread_mutex_lock(&s->lock);
-	rc = applies[r->type].apply(s, words);
-	pthread_mutex_unlock(&s->lock);
-	if (rc == MR_ERR_CORRUPT)
-		return mr_diag_set(diag, rc, "XX001", 0,
-			"manifest record of type %u about %llu contradicts those before it",
-			r->type, (unsigned long long)words[0]);
-	return rc;
-}
-
-static void emit(struct mr_buf *out, uint16_t type, const uint64_t *words, size_t count)
-{
-	mr_manifest_emit(out, type, 1, mr_span(words, count * sizeof(*words)));
-}
-
-static void snapshot(void *ctx, struct mr_buf *out)
-{
-	struct mr_log_store *s = (struct mr_log_store *)ctx;
-
-	pthread_mutex_lock(&s->lock);
-	emit(out, MR_LOG_M_NEXT, (uint64_t[]){s->log_id_next, s->file_id_next}, 2);
-	for (struct mr_log_meta *m = s->logs; m; m = m->next) {
-		emit(out, MR_LOG_M_OPEN, &m->id, 1);
-		for (struct mr_log_file *f = m->files; f; f = f->next) {
-			emit(out, MR_LOG_M_FILE_ADD,
-				(uint64_t[]){f->id, f->log_id, f->sequence, f->bytes}, 4);
-			if (f->state >= MR_LOG_FILE_SEALED)
-				emit(out, MR_LOG_M_FILE_SEAL,
-					(uint64_t[]){f->id, f->first_lsn, f->end_lsn, f->index_lsn,
-						f->incarnation, f->previous, f->last_checksum,
-						f->continues},
-					8);
-		}
-		if (m->sealed)
-			emit(out, MR_LOG_M_SEAL, (uint64_t[]){m->id, m->end_lsn}, 2);
-	}
-	pthread_mutex_unlock(&s->lock);
+	if (!o->file_bytes)
+		o->file_bytes = MR_LOG_FILE_BYTES;
+	if (!o->file_bytes_first || o->file_bytes_first > o->file_bytes)
+		o->file_bytes_first = o->file_bytes;
+	if (!o->files_ahead)
+		o->files_ahead = FILES_AHEAD;
+	if (!o->bytes_free_min)
+		o->bytes_free_min = BYTES_FREE_MIN;
+	if (!o->open_files_max)
+		o->open_files_max = OPEN_FILES_MAX;
+	MR_ASSERT(o->file_bytes >= 256 << 10 && o->file_bytes % MR_IO_ALIGN == 0);
+	MR_ASSERT(o->file_bytes_first % MR_IO_ALIGN == 0);
 }
 
 int mr_log_store_create(struct mr_log_store **out, const struct mr_log_store_options *o)
@@ -271,21 +40,13 @@ int mr_log_store_create(struct mr_log_store **out, const struct mr_log_store_opt
 	if (!s)
 		return -ENOMEM;
 	s->options = *o;
-	if (!s->options.file_bytes)
-		s->options.file_bytes = MR_LOG_FILE_BYTES;
-	if (!s->options.files_ahead)
-		s->options.files_ahead = FILES_AHEAD;
-	if (!s->options.bytes_free_min)
-		s->options.bytes_free_min = BYTES_FREE_MIN;
-	MR_ASSERT(s->options.file_bytes >= 256 << 10 && s->options.file_bytes % MR_IO_ALIGN == 0);
+	fill_options(&s->options);
 	s->log_id_next = 1;
 	s->file_id_next = 1;
 	mr_rand_init(&s->rand, o->seed);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->work_lock, NULL);
-	mr_manifest_register(
-		o->manifest, &(struct mr_manifest_owner){MR_MANIFEST_TYPE_LOG,
-				     MR_MANIFEST_TYPE_CATALOG - 1, 1, s, replay, snapshot});
+	mr_log_store_register(s);
 	*out = s;
 	return 0;
 }
@@ -294,57 +55,68 @@ void mr_log_store_destroy(struct mr_log_store *s)
 {
 	if (!s)
 		return;
-	while (s->logs) {
-		struct mr_log_meta *m = s->logs;
+	for (size_t i = 0; i < s->logs.count; i++)
+		mr_log_meta_free(mr_log_at_log(&s->logs, i));
+	for (size_t i = 0; i < s->files.count; i++)
+		mr_log_file_free(mr_log_at_file(&s->files, i));
+	while (s->leaving) {
+		struct mr_log_file *f = s->leaving;
 
-		s->logs = m->next;
-		while (m->files) {
-			struct mr_log_file *f = m->files;
-
-			m->files = f->next;
-			free_file(f);
-		}
-		free(m);
+		s->leaving = f->leaving_next;
+		mr_log_file_free(f);
 	}
-	for (size_t i = 0; i < s->spare_count; i++)
-		mr_file_close(s->spares[i].file);
+	mr_log_list_fini(&s->logs);
+	mr_log_list_fini(&s->files);
+	for (size_t i = 0; i < s->part_count; i++)
+		free(s->parts[i].runs);
 	free(s->parts);
-	free(s->part_slots);
+	mr_log_map_fini(&s->part_map);
 	pthread_mutex_destroy(&s->lock);
 	pthread_mutex_destroy(&s->work_lock);
 	free(s);
 }
 
-static void wake(struct mr_log_store *s)
+void mr_log_store_wake(struct mr_log_store *s)
 {
 	if (s->options.wake)
 		s->options.wake(s->options.wake_ctx);
 }
 
-static size_t count_ready(const struct mr_log_meta *m)
-{
-	size_t count = 0;
+// ---- for the writer
 
-	for (const struct mr_log_file *f = m->files; f; f = f->next)
-		count += f->state == MR_LOG_FILE_READY;
-	return count;
+// Files that are ready lie at the end of their log. The first of them, and how many.
+static struct mr_log_file *first_ready(const struct mr_log_meta *m, size_t *count)
+{
+	struct mr_log_file *first = NULL;
+
+	*count = 0;
+	for (size_t i = m->files.count; i > 0; i--) {
+		struct mr_log_file *f = mr_log_at_file(&m->files, i - 1);
+
+		if (f->state == MR_LOG_FILE_READY) {
+			first = f;
+			++*count;
+		} else if (f->state != MR_LOG_FILE_ASSIGNED) {
+			break;
+		}
+	}
+	return first;
 }
 
 struct mr_log_file *mr_log_store_take(struct mr_log_store *s, uint64_t log_id, bool *disk_full)
 {
 	struct mr_log_file *f;
+	size_t count;
 
 	pthread_mutex_lock(&s->lock);
-	f = mr_log_store_log(s, log_id)->files;
-	while (f && f->state != MR_LOG_FILE_READY)
-		f = f->next;
+	f = first_ready(mr_log_store_log(s, log_id), &count);
 	if (f) {
 		f->state = MR_LOG_FILE_ACTIVE;
 		f->incarnation = mr_rand_u64(&s->rand) | 1;
 	}
 	*disk_full = s->stats.disk_full;
 	pthread_mutex_unlock(&s->lock);
-	wake(s);
+	mr_log_store_wake(s);
 	return f;
 }
 
@@ -353,7 +125,7 @@ bool mr_log_store_has_ready(struct mr_log_store *s, uint64_t log_id, bool *disk_
 	size_t count;
 
 	pthread_mutex_lock(&s->lock);
-	count = count_ready(mr_log_store_log(s, log_id));
+	first_ready(mr_log_store_log(s, log_id), &count);
 	*disk_full = s->stats.disk_full;
 	pthread_mutex_unlock(&s->lock);
 	return count > 0;
@@ -363,43 +135,31 @@ void mr_log_store_filled(struct mr_log_store *s, struct mr_log_file *f,
 	const struct mr_log_binding *bindings, size_t binding_count)
 {
 	uint32_t *parts = (uint32_t *)calloc(binding_count + 1, sizeof(*parts));
+	int rc = parts ? 0 : -ENOMEM;
 
 	pthread_mutex_lock(&s->lock);
 	for (size_t i = 0; parts && i < binding_count; i++)
 		parts[i] = mr_log_part_get(s, bindings[i].topic, bindings[i].partition);
-	// Without memory the batches are found again after a start; the data are safe.
-	if (!parts || mr_log_file_index(f, parts, binding_count))
+	pthread_mutex_unlock(&s->lock);
+	// The file is still its writer's: sorting its entries holds up nobody else.
+	if (!rc)
+		rc = mr_log_file_index(f, parts, binding_count);
+	pthread_mutex_lock(&s->lock);
+	if (!rc)
+		rc = mr_log_runs_room(s, f);
+	if (!rc)
+		mr_log_runs_add(s, f);
+	f->indexed = !rc;
+	f->state = MR_LOG_FILE_FILLED;
+	s->filled++;
+	s->look_for_dead = true;
+	pthread_mutex_unlock(&s->lock);
+	// Its batches are found again after a start, and until then the file is kept.
+	if (rc)
 		mr_note(MR_NOTE_ERR, "log", "file=%016llx out of memory for its index",
 			(unsigned long long)f->id);
-	f->state = MR_LOG_FILE_FILLED;
-	pthread_mutex_unlock(&s->lock);
 	free(parts);
-	wake(s);
-}
-
-int mr_log_store_open_log(struct mr_log_store *s, uint64_t *log_id)
-{
-	struct mr_log_batch b = {0};
-	struct mr_log_meta *m;
-	int rc;
-
-	pthread_mutex_lock(&s->lock);
-	*log_id = s->log_id_next++;
-	pthread_mutex_unlock(&s->lock);
-	mr_log_batch_add(&b, MR_LOG_M_OPEN, log_id, 1);
-	rc = mr_log_batch_commit(&b, s->options.manifest);
-	if (rc)
-		return rc;
-	pthread_mutex_lock(&s->lock);
-	m = mr_log_store_log(s, *log_id);
-	m->open = true;
-	pthread_mutex_unlock(&s->lock);
-	do
-		rc = mr_log_store_work(s);
-	while (rc > 0);
-	if (rc < 0)
-		mr_log_store_abandon(s, *log_id);
-	return rc;
+	mr_log_store_wake(s);
 }
 
 void mr_log_store_abandon(struct mr_log_store *s, uint64_t log_id)
@@ -409,82 +169,42 @@ void mr_log_store_abandon(struct mr_log_store *s, uint64_t log_id)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static void remove_orphan(struct mr_log_store *s, uint64_t id)
+static bool is_unused(const struct mr_log_file *f)
 {
-	char name[MR_LOG_NAME_BYTES];
-
-	mr_log_file_name(id, name);
-	// It belongs to nobody; if this fails the next start removes it.
-	if (mr_disk_unlink(s->options.disk, name) == 0)
-		s->stats.files_removed++;
+	return f->state == MR_LOG_FILE_ASSIGNED || f->state == MR_LOG_FILE_READY ||
+	       f->state == MR_LOG_FILE_ACTIVE;
 }
 
 int mr_log_store_seal(struct mr_log_store *s, uint64_t log_id, uint64_t end_lsn)
 {
 	struct mr_log_batch b = {0};
 	struct mr_log_meta *m;
-	uint64_t unused[2 * MR_LOG_SPARES_MAX + 16];
-	size_t unused_count = 0;
 	int rc;
 
 	pthread_mutex_lock(&s->work_lock);
 	pthread_mutex_lock(&s->lock);
 	m = mr_log_store_log(s, log_id);
-	for (struct mr_log_file *f = m->files; f; f = f->next) {
+	for (size_t i = 0; i < m->files.count; i++) {
+		struct mr_log_file *f = mr_log_at_file(&m->files, i);
+
 		if (f->state == MR_LOG_FILE_FILLED)
 			mr_log_batch_seal_file(&b, f);
-		if (f->state >= MR_LOG_FILE_FILLED || unused_count == MR_COUNT_OF(unused))
-			continue;
-		mr_log_batch_add(&b, MR_LOG_M_FILE_REMOVE, &f->id, 1);
-		unused[unused_count++] = f->id;
+		else if (is_unused(f))
+			mr_log_batch_add(&b, MR_LOG_M_FILE_REMOVE, &f->id, 1);
 	}
 	m->open = false;
 	pthread_mutex_unlock(&s->lock);
 	mr_log_batch_add(&b, MR_LOG_M_SEAL, (uint64_t[]){log_id, end_lsn}, 2);
 	rc = mr_log_batch_commit(&b, s->options.manifest);
-	for (size_t i = 0; !rc && i < unused_count; i++)
-		remove_orphan(s, unused[i]);
+	mr_log_files_bury(s, MR_LOG_SPARES_MAX);
 	pthread_mutex_unlock(&s->work_lock);
 	return rc;
 }
 
-// A file of zeros under the name of a new id, durable; from a spare where there is one.
-static int make_file(struct mr_log_store *s, uint64_t id, struct mr_file **out)
-{
-	struct mr_disk *d = s->options.disk;
-	char name[MR_LOG_NAME_BYTES], spare_name[MR_LOG_NAME_BYTES];
-	int64_t room = mr_disk_bytes_free(d);
-	int rc;
-
-	mr_log_file_name(id, name);
-	if (s->spare_count) {
-		struct mr_log_spare *spare = &s->spares[--s->spare_count];
-
-		mr_log_file_name(spare->id, spare_name);
-		rc = mr_disk_rename(d, spare_name, name);
-		if (rc) {
-			mr_file_close(spare->file);
-			return rc;
-		}
-		*out = spare->file;
-		s->stats.files_recycled++;
-		return mr_disk_sync_dir(d, "log");
-	}
-	if (room >= 0 && (uint64_t)room < s->options.file_bytes + s->options.bytes_free_min)
-		return -ENOSPC;
-	rc = mr_file_open(
-		d, name, MR_FILE_WRITE | MR_FILE_CREATE | MR_FILE_EXCL | MR_FILE_DIRECT, out);
-	if (rc)
-		return rc;
-	rc = mr_file_fill(*out, s->options.file_bytes);
-	if (!rc)
-		rc = mr_disk_sync_dir(d, "log");
-	s->stats.files_made += !rc;
-	return rc;
-}
+// ---- background work
 
 // Makes one file ready for a log.
-static int assign_file(struct mr_log_store *s, uint64_t log_id, uint64_t sequence)
+static int assign_file(struct mr_log_store *s, uint64_t log_id, uint64_t sequence, uint64_t bytes)
 {
 	struct mr_log_batch b = {0};
 	struct mr_file *file = NULL;
@@ -495,134 +215,166 @@ static int assign_file(struct mr_log_store *s, uint64_t log_id, uint64_t sequenc
 	pthread_mutex_lock(&s->lock);
 	id = s->file_id_next++;
 	pthread_mutex_unlock(&s->lock);
-	rc = make_file(s, id, &file);
+	rc = mr_log_file_make(s, id, &bytes, &file);
 	if (!rc) {
-		mr_log_batch_add(&b, MR_LOG_M_FILE_ADD,
-			(uint64_t[]){id, log_id, sequence, s->options.file_bytes}, 4);
+		mr_log_batch_add(
+			&b, MR_LOG_M_FILE_ADD, (uint64_t[]){id, log_id, sequence, bytes}, 4);
 		rc = mr_log_batch_commit(&b, s->options.manifest);
 	}
 	pthread_mutex_lock(&s->lock);
-	f = rc ? NULL : find_file(s, id);
+	f = rc ? NULL : mr_log_store_file(s, id);
 	if (f) {
 		f->file = file;
 		f->state = MR_LOG_FILE_READY;
+		s->open++;
 	}
 	if (!rc || rc == -ENOSPC)
 		s->stats.disk_full = rc == -ENOSPC;
 	pthread_mutex_unlock(&s->lock);
 	if (rc && file) {
 		mr_file_close(file);
-		remove_orphan(s, id);
+		mr_log_file_unlink(s, id);
 	}
 	return rc;
 }
 
+// The open log that has fewest files ready, if that is too few.
 static int work_assign(struct mr_log_store *s)
 {
 	uint64_t log_id = 0, sequence = 0;
+	size_t fewest = s->options.files_ahead;
 	int rc;
 
 	pthread_mutex_lock(&s->lock);
-	for (struct mr_log_meta *m = s->logs; m && !log_id; m = m->next)
-		if (m->open && count_ready(m) < s->options.files_ahead) {
-			log_id = m->id;
-			sequence = m->sequence_next;
-		}
+	for (size_t i = 0; i < s->logs.count; i++) {
+		const struct mr_log_meta *m = mr_log_at_log(&s->logs, i);
+		size_t count;
+
+		if (!m->open)
+			continue;
+		first_ready(m, &count);
+		if (count >= fewest)
+			continue;
+		fewest = count;
+		log_id = m->id;
+		sequence = m->sequence_next;
+	}
 	pthread_mutex_unlock(&s->lock);
 	if (!log_id)
 		return 0;
-	rc = assign_file(s, log_id, sequence);
+	rc = assign_file(s, log_id, sequence, s->options.file_bytes);
 	return rc == -ENOSPC ? 0 : rc ? rc : 1;
+}
+
+// Opens a log with at least one file ready, and with all it wants if those are not to be small.
+static int make_first_files(struct mr_log_store *s, uint64_t log_id, uint64_t need_bytes)
+{
+	uint64_t bytes = MR_MAX(s->options.file_bytes_first, mr_round_up(need_bytes, MR_IO_ALIGN));
+	size_t want = s->options.files_ahead;
+	int rc = 0;
+
+	if (bytes < s->options.file_bytes)
+		want = 1;
+	bytes = MR_MIN(bytes, s->options.file_bytes);
+	pthread_mutex_lock(&s->work_lock);
+	for (size_t i = 0; i < want && !rc; i++)
+		rc = assign_file(s, log_id, i, bytes);
+	pthread_mutex_unlock(&s->work_lock);
+	return rc == -ENOSPC ? 0 : rc; // told by the writer, who finds no file
+}
+
+int mr_log_store_open_log(struct mr_log_store *s, uint64_t need_bytes, uint64_t *log_id)
+{
+	struct mr_log_batch b = {0};
+	int rc;
+
+	pthread_mutex_lock(&s->lock);
+	*log_id = s->log_id_next++;
+	pthread_mutex_unlock(&s->lock);
+	mr_log_batch_add(&b, MR_LOG_M_OPEN, log_id, 1);
+	rc = mr_log_batch_commit(&b, s->options.manifest);
+	if (!rc)
+		rc = make_first_files(s, *log_id, need_bytes);
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&s->lock);
+	mr_log_store_log(s, *log_id)->open = true;
+	pthread_mutex_unlock(&s->lock);
+	mr_log_store_wake(s);
+	return 0;
 }
 
 static int work_seal(struct mr_log_store *s)
 {
 	struct mr_log_batch b = {0};
-	int count = 0;
+	size_t count = 0;
 	int rc;
 
 	pthread_mutex_lock(&s->lock);
-	for (struct mr_log_meta *m = s->logs; m; m = m->next)
-		for (struct mr_log_file *f = m->files; f; f = f->next)
-			if (f->state == MR_LOG_FILE_FILLED) {
-				mr_log_batch_seal_file(&b, f);
-				count++;
-			}
+	for (size_t i = 0; s->filled && i < s->files.count; i++) {
+		const struct mr_log_file *f = mr_log_at_file(&s->files, i);
+
+		if (f->state == MR_LOG_FILE_FILLED) {
+			mr_log_batch_seal_file(&b, f);
+			count++;
+		}
+	}
 	pthread_mutex_unlock(&s->lock);
 	rc = mr_log_batch_commit(&b, s->options.manifest);
-	return rc ? rc : count;
+	return rc ? rc : (int)count;
 }
 
-static bool is_dead(
-	const struct mr_log_store *s, const struct mr_log_meta *m, const struct mr_log_file *f)
+static bool is_dead(const struct mr_log_meta *m, const struct mr_log_file *f)
 {
-	if (f->state != MR_LOG_FILE_SEALED || f->pins)
+	const struct mr_log_file *next;
+
+	if (f->state != MR_LOG_FILE_SEALED || !f->indexed || f->bytes_live)
 		return false;
 	if (f->end_lsn > m->retain_lsn && f->end_lsn != f->first_lsn)
 		return false;
-	for (size_t i = 0; i < f->part_count; i++)
-		if (f->parts[i].offset_end > s->parts[f->parts[i].part].retain_offset)
-			return false;
 	// A file that took over in the middle needs the bindings of the one before it.
-	return !f->next || !f->next->continues || is_dead(s, m, f->next);
+	next = mr_log_file_next(m, f);
+	return !next || !next->continues || is_dead(m, next);
 }
 
-static struct mr_log_file *find_dead(struct mr_log_store *s, struct mr_log_meta **log)
+// Adds the removal of the dead files of a log, and its own once it has none. Returns how many.
+static size_t remove_dead(struct mr_log_batch *b, const struct mr_log_meta *m, size_t max)
 {
-	for (struct mr_log_meta *m = s->logs; m; m = m->next)
-		for (struct mr_log_file *f = m->files; f; f = f->next)
-			if (is_dead(s, m, f)) {
-				*log = m;
-				return f;
-			}
-	return NULL;
-}
+	size_t dead = 0;
 
-// A dead file becomes a spare when one is wanted and it is of the right size.
-static void bury(struct mr_log_store *s, uint64_t id, struct mr_file *file)
-{
-	if (file && s->spare_count < MR_LOG_SPARES_MAX &&
-		mr_file_bytes(file) == (int64_t)s->options.file_bytes) {
-		s->spares[s->spare_count++] = (struct mr_log_spare){file, id};
-		return;
+	for (size_t i = 0; i < m->files.count && dead < max; i++) {
+		const struct mr_log_file *f = mr_log_at_file(&m->files, i);
+
+		if (!is_dead(m, f))
+			continue;
+		mr_log_batch_add(b, MR_LOG_M_FILE_REMOVE, &f->id, 1);
+		dead++;
 	}
-	mr_file_close(file);
-	remove_orphan(s, id);
+	if (m->sealed && dead == m->files.count)
+		mr_log_batch_add(b, MR_LOG_M_REMOVE, &m->id, 1);
+	return dead;
 }
 
 static int work_remove(struct mr_log_store *s)
 {
 	struct mr_log_batch b = {0};
-	struct mr_log_meta *m;
-	struct mr_log_file *f;
-	struct mr_file *file;
-	uint64_t id;
-	int rc;
+	size_t dead = 0;
+	int rc, buried;
 
 	pthread_mutex_lock(&s->lock);
-	f = find_dead(s, &m);
-	if (!f) {
-		pthread_mutex_unlock(&s->lock);
-		return 0;
-	}
-	id = f->id;
-	file = f->file;
-	f->file = NULL;
-	f->state = MR_LOG_FILE_DYING;
-	mr_log_batch_add(&b, MR_LOG_M_FILE_REMOVE, &id, 1);
-	if (m->sealed && m->files == f && !f->next)
-		mr_log_batch_add(&b, MR_LOG_M_REMOVE, &m->id, 1);
+	for (size_t i = 0; s->look_for_dead && i < s->logs.count; i++)
+		dead += remove_dead(&b, mr_log_at_log(&s->logs, i), REMOVE_AT_ONCE - dead);
+	s->look_for_dead = dead == REMOVE_AT_ONCE;
 	pthread_mutex_unlock(&s->lock);
 	rc = mr_log_batch_commit(&b, s->options.manifest);
 	if (rc) {
 		pthread_mutex_lock(&s->lock);
-		f->file = file;
-		f->state = MR_LOG_FILE_SEALED;
+		s->look_for_dead = true;
 		pthread_mutex_unlock(&s->lock);
 		return rc;
 	}
-	bury(s, id, file);
-	return 1;
+	buried = mr_log_files_bury(s, MR_LOG_SPARES_KEEP);
+	return dead || buried;
 }
 
 int mr_log_store_work(struct mr_log_store *s)
@@ -639,16 +391,27 @@ int mr_log_store_work(struct mr_log_store *s)
 	return rc;
 }
 
+// ---- retention
+
+// Something may be dead now.
+static void look_for_dead(struct mr_log_store *s, bool look)
+{
+	s->look_for_dead |= look;
+	pthread_mutex_unlock(&s->lock);
+	if (look)
+		mr_log_store_wake(s);
+}
+
 void mr_log_store_retain_offset(
 	struct mr_log_store *s, struct mr_uuid topic, int32_t partition, int64_t offset)
 {
+	struct mr_log_part *p;
 	uint32_t part;
 
 	pthread_mutex_lock(&s->lock);
 	part = mr_log_part_get(s, topic, partition); // may move s->parts
-	s->parts[part].retain_offset = MR_MAX(s->parts[part].retain_offset, offset);
-	pthread_mutex_unlock(&s->lock);
-	wake(s);
+	p = &s->parts[part];
+	look_for_dead(s, offset > p->retain_offset && mr_log_part_release(p, offset));
 }
 
 void mr_log_store_retain_known(struct mr_log_store *s,
@@ -657,9 +420,8 @@ void mr_log_store_retain_known(struct mr_log_store *s,
 	pthread_mutex_lock(&s->lock);
 	for (size_t i = 0; i < s->part_count; i++)
 		if (!known(arg, s->parts[i].topic, s->parts[i].partition))
-			s->parts[i].retain_offset = INT64_MAX;
-	pthread_mutex_unlock(&s->lock);
-	wake(s);
+			mr_log_part_release(&s->parts[i], INT64_MAX);
+	look_for_dead(s, true);
 }
 
 void mr_log_store_retain_lsn(struct mr_log_store *s, uint64_t log_id, uint64_t lsn)
@@ -670,6 +432,5 @@ void mr_log_store_retain_lsn(struct mr_log_store *s, uint64_t log_id, uint64_t l
 	m = mr_log_store_log(s, log_id);
 	if (m)
 		m->retain_lsn = MR_MAX(m->retain_lsn, lsn);
-	pthread_mutex_unlock(&s->lock);
-	wake(s);
+	look_for_dead(s, m != NULL);
 }

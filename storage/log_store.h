@@ -22,8 +22,12 @@ struct mr_log_store_options {
 	struct mr_disk *disk;         // borrowed
 	struct mr_manifest *manifest; // borrowed, created, not yet opened
 	struct mr_clock *clock;
-	uint64_t file_bytes;     // 1 MiB or more, multiple of 4096; default MR_LOG_FILE_BYTES
+	uint64_t file_bytes; // 1 MiB or more, multiple of 4096; default MR_LOG_FILE_BYTES
+	// Of a log's first file. When it is smaller, a log is open as soon as that file is made,
+	// and the others follow in the background. Default: file_bytes, and all are made first.
+	uint64_t file_bytes_first;
 	unsigned files_ahead;    // files kept ready for each open log; default 2
+	unsigned open_files_max; // descriptors: sealed files are closed again; default 256
 	uint64_t bytes_free_min; // no new file when it would leave less; default 64 MiB
 	uint64_t seed;           // of the random incarnations
 	const struct mr_log_type_known *types; // owner's types; batch and the log's own are known
@@ -155,11 +159,14 @@ struct mr_log_store_stats {
 	uint64_t logs;
 	uint64_t files;       // that belong to a log
 	uint64_t files_spare; // filled with zeros, waiting
-	uint64_t bytes;       // of all of them
-	uint64_t bytes_live;  // payload of batches not released
+	uint64_t files_open;  // descriptors
+	uint64_t bytes;       // on disk, of all of them
+	uint64_t bytes_live;  // of records of batches not released
+	uint64_t bytes_dead;  // of ended files, what is not alive
 	uint64_t files_made;
 	uint64_t files_recycled;
 	uint64_t files_removed;
-	bool disk_full; // the last attempt to make a file found no room
+	uint64_t open_evictions; // files closed because of open_files_max
+	bool disk_full;          // the last attempt to make a file found no room
 };
 struct mr_log_store_stats mr_log_store_stats(struct mr_log_store *s);

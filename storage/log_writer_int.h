@@ -76,6 +76,7 @@ struct mr_log {
 	struct mr_log_binding *bindings; // by ref
 	size_t binding_count;
 	size_t binding_max;
+	struct mr_log_map binding_map; // to refs
 };
 
 // log_ring.c

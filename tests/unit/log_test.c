@@ -22,6 +22,8 @@ struct rig {
 	bool is_sim;
 	bool plain;
 	uint64_t file_bytes;
+	uint64_t file_bytes_first;
+	unsigned open_files_max;
 	struct mr_disk *disk;
 	struct mr_uring *ring;
 	struct mr_io *io;
@@ -42,6 +44,8 @@ static int rig_start(struct rig *g)
 {
 	struct mr_log_store_options so = {.clock = &mr_clock_system,
 		.file_bytes = g->file_bytes ? g->file_bytes : FILE_BYTES,
+		.file_bytes_first = g->file_bytes_first,
+		.open_files_max = g->open_files_max,
 		.bytes_free_min = 1 << 20,
 		.seed = 9};
 	struct mr_manifest_options mo = {.file_bytes = 1 << 20};
@@ -540,6 +544,85 @@ static void store_works_beside_a_writing_worker(void **)
 	rig_free(g);
 }
 
+// More files than may be open: sealed ones are closed and opened again, and all is found.
+static void store_keeps_few_files_open(void **)
+{
+	struct rig *g = rig_sim(1 << 30);
+	struct mr_log_store_stats st;
+	struct mr_log_entry e;
+
+	g->open_files_max = 6;
+	assert_int_equal(rig_start(g), 0);
+	for (int i = 0; i < 700; i++)
+		assert_int_equal(append(g, 0, i, 1, 20000), 0);
+	settle(g);
+	rig_stop(g);
+	assert_int_equal(rig_start(g), 0);
+	st = mr_log_store_stats(g->store);
+	assert_true(st.files > 12);
+	// The new log's files are open too, and those are never closed.
+	assert_true(st.files_open <= 6 + 2);
+	for (int i = 0; i < 700; i += 23) {
+		assert_int_equal(mr_log_store_find(g->store, topic, 0, i, &e), 0);
+		assert_int_equal(read_back(g, &e, 0), 0);
+	}
+	st = mr_log_store_stats(g->store);
+	assert_true(st.files_open <= 6 + 2);
+	assert_true(st.open_evictions > 6);
+	rig_stop(g);
+	rig_free(g);
+}
+
+// The first file of a log may be small; what does not fit goes to the next one.
+static void log_begins_with_a_small_file(void **)
+{
+	struct rig *g = rig_sim(1 << 30);
+	struct mr_log_entry e;
+
+	g->file_bytes = 8 << 20;
+	g->file_bytes_first = 512 << 10;
+	assert_int_equal(rig_start(g), 0);
+	assert_int_equal(mr_log_store_stats(g->store).files_made, 1);
+	assert_true(mr_log_store_stats(g->store).bytes == 512 << 10);
+	assert_int_equal(append(g, 0, 0, 1, 20000), 0);
+	assert_int_equal(append(g, 0, 1, 1, 1 << 20), 0);
+	settle(g);
+	assert_int_equal(mr_log_stats(g->log)->rolls, 1);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(mr_log_find(g->log, topic, 0, i, &e), 0);
+		assert_int_equal(read_back(g, &e, 0), 0);
+	}
+	rig_stop(g);
+	rig_free(g);
+}
+
+// What was made ready and not used serves the next life.
+static void store_uses_the_files_of_an_earlier_life(void **)
+{
+	for (int crash = 0; crash < 2; crash++) {
+		struct rig *g = rig_sim(1 << 30);
+		struct mr_log_store_stats st;
+
+		assert_int_equal(rig_start(g), 0);
+		assert_int_equal(append(g, 0, 0, 1, 20000), 0);
+		settle(g);
+		if (crash) {
+			mr_log_discard(g->log);
+			g->log = NULL;
+			mr_io_sim_power_cut(&g->sim);
+		}
+		rig_stop(g);
+		assert_int_equal(rig_start(g), 0);
+		st = mr_log_store_stats(g->store);
+		assert_int_equal(st.files_recycled, 2);
+		assert_int_equal(st.files_made, 0);
+		assert_int_equal(append(g, 0, 1, 1, 20000), 0);
+		settle(g);
+		rig_stop(g);
+		rig_free(g);
+	}
+}
+
 static int refuse_record(void *arg, const struct mr_log_scan_record *r)
 {
 	++*(int *)arg;
@@ -611,6 +694,9 @@ int main(void)
 		cmocka_unit_test(store_recycles_files_that_nobody_needs),
 		cmocka_unit_test(log_refuses_in_time_when_the_disk_is_full),
 		cmocka_unit_test(store_works_beside_a_writing_worker),
+		cmocka_unit_test(store_keeps_few_files_open),
+		cmocka_unit_test(log_begins_with_a_small_file),
+		cmocka_unit_test(store_uses_the_files_of_an_earlier_life),
 		cmocka_unit_test(store_scan_stops_where_told_and_starts_where_asked),
 		cmocka_unit_test(store_refuses_foreign_and_missing_log_files),
 	};

@@ -1,0 +1,243 @@
+// Where batches are, and what there is: answered from memory.
+//
+// A partition's history is one ordered list of runs over all ended files (log_runs.c), so an offset
+// costs two binary searches: which run, which batch in it.
+#include "storage/log_writer_int.h"
+
+#include <errno.h>
+
+static void fill_info(const struct mr_log_meta *m, struct mr_log_info *out)
+{
+	*out = (struct mr_log_info){.id = m->id, .open = m->open, .lsn_first = UINT64_MAX};
+	for (size_t i = 0; i < m->files.count; i++) {
+		const struct mr_log_file *f = mr_log_at_file(&m->files, i);
+
+		out->bytes += f->disk_bytes;
+		if (!mr_log_file_ended(f))
+			continue;
+		out->lsn_first = MR_MIN(out->lsn_first, f->first_lsn);
+		if (f->end_lsn > f->first_lsn)
+			out->lsn_last = MR_MAX(out->lsn_last, f->first_lsn);
+		out->lsn_end = MR_MAX(out->lsn_end, f->end_lsn);
+	}
+	if (m->sealed)
+		out->lsn_end = m->end_lsn;
+	if (out->lsn_first == UINT64_MAX)
+		out->lsn_first = out->lsn_end;
+	out->lsn_last = MR_MAX(out->lsn_last, out->lsn_first);
+}
+
+size_t mr_log_store_logs(struct mr_log_store *s, struct mr_log_info *out, size_t max)
+{
+	size_t count;
+
+	pthread_mutex_lock(&s->lock);
+	count = s->logs.count;
+	for (size_t i = 0; i < MR_MIN(count, max); i++)
+		fill_info(mr_log_at_log(&s->logs, i), &out[i]);
+	pthread_mutex_unlock(&s->lock);
+	return count;
+}
+
+static void fill_entry(
+	const struct mr_log_file *f, const struct mr_log_index_entry *e, struct mr_log_entry *out)
+{
+	*out = (struct mr_log_entry){
+		f->log_id, e->lsn, e->bytes, e->offset_count, e->base_offset, e->max_timestamp_ms};
+}
+
+// The question: a batch that ends above an offset, and perhaps is at or after a time.
+struct want {
+	int64_t offset;
+	bool by_time;
+	int64_t time_ms;
+};
+
+static bool answers(const struct mr_log_index_entry *e, const struct want *w)
+{
+	return e->base_offset + e->offset_count > w->offset &&
+	       (!w->by_time || e->max_timestamp_ms >= w->time_ms);
+}
+
+// The first entry of the run that answers. Offsets rise, times need not.
+static const struct mr_log_index_entry *find_in(const struct mr_log_run *run, const struct want *w)
+{
+	const struct mr_log_index_entry *e = run->file->entries + run->first;
+	size_t low = 0, high = run->count;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (e[mid].base_offset + e[mid].offset_count > w->offset)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	while (low < run->count && !answers(&e[low], w))
+		low++;
+	return low < run->count ? &e[low] : NULL;
+}
+
+static const struct mr_log_part *find_part(
+	const struct mr_log_store *s, struct mr_uuid topic, int32_t partition)
+{
+	uint32_t part;
+
+	return mr_log_map_find(&s->part_map, topic, partition, &part) ? &s->parts[part] : NULL;
+}
+
+static int store_find(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
+	const struct want *w, struct mr_log_entry *out)
+{
+	const struct mr_log_index_entry *e = NULL;
+	const struct mr_log_part *p;
+
+	pthread_mutex_lock(&s->lock);
+	p = find_part(s, topic, partition);
+	for (size_t i = p ? mr_log_run_above(p, w->offset) : 0; p && i < p->run_end && !e; i++) {
+		const struct mr_log_run *run = p->runs[i];
+
+		if (w->by_time && run->max_timestamp_ms < w->time_ms)
+			continue;
+		e = find_in(run, w);
+		if (e)
+			fill_entry(run->file, e, out);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return e ? 0 : -ENOENT;
+}
+
+int mr_log_store_find(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
+	int64_t offset, struct mr_log_entry *out)
+{
+	return store_find(s, topic, partition, &(struct want){.offset = offset}, out);
+}
+
+int mr_log_store_find_time(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
+	int64_t offset, int64_t timestamp_ms, struct mr_log_entry *out)
+{
+	return store_find(s, topic, partition, &(struct want){offset, true, timestamp_ms}, out);
+}
+
+// The first entry of the ref in a file being written that answers.
+static const struct mr_log_index_entry *find_active(
+	const struct mr_log_file *f, const struct mr_log_refs *r, const struct want *w)
+{
+	uint32_t low = 0, high = r->count;
+
+	while (low < high) {
+		uint32_t mid = (low + high) / 2;
+		const struct mr_log_index_entry *e = &f->entries[r->at[mid]];
+
+		if (e->base_offset + e->offset_count > w->offset)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	while (low < r->count && !answers(&f->entries[r->at[low]], w))
+		low++;
+	return low < r->count ? &f->entries[r->at[low]] : NULL;
+}
+
+// Ended files first, then those that the writer still holds, whose entries are by lsn.
+static int log_find(struct mr_log *log, struct mr_uuid topic, int32_t partition,
+	const struct want *w, struct mr_log_entry *out)
+{
+	uint32_t ref;
+
+	if (store_find(log->store, topic, partition, w, out) == 0)
+		return 0;
+	if (!mr_log_map_find(&log->binding_map, topic, partition, &ref))
+		return -ENOENT;
+	for (size_t i = 0; i < log->file_count; i++) {
+		const struct mr_log_index_entry *e;
+		int rc = mr_log_refs_update(log->files[i], log->binding_count);
+
+		if (rc)
+			return rc;
+		e = find_active(log->files[i], &log->files[i]->refs[ref], w);
+		if (e) {
+			fill_entry(log->files[i], e, out);
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+int mr_log_find(struct mr_log *log, struct mr_uuid topic, int32_t partition, int64_t offset,
+	struct mr_log_entry *out)
+{
+	return log_find(log, topic, partition, &(struct want){.offset = offset}, out);
+}
+
+int mr_log_find_time(struct mr_log *log, struct mr_uuid topic, int32_t partition, int64_t offset,
+	int64_t timestamp_ms, struct mr_log_entry *out)
+{
+	return log_find(log, topic, partition, &(struct want){offset, true, timestamp_ms}, out);
+}
+
+int64_t mr_log_store_skip_old(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
+	int64_t offset, int64_t limit, int64_t before_ms)
+{
+	const struct mr_log_part *p;
+
+	pthread_mutex_lock(&s->lock);
+	p = find_part(s, topic, partition);
+	for (size_t i = p ? mr_log_run_above(p, offset) : 0; p && i < p->run_end; i++) {
+		const struct mr_log_run *run = p->runs[i];
+
+		if (run->offset_first > offset || run->offset_end > limit ||
+			run->max_timestamp_ms >= before_ms)
+			break;
+		offset = run->offset_end;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return offset;
+}
+
+void mr_log_store_extent(
+	struct mr_log_store *s, struct mr_uuid topic, int32_t partition, struct mr_log_extent *out)
+{
+	const struct mr_log_part *p;
+
+	*out = (struct mr_log_extent){.offset_first = -1, .offset_end = -1};
+	pthread_mutex_lock(&s->lock);
+	p = find_part(s, topic, partition);
+	if (p && p->run_first < p->run_end) {
+		out->offset_first = p->runs[p->run_first]->offset_first;
+		out->offset_end = p->runs[p->run_end - 1]->offset_end;
+		out->max_timestamp_ms = INT64_MIN;
+	}
+	for (size_t i = p ? p->run_first : 0; p && i < p->run_end; i++) {
+		const struct mr_log_run *run = p->runs[i];
+
+		out->max_timestamp_ms = MR_MAX(out->max_timestamp_ms, run->max_timestamp_ms);
+		out->batches += run->count;
+		out->bytes += run->bytes_live;
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+struct mr_log_store_stats mr_log_store_stats(struct mr_log_store *s)
+{
+	struct mr_log_store_stats st;
+
+	pthread_mutex_lock(&s->lock);
+	st = s->stats;
+	st.logs = s->logs.count;
+	st.files = s->files.count;
+	st.files_open = s->open;
+	st.files_spare = s->spare_count;
+	st.bytes = s->spare_count * s->options.file_bytes;
+	for (size_t i = 0; i < s->files.count; i++) {
+		const struct mr_log_file *f = mr_log_at_file(&s->files, i);
+
+		st.bytes += f->disk_bytes;
+		if (!mr_log_file_ended(f))
+			continue;
+		st.bytes_live += f->bytes_live;
+		st.bytes_dead += f->disk_bytes - MR_MIN(f->disk_bytes, f->bytes_live);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return st;
+}
