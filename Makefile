@@ -21,6 +21,8 @@ CFLAGS   += -std=gnu2x -g -fno-omit-frame-pointer -ffp-contract=off -pthread $(C
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion \
 	-Wno-sign-conversion -Wpointer-arith -Wundef $(if $(CI),-Werror) $(if $(WERROR),-Werror)
 LDFLAGS  += -pthread $(filter -fsanitize% --coverage,$(CFLAGS_$(MODE)))
+# DPDK=0 leaves DPDK out: then --dataplane dpdk says so. Nothing but millrace-dpdk.so is linked with it.
+DPDK     ?= 1
 LIBS     := -luring -lzstd -llz4 -lsnappy -lz -lpcre2-8 -lhwloc -lm
 
 # Kernels are compiled once per ISA; everything else for the weakest CPU. Floating sums keep one
@@ -40,7 +42,8 @@ LDFLAGS  += -static
 endif
 
 LIB_DIRS := host/base hw kernels dataplane dataplane/tcpip storage host host/sql host/view
-LIB_SRC  := $(filter-out %_k.c host/main.c,$(wildcard $(LIB_DIRS:%=%/*.c)))
+DPDK_SRC := $(wildcard dataplane/tcpip/port_dpdk*.c)
+LIB_SRC  := $(filter-out %_k.c host/main.c $(DPDK_SRC),$(wildcard $(LIB_DIRS:%=%/*.c)))
 KERN_SRC := $(wildcard kernels/*_k.c)
 LIB_OBJ  := $(LIB_SRC:%.c=$B/%.o) $(foreach i,$(ISAS),$(KERN_SRC:%.c=$B/$i/%.o))
 LIB      := $B/libmillrace.a
@@ -66,7 +69,9 @@ BENCHES  := $(BENCH_SRC:%.c=$B/%)
 .PHONY: all help deps test test-long ci run demo clean fmt fmt-check lint bench bench-smoke fuzz check-bin check-isa isa
 .SECONDARY:
 
-all: $B/millraced $B/millrace ## build/millraced and build/millrace
+DPDK_SO := $(if $(filter 0,$(DPDK)),,$B/millrace-dpdk.so)
+
+all: $B/millraced $B/millrace $(DPDK_SO) ## build/millraced and build/millrace
 	@ln -sf $(MODE)/millraced $(BUILD)/millraced
 	@ln -sf $(MODE)/millrace $(BUILD)/millrace
 
@@ -85,6 +90,17 @@ $(LIB): $(LIB_OBJ)
 $(CLI_LIB): $(CLI_OBJ)
 	@rm -f $@
 	$(Q)ar rcsD $@ $^
+
+# The DPDK port and what it uses of ours, in one module that is loaded when it is asked for.
+DPDK_OBJ := $(patsubst %.c,$B/pic/%.o,$(DPDK_SRC) dataplane/tcpip/dpdk_args.c dataplane/tcpip/steer.c \
+	host/base/err.c host/base/note.c)
+$(DPDK_OBJ): CPPFLAGS += $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk))
+$B/pic/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -c -o $@ $<
+$B/millrace-dpdk.so: $(DPDK_OBJ) tools/dpdk.map
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,--version-script=tools/dpdk.map -o $@ $(DPDK_OBJ) \
+		$(shell pkg-config --libs libdpdk)
 
 $B/client/%.o: CPPFLAGS += $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libpq))
 $B/%.o: %.c Makefile
@@ -111,7 +127,7 @@ $B/tests/%: $B/tests/%.o $(TLIB_OBJ) $(CLI_LIB) $(LIB)
 $B/bench/%: $B/bench/%.o $(TLIB_OBJ) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-check-bin: $(TESTS) $(FUZZERS)
+check-bin: $(TESTS) $(FUZZERS) $(DPDK_SO)
 
 deps: ## install the Debian packages that build, demo and tests need
 	$(Q)tools/deps
