@@ -4,6 +4,7 @@
 
 #include "host/control.h"
 #include "host/scan.h"
+#include "host/sql/row_table.h"
 #include "host/worker.h"
 #include "kernels/chunk.h"
 #include "storage/segment_store.h"
@@ -41,7 +42,7 @@ enum { COLUMNS_MAX = 16 };
 struct system_def {
 	const char *name;
 	// Writes all rows; NULL: scanned another way.
-	int (*fill)(struct mr_control *c, struct mr_chunk *rows);
+	int (*fill)(struct mr_control *c, struct mr_row_table *rows);
 	struct {
 		const char *name;
 		struct mr_typeref type;
@@ -55,23 +56,6 @@ struct system_relation {
 	struct mr_control *control;
 };
 
-// ---- writing rows
-
-static void put_int8(struct mr_chunk *rows, uint32_t column, int64_t v)
-{
-	*(int64_t *)mr_chunk_slot(rows, column) = v;
-}
-
-static void put_int4(struct mr_chunk *rows, uint32_t column, int32_t v)
-{
-	*(int32_t *)mr_chunk_slot(rows, column) = v;
-}
-
-static int put_text(struct mr_chunk *rows, uint32_t column, struct mr_span s)
-{
-	return mr_chunk_set_bytes(rows, column, s.data, s.bytes);
-}
-
 static int64_t load(const _Atomic uint64_t *c)
 {
 	return (int64_t)atomic_load_explicit(c, memory_order_relaxed);
@@ -79,107 +63,87 @@ static int64_t load(const _Atomic uint64_t *c)
 
 // ---- the tables
 
-struct fill_partitions {
-	struct mr_chunk *rows;
-	int rc;
-};
-
-static int fill_partition(
-	struct mr_chunk *rows, const struct mr_worker *w, const struct mr_partition *p)
+static void fill_partition(
+	struct mr_row_table *rows, const struct mr_worker *w, const struct mr_partition *p)
 {
-	int rc;
-
-	mr_chunk_row_begin(rows);
-	rc = put_text(rows, 0, p->topic->topic.name);
-	put_int4(rows, 1, (int32_t)p->number);
-	put_int4(rows, 2, (int32_t)w->id);
-	put_int8(rows, 3, p->log_start);
-	put_int8(rows, 4, p->high_watermark);
-	put_int8(rows, 5, load(&p->batches_in));
-	put_int8(rows, 6, load(&p->records_in));
-	put_int8(rows, 7, load(&p->records_deduplicated));
-	put_int8(rows, 8, load(&p->bytes_in));
-	if (rc < 0 || rows->full)
-		return rc < 0 ? rc : -ENOMEM;
-	mr_chunk_row_commit(rows);
-	return 0;
+	mr_row_begin(rows);
+	mr_row_copy(rows, 0, p->topic->topic.name);
+	mr_row_int(rows, 1, (int32_t)p->number);
+	mr_row_int(rows, 2, (int32_t)w->id);
+	mr_row_int(rows, 3, p->log_start);
+	mr_row_int(rows, 4, p->high_watermark);
+	mr_row_int(rows, 5, load(&p->batches_in));
+	mr_row_int(rows, 6, load(&p->records_in));
+	mr_row_int(rows, 7, load(&p->records_deduplicated));
+	mr_row_int(rows, 8, load(&p->bytes_in));
 }
 
-static void fill_worker_partitions(struct mr_worker *w, void *arg)
+static void fill_worker_partitions(struct mr_worker *w, void *rows)
 {
-	struct fill_partitions *f = arg;
-
 	for (size_t i = 0; i < MR_PARTITION_SLOTS; i++)
-		for (const struct mr_partition *p = w->partitions[i]; p && f->rc == 0; p = p->next)
-			f->rc = fill_partition(f->rows, w, p);
+		for (const struct mr_partition *p = w->partitions[i]; p; p = p->next)
+			fill_partition(rows, w, p);
 }
 
-static int fill_all_partitions(struct mr_control *c, struct mr_chunk *rows)
+static int fill_all_partitions(struct mr_control *c, struct mr_row_table *rows)
 {
-	struct fill_partitions f = {rows, 0};
-
-	for (uint32_t i = 0; f.rc == 0 && i < c->workers_count; i++)
-		mr_worker_call(c->workers[i], fill_worker_partitions, &f);
-	return f.rc;
+	for (uint32_t i = 0; i < c->workers_count; i++)
+		mr_worker_call(c->workers[i], fill_worker_partitions, rows);
+	return 0;
 }
 
 static void fill_one_worker(struct mr_worker *w, void *arg)
 {
-	struct mr_chunk *rows = arg;
+	struct mr_row_table *rows = arg;
 	const struct mr_log_stats *log = mr_log_stats(w->log);
 	const struct mr_conn_counters *conns = mr_conns_counters(w->conns);
 
-	mr_chunk_row_begin(rows);
-	put_int4(rows, 0, (int32_t)w->id);
-	put_int4(rows, 1, w->core);
-	put_int4(rows, 2, w->port);
-	put_int8(rows, 3, (int64_t)w->partitions_count);
-	put_int8(rows, 4, load(&conns->connections));
-	put_int8(rows, 5, load(&conns->requests));
-	put_int8(rows, 6, load(&w->stats.appends));
-	put_int8(rows, 7, load(&w->stats.appends_failed));
-	put_int8(rows, 8, load(&w->stats.appends_stalled));
-	put_int8(rows, 9, (int64_t)log->frames);
-	put_int8(rows, 10, (int64_t)log->frame_bytes);
-	put_int8(rows, 11, load(&w->stats.feeds_lagging));
-	put_int8(rows, 12, (int64_t)mr_chunk_pool_bytes_used(w->control->pools[w->id]));
-	put_int8(rows, 13, (int64_t)mr_chunk_pool_bytes_max(w->control->pools[w->id]));
-	mr_chunk_row_commit(rows);
+	mr_row_begin(rows);
+	mr_row_int(rows, 0, (int32_t)w->id);
+	mr_row_int(rows, 1, w->core);
+	mr_row_int(rows, 2, w->port);
+	mr_row_int(rows, 3, (int64_t)w->partitions_count);
+	mr_row_int(rows, 4, load(&conns->connections));
+	mr_row_int(rows, 5, load(&conns->requests));
+	mr_row_int(rows, 6, load(&w->stats.appends));
+	mr_row_int(rows, 7, load(&w->stats.appends_failed));
+	mr_row_int(rows, 8, load(&w->stats.appends_stalled));
+	mr_row_int(rows, 9, (int64_t)log->frames);
+	mr_row_int(rows, 10, (int64_t)log->frame_bytes);
+	mr_row_int(rows, 11, load(&w->stats.feeds_lagging));
+	mr_row_int(rows, 12, (int64_t)mr_chunk_pool_bytes_used(w->control->pools[w->id]));
+	mr_row_int(rows, 13, (int64_t)mr_chunk_pool_bytes_max(w->control->pools[w->id]));
 }
 
-static int fill_workers(struct mr_control *c, struct mr_chunk *rows)
+static int fill_workers(struct mr_control *c, struct mr_row_table *rows)
 {
 	for (uint32_t i = 0; i < c->workers_count; i++)
 		mr_worker_call(c->workers[i], fill_one_worker, rows);
 	return 0;
 }
 
-static int fill_topics(struct mr_control *c, struct mr_chunk *rows)
+static int fill_topics(struct mr_control *c, struct mr_row_table *rows)
 {
 	struct mr_snapshot *s = mr_control_snapshot(c);
-	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < s->topics.count && !rows->full; i++) {
+	for (size_t i = 0; i < s->topics.count; i++) {
 		const struct mr_topic *t = s->topics.by_name[i];
 
-		mr_chunk_row_begin(rows);
-		rc = put_text(rows, 0, t->name);
-		put_int4(rows, 1, (int32_t)t->partitions);
-		put_int8(rows, 2, t->config.retention_ms);
-		put_int8(rows, 3, t->config.retention_bytes);
-		if (rc == 0)
-			mr_chunk_row_commit(rows);
+		mr_row_begin(rows);
+		mr_row_copy(rows, 0, t->name);
+		mr_row_int(rows, 1, (int32_t)t->partitions);
+		mr_row_int(rows, 2, t->config.retention_ms);
+		mr_row_int(rows, 3, t->config.retention_bytes);
 	}
 	mr_snapshot_put(s);
-	return rc;
+	return 0;
 }
 
-static int fill_tables(struct mr_control *c, struct mr_chunk *rows)
+static int fill_tables(struct mr_control *c, struct mr_row_table *rows)
 {
 	struct mr_snapshot *s = mr_control_snapshot(c);
-	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < s->tables_count; i++) {
+	for (size_t i = 0; i < s->tables_count; i++) {
 		const struct mr_table *t = s->tables[i];
 		int64_t decoded = 0, visible = 0, dead = 0;
 
@@ -188,79 +152,66 @@ static int fill_tables(struct mr_control *c, struct mr_chunk *rows)
 			visible += load(&t->parts[k]->rows_visible);
 			dead += load(&t->parts[k]->rows_dead);
 		}
-		mr_chunk_row_begin(rows);
-		rc = put_text(rows, 0, t->relation.name);
-		if (rc == 0)
-			rc = put_text(rows, 1, t->topic->topic.name);
-		put_int8(rows, 2, decoded);
-		put_int8(rows, 3, visible);
-		put_int8(rows, 4, dead);
-		if (rc == 0)
-			mr_chunk_row_commit(rows);
+		mr_row_begin(rows);
+		mr_row_copy(rows, 0, t->relation.name);
+		mr_row_copy(rows, 1, t->topic->topic.name);
+		mr_row_int(rows, 2, decoded);
+		mr_row_int(rows, 3, visible);
+		mr_row_int(rows, 4, dead);
 	}
 	mr_snapshot_put(s);
-	return rc;
+	return 0;
 }
 
-static int fill_segment(
-	struct mr_chunk *rows, const struct mr_snapshot *s, const struct mr_segment_info *info)
+static void fill_segment(
+	struct mr_row_table *rows, const struct mr_snapshot *s, const struct mr_segment_info *info)
 {
 	const struct mr_table *t = NULL;
-	int rc;
 
 	for (size_t i = 0; i < s->tables_count; i++)
 		if (s->tables[i]->def->id == info->table_id)
 			t = s->tables[i];
 	if (!t)
-		return 0;
-	mr_chunk_row_begin(rows);
-	rc = put_text(rows, 0, t->relation.name);
-	put_int8(rows, 1, (int64_t)info->id);
-	put_int8(rows, 2, (int64_t)info->rows);
-	put_int8(rows, 3, (int64_t)info->dead_rows);
-	put_int8(rows, 4, (int64_t)info->file_bytes);
-	put_int4(rows, 5, (int32_t)info->ranges_count);
-	if (rc == 0)
-		mr_chunk_row_commit(rows);
-	return rc;
+		return;
+	mr_row_begin(rows);
+	mr_row_copy(rows, 0, t->relation.name);
+	mr_row_int(rows, 1, (int64_t)info->id);
+	mr_row_int(rows, 2, (int64_t)info->rows);
+	mr_row_int(rows, 3, (int64_t)info->dead_rows);
+	mr_row_int(rows, 4, (int64_t)info->file_bytes);
+	mr_row_int(rows, 5, (int32_t)info->ranges_count);
 }
 
-static int fill_segments(struct mr_control *c, struct mr_chunk *rows)
+static int fill_segments(struct mr_control *c, struct mr_row_table *rows)
 {
 	struct mr_snapshot *s = mr_control_snapshot(c);
 	struct mr_segment **list;
-	int n = mr_segment_store_list(c->segments, 0, &list), rc = MR_MIN(n, 0);
+	int n = mr_segment_store_list(c->segments, 0, &list);
 
 	for (int i = 0; i < n; i++) {
-		if (rc == 0 && !rows->full)
-			rc = fill_segment(rows, s, &list[i]->info);
+		fill_segment(rows, s, &list[i]->info);
 		mr_segment_put(list[i]);
 	}
 	if (n >= 0)
 		free(list);
 	mr_snapshot_put(s);
-	return rc;
+	return MR_MIN(n, 0);
 }
 
-static int fill_settings(struct mr_control *c, struct mr_chunk *rows)
+static int fill_settings(struct mr_control *c, struct mr_row_table *rows)
 {
 	const char *name, *help;
-	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && (name = mr_config_key(i, &help)); i++) {
+	for (size_t i = 0; (name = mr_config_key(i, &help)); i++) {
 		char value[4096];
 
 		mr_config_value(c->config, i, value, sizeof(value));
-		mr_chunk_row_begin(rows);
-		rc = put_text(rows, 0, mr_span_str(name));
-		if (rc == 0)
-			rc = put_text(rows, 1, mr_span_str(value));
-		if (rc == 0)
-			rc = put_text(rows, 2, mr_span_str(help));
-		if (rc == 0)
-			mr_chunk_row_commit(rows);
+		mr_row_begin(rows);
+		mr_row_copy(rows, 0, mr_span_str(name));
+		mr_row_copy(rows, 1, mr_span_str(value));
+		mr_row_copy(rows, 2, mr_span_str(help));
 	}
-	return rc;
+	return 0;
 }
 
 static const struct system_def defs[] = {
@@ -294,82 +245,26 @@ static const struct system_def defs[] = {
 
 // ---- scanning
 
-// Rows are written into a chunk of the query's own pool and read like any table's.
-struct filled {
-	struct mr_chunk_pool *pool;
-	struct mr_chunk *rows;
-	bool given;
-	const uint32_t *columns;
-	uint32_t columns_count;
-	struct mr_col cols[COLUMNS_MAX];
-	struct mr_dict dicts[COLUMNS_MAX];
-};
-
 static int filled_begin(const struct mr_relation *r, const struct mr_scan_spec *spec,
 	struct mr_scan **out, struct mr_diag *diag)
 {
 	struct system_relation *s = r->owner;
-	struct filled *f = mr_arena_zalloc(spec->query->arena, 1, sizeof(*f));
-	struct mr_typeref types[COLUMNS_MAX];
-	int rc = f ? 0 : -ENOMEM;
+	struct mr_row_table *rows;
+	int rc = mr_row_table_open(r, spec, NULL, &rows, diag);
 
-	for (uint32_t i = 0; i < r->columns_count; i++)
-		types[i] = r->columns[i].type;
-	if (rc == 0)
-		rc = mr_chunk_pool_create(256u << 20, &f->pool);
-	if (rc == 0)
-		rc = mr_chunk_create(f->pool, types, r->columns_count, NULL, 256u << 20, &f->rows);
-	if (rc == 0)
-		rc = s->def->fill(s->control, f->rows);
-	if (rc < 0) {
-		if (f && f->rows)
-			mr_chunk_put(f->rows);
-		if (f && f->pool)
-			mr_chunk_pool_destroy(f->pool);
-		return mr_diag_set(diag, rc, "53200", 0, "cannot read millrace.%s: %s",
-			s->def->name, mr_err_text(rc));
+	if (rc < 0)
+		return rc;
+	rc = s->def->fill(s->control, rows);
+	if (rc < 0 || mr_row_table_failed(rows)) {
+		mr_row_table_close(rows);
+		return mr_query_no_memory(spec->query, diag);
 	}
-	mr_chunk_publish(f->rows, f->rows->rows);
-	f->columns = spec->columns;
-	f->columns_count = spec->columns_count;
-	*out = (struct mr_scan *)f;
+	*out = (struct mr_scan *)rows;
 	return 0;
 }
 
-static int filled_next(struct mr_scan *scan, struct mr_block *out, struct mr_diag *)
-{
-	struct filled *f = (struct filled *)scan;
-
-	if (f->given || f->rows->rows == 0)
-		return 0;
-	f->given = true;
-	for (uint32_t i = 0; i < f->columns_count; i++)
-		mr_chunk_column_view(f->rows, f->columns[i], &f->cols[i], &f->dicts[i]);
-	*out = (struct mr_block){f->rows->rows, f->cols};
-	return 1;
-}
-
-static void filled_stats(const struct mr_scan *scan, struct mr_scan_stats *out)
-{
-	*out = (struct mr_scan_stats){
-		.rows = ((const struct filled *)scan)->rows->rows, .blocks = 1};
-}
-
-static void filled_end(struct mr_scan *scan)
-{
-	struct filled *f = (struct filled *)scan;
-
-	mr_chunk_put(f->rows);
-	mr_chunk_pool_destroy(f->pool);
-}
-
-static int64_t filled_rows(const struct mr_relation *)
-{
-	return -1;
-}
-
-static const struct mr_relation_ops filled_ops = {
-	filled_begin, filled_next, filled_stats, filled_end, filled_rows};
+static const struct mr_relation_ops filled_ops = {filled_begin, mr_row_table_next,
+	mr_row_table_stats, mr_row_table_end, mr_row_table_rows_known};
 
 // Dead letters are scanned as tables are: the dead chunks of all parts of all tables. The snapshot
 // keeps the tables alive while the scan runs.
@@ -422,7 +317,7 @@ static void dead_end(struct mr_scan *scan)
 }
 
 static const struct mr_relation_ops dead_ops = {
-	dead_begin, dead_next, dead_stats, dead_end, filled_rows};
+	dead_begin, dead_next, dead_stats, dead_end, mr_row_table_rows_known};
 
 // ---- the set
 

@@ -2,6 +2,7 @@
 #include "host/sql/pgcatalog.h"
 
 #include "host/base/value.h"
+#include "host/sql/row_table.h"
 #include "host/sql/session_int.h"
 
 #include <errno.h>
@@ -18,12 +19,7 @@ struct pg_relation {
 
 struct mr_pg_fill {
 	const struct pg_relation *r;
-	struct mr_arena *arena;
-	const uint32_t *wanted;
-	uint32_t wanted_count;
-	struct mr_datum *rows; // wanted_count each
-	uint32_t rows_count;
-	uint32_t rows_max;
+	struct mr_row_table *rows;
 };
 
 // ---- Filling ----
@@ -40,67 +36,34 @@ struct mr_session *mr_pg_session(const struct mr_pg_fill *f)
 
 struct mr_arena *mr_pg_arena(const struct mr_pg_fill *f)
 {
-	return f->arena;
+	return mr_row_table_arena(f->rows);
 }
 
 int mr_pg_row(struct mr_pg_fill *f)
 {
-	if (f->rows_count == f->rows_max) {
-		uint32_t max = MR_MAX(2 * f->rows_max, 64u);
-		struct mr_datum *rows =
-			mr_arena_zalloc(f->arena, (size_t)max * f->wanted_count + 1, sizeof(*rows));
-
-		if (!rows)
-			return MR_ERR_LIMIT;
-		if (f->rows_count)
-			memcpy(rows, f->rows,
-				(size_t)f->rows_count * f->wanted_count * sizeof(*rows));
-		f->rows = rows;
-		f->rows_max = max;
-	}
-	for (uint32_t i = 0; i < f->wanted_count; i++)
-		f->rows[(size_t)f->rows_count * f->wanted_count + i] = f->r->defaults[f->wanted[i]];
-	f->rows_count++;
-	return 0;
+	mr_row_begin(f->rows);
+	return mr_row_table_failed(f->rows) ? MR_ERR_LIMIT : 0;
 }
 
-// The cell of the last row, or NULL when the query does not want the column.
-static struct mr_datum *cell(struct mr_pg_fill *f, const char *column, uint8_t *type)
+// Some fill several relations, of which not all have the column: then no place at all.
+static uint32_t place(const struct mr_pg_fill *f, const char *column)
 {
 	const struct mr_relation *r = &f->r->relation;
+	uint32_t i = 0;
 
-	for (uint32_t i = 0; i < f->wanted_count; i++)
-		if (mr_span_eq(r->columns[f->wanted[i]].name, mr_span_str(column))) {
-			*type = r->columns[f->wanted[i]].type.type;
-			return &f->rows[(size_t)(f->rows_count - 1) * f->wanted_count + i];
-		}
-	return NULL;
+	while (i < r->columns_count && !mr_span_eq(r->columns[i].name, mr_span_str(column)))
+		i++;
+	return i;
 }
 
 void mr_pg_int(struct mr_pg_fill *f, const char *column, int64_t v)
 {
-	uint8_t type;
-	struct mr_datum *d = cell(f, column, &type);
-
-	if (!d)
-		return;
-	d->null = false;
-	switch (type) {
-	case MR_TYPE_BOOL: d->value.u8 = v != 0; break;
-	case MR_TYPE_INT2: d->value.i16 = (int16_t)v; break;
-	case MR_TYPE_INT4: d->value.i32 = (int32_t)v; break;
-	case MR_TYPE_FLOAT4: d->value.f32 = (float)v; break;
-	default: d->value.i64 = v;
-	}
+	mr_row_int(f->rows, place(f, column), v);
 }
 
 void mr_pg_text(struct mr_pg_fill *f, const char *column, struct mr_span v)
 {
-	uint8_t type;
-	struct mr_datum *d = cell(f, column, &type);
-
-	if (d)
-		*d = (struct mr_datum){.value.str = {v.data, (uint32_t)v.bytes, 0}};
+	mr_row_text(f->rows, place(f, column), v);
 }
 
 void mr_pg_str(struct mr_pg_fill *f, const char *column, const char *v)
@@ -108,113 +71,26 @@ void mr_pg_str(struct mr_pg_fill *f, const char *column, const char *v)
 	mr_pg_text(f, column, mr_span_str(v));
 }
 
-// ---- Scanning ----
-
-struct mr_scan {
-	struct mr_arena arena;
-	struct mr_query *query;
-	struct mr_pg_fill fill;
-	struct mr_col *columns;
-	void **values;
-	uint64_t **valid;
-	uint32_t at;
-	struct mr_scan_stats stats;
-};
-
-static int scan_columns(struct mr_scan *s, const struct mr_relation *r)
-{
-	uint32_t n = s->fill.wanted_count;
-
-	s->columns = mr_arena_zalloc(&s->arena, n + 1, sizeof(*s->columns));
-	s->values = mr_arena_zalloc(&s->arena, n + 1, sizeof(*s->values));
-	s->valid = mr_arena_zalloc(&s->arena, n + 1, sizeof(*s->valid));
-	if (!s->columns || !s->values || !s->valid)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < n; i++) {
-		struct mr_typeref t = r->columns[s->fill.wanted[i]].type;
-		enum mr_phys phys = mr_type_phys(t);
-
-		s->values[i] = mr_arena_column(&s->arena, MR_EXEC_ROWS * mr_phys_bytes(phys));
-		s->valid[i] = mr_arena_column(&s->arena, MR_EXEC_ROWS / 8);
-		if (!s->values[i] || !s->valid[i])
-			return -ENOMEM;
-		s->columns[i] = (struct mr_col){.type = t,
-			.phys = (uint8_t)phys,
-			.values = s->values[i],
-			.valid = s->valid[i]};
-	}
-	return 0;
-}
-
-static void scan_end(struct mr_scan *s)
-{
-	mr_arena_fini(&s->arena);
-	free(s);
-}
-
 static int scan_begin(const struct mr_relation *r, const struct mr_scan_spec *spec,
 	struct mr_scan **out, struct mr_diag *diag)
 {
-	struct mr_query *q = spec->query;
-	struct mr_scan *s = calloc(1, sizeof(*s));
 	const struct pg_relation *p = r->owner;
-	int rc;
+	struct mr_pg_fill fill = {.r = p};
+	int rc = mr_row_table_open(r, spec, p->defaults, &fill.rows, diag);
 
-	if (!s)
-		return mr_query_no_memory(q, diag);
-	mr_arena_init_budget(&s->arena, q->memory);
-	s->query = q;
-	s->fill = (struct mr_pg_fill){.r = p,
-		.arena = &s->arena,
-		.wanted = spec->columns,
-		.wanted_count = spec->columns_count};
-	rc = scan_columns(s, r);
-	if (rc >= 0 && p->def->fill)
-		rc = p->def->fill(&s->fill);
+	if (rc < 0)
+		return rc;
+	rc = p->def->fill ? p->def->fill(&fill) : 0;
 	if (rc < 0) {
-		scan_end(s);
-		return mr_query_no_memory(q, diag);
+		mr_row_table_close(fill.rows);
+		return mr_query_no_memory(spec->query, diag);
 	}
-	*out = s;
+	*out = (struct mr_scan *)fill.rows;
 	return 0;
 }
 
-static int scan_next(struct mr_scan *s, struct mr_block *out, struct mr_diag *)
-{
-	uint32_t width = s->fill.wanted_count;
-	uint32_t n = MR_MIN(s->fill.rows_count - s->at, (uint32_t)MR_EXEC_ROWS);
-
-	for (uint32_t i = 0; i < width; i++) {
-		size_t bytes = mr_phys_bytes((enum mr_phys)s->columns[i].phys);
-
-		memset(s->valid[i], 0xff, MR_EXEC_ROWS / 8);
-		for (uint32_t k = 0; k < n; k++) {
-			const struct mr_datum *d = &s->fill.rows[(size_t)(s->at + k) * width + i];
-
-			memcpy((uint8_t *)s->values[i] + k * bytes, &d->value, bytes);
-			if (d->null)
-				mr_bit_clear(s->valid[i], k);
-		}
-	}
-	s->at += n;
-	s->stats.rows += n;
-	s->stats.blocks += n > 0;
-	*out = (struct mr_block){n, s->columns};
-	return n > 0;
-}
-
-static void scan_stats(const struct mr_scan *s, struct mr_scan_stats *out)
-{
-	*out = s->stats;
-}
-
-static int64_t rows_known(const struct mr_relation *)
-{
-	return -1;
-}
-
-static const struct mr_relation_ops relation_ops = {
-	scan_begin, scan_next, scan_stats, scan_end, rows_known};
+static const struct mr_relation_ops relation_ops = {scan_begin, mr_row_table_next,
+	mr_row_table_stats, mr_row_table_end, mr_row_table_rows_known};
 
 // ---- Making ----
 
