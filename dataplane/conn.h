@@ -71,6 +71,7 @@ struct mr_conn_counters {
 struct mr_conn_info {
 	uint64_t id; // never reused in this process
 	char peer[72];
+	char client[64]; // as the protocol says (mr_conn_client); empty: not known
 	uint16_t local_port;
 	int64_t age_ns;
 	int64_t idle_ns;

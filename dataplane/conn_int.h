@@ -42,6 +42,7 @@ struct mr_conn {
 	int64_t opened_ns;
 	struct mr_net_addr local;
 	struct mr_net_addr peer;
+	char client[64];
 
 	// The frame that is coming in.
 	uint8_t head[4];

@@ -240,6 +240,7 @@ static void fill_info(const struct mr_conn *c, int64_t now, struct mr_conn_info 
 		.paused = c->pause != 0,
 	};
 	mr_conn_peer(c, out->peer);
+	memcpy(out->client, c->client, sizeof(out->client));
 }
 
 uint32_t mr_conns_list(struct mr_conns *conns, struct mr_conn_info *out, uint32_t max)

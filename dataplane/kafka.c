@@ -223,6 +223,7 @@ static void dispatch(struct mr_kafka_call *c, int16_t key)
 {
 	const struct mr_kafka_api *api = find_api(key);
 	struct mr_kin *in = &c->in;
+	struct mr_span client;
 
 	if (in->r.bad || !api) {
 		mr_kafka_close(c, in->r.bad ? MR_KAFKA_CLOSE_HEADER : MR_KAFKA_CLOSE_API);
@@ -239,9 +240,11 @@ static void dispatch(struct mr_kafka_call *c, int16_t key)
 		mr_kafka_respond(c, encode_too_new);
 		return;
 	}
-	mr_kin_nullable_string(in); // clientId: never compact, even in a flexible header
+	client = mr_kin_nullable_string(in); // clientId: never compact, even in a flexible header
 	in->flexible = in->version >= api->flexible_min;
 	mr_kin_tags(in);
+	if (client.bytes && !in->r.bad)
+		mr_conn_client(c->rq->conn, client);
 	if (in->r.bad)
 		mr_kafka_close(c, MR_KAFKA_CLOSE_HEADER);
 	else

@@ -137,6 +137,19 @@ void mr_conn_local(const struct mr_conn *c, char host[64], uint16_t *port)
 	*port = c->local.port;
 }
 
+void mr_conn_client(struct mr_conn *c, struct mr_span name)
+{
+	size_t n = MR_MIN(name.bytes, sizeof(c->client) - 1);
+
+	// Nearly always it is what the request before said.
+	if (c->client[n] == 0 && memcmp(c->client, name.data, n) == 0)
+		return;
+	memset(c->client, 0, sizeof(c->client));
+	for (size_t i = 0; i < n; i++)
+		c->client[i] =
+			(char)(name.data[i] < ' ' || name.data[i] > '~' ? '?' : name.data[i]);
+}
+
 void mr_conn_peer(const struct mr_conn *c, char text[72])
 {
 	mr_net_addr_format(&c->peer, text);

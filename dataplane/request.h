@@ -46,6 +46,8 @@ void mr_request_close(struct mr_request *rq, const char *why);
 void mr_conn_local(const struct mr_conn *c, char host[64], uint16_t *port);
 // The client's address as text, for tables and log lines.
 void mr_conn_peer(const struct mr_conn *c, char text[72]);
+// What the client calls itself, for tables; cut, and kept by the connection.
+void mr_conn_client(struct mr_conn *c, struct mr_span name);
 
 // Where requests go. Filled by the protocol (kafka.c) and given to the listener.
 struct mr_protocol {

@@ -27,6 +27,7 @@ struct mr_worker;
 struct mr_control {
 	const struct mr_config *config;
 	struct mr_clock *clock;
+	struct mr_sessions *sessions; // borrowed, set before the ports open; NULL: there are none
 	struct mr_disk *disk;
 	struct mr_manifest *manifest;
 	struct mr_log_store *store;

@@ -122,6 +122,7 @@ int mr_daemon_start(struct mr_daemon *d, const struct mr_config *config, struct 
 	if (rc < 0)
 		return mr_diag_set(diag, rc, "53200", 0, "out of memory");
 	rc = mr_control_start(&d->control, config, &mr_clock_system, mr_host_env_env(d->env), diag);
+	d->control.sessions = d->sessions;
 	return rc < 0 ? rc : start_ports(d, diag);
 }
 

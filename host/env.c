@@ -4,6 +4,7 @@
 #include "host/control.h"
 #include "host/insert.h"
 #include "host/seal.h"
+#include "host/sessions.h"
 #include "host/system.h"
 #include "host/view/view.h"
 
@@ -197,6 +198,16 @@ static bool setting(
 	return false;
 }
 
+static int sessions(struct mr_env *e, struct mr_arena *arena, struct mr_activity **out)
+{
+	return mr_sessions_list(of(e)->control->sessions, arena, out);
+}
+
+static bool session_cancel(struct mr_env *e, int32_t pid, bool terminate)
+{
+	return mr_sessions_cancel(of(e)->control->sessions, pid, terminate);
+}
+
 static const struct mr_env_ops host_env_ops = {
 	.relation_get = relation_get,
 	.relation_put = relation_put,
@@ -210,6 +221,8 @@ static const struct mr_env_ops host_env_ops = {
 	.checkpoint = checkpoint,
 	.vacuum = vacuum,
 	.setting = setting,
+	.sessions = sessions,
+	.session_cancel = session_cancel,
 };
 
 int mr_host_env_create(struct mr_control *c, struct mr_host_env **out)

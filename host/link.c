@@ -25,6 +25,11 @@ static int link_wait(struct mr_link_tcp *t, short events, int timeout_ms)
 	return fds[1].revents ? MR_ERR_STOPPED : 0;
 }
 
+static void count(_Atomic uint64_t *c, ssize_t bytes)
+{
+	atomic_fetch_add_explicit(c, (uint64_t)bytes, memory_order_relaxed);
+}
+
 static int link_tcp_read(struct mr_link *l, void *data, size_t bytes_max, int timeout_ms)
 {
 	struct mr_link_tcp *t = MR_CONTAINER(l, struct mr_link_tcp, link);
@@ -33,8 +38,10 @@ static int link_tcp_read(struct mr_link *l, void *data, size_t bytes_max, int ti
 
 	for (;;) {
 		n = recv(t->fd, data, bytes_max, MSG_DONTWAIT);
-		if (n >= 0)
+		if (n >= 0) {
+			count(&l->received_bytes, n);
 			return (int)n;
+		}
 		if (errno == EINTR)
 			continue;
 		if (errno != EAGAIN)
@@ -55,6 +62,7 @@ static int link_tcp_write(struct mr_link *l, const void *data, size_t bytes)
 	while (bytes > 0) {
 		n = send(t->fd, at, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n >= 0) {
+			count(&l->sent_bytes, n);
 			at += n;
 			bytes -= (size_t)n;
 			continue;

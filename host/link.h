@@ -9,6 +9,8 @@
 #include "host/base/err.h"
 #include "host/base/span.h"
 
+#include <stdatomic.h>
+
 // A client that reads nothing for so long is cut off; until then it stalls only itself.
 #define MR_LINK_WRITE_TIMEOUT_MS 60000
 // A buffer that grew beyond this for one message is given back when it is empty.
@@ -31,6 +33,10 @@ struct mr_link {
 	bool over_limit;  // accepted only to be told that there are too many
 	bool is_loopback; // the local address is a loopback one
 	char peer[64];    // ADDR:PORT, for people
+	uint16_t local_port;
+	// Its thread: wo, others: ro, relaxed.
+	_Atomic uint64_t received_bytes;
+	_Atomic uint64_t sent_bytes;
 };
 
 // A link over a connected, non-blocking socket.

@@ -177,6 +177,7 @@ static void connection_begin(struct mr_listener *l, int fd, const struct sockadd
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	mr_link_tcp_init(&s->tcp, fd, l->stop_fd);
 	peer_text(from, s->tcp.link.peer);
+	s->tcp.link.local_port = l->port;
 	if (getsockname(fd, (struct sockaddr *)&local, &bytes) == 0)
 		s->tcp.link.is_loopback = address_is_loopback(&local);
 	open = atomic_fetch_add_explicit(&l->stats.open, 1, memory_order_relaxed);

@@ -65,6 +65,8 @@ bool mr_pg_startup(struct mr_pg_session *s);
 // pg_session.c
 void mr_pg_fatal(struct mr_pg_session *s, const char *sqlstate, const char *fmt, ...)
 	MR_PRINTF(3, 4);
+// The same with s->diag.
+void mr_pg_fatal_diag(struct mr_pg_session *s);
 void mr_pg_send_ready(struct mr_pg_session *s);
 // A statement begins: its text is listed, its time limit runs.
 void mr_pg_report_query(struct mr_pg_session *s, struct mr_span text);

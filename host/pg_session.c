@@ -51,6 +51,11 @@ void mr_pg_fatal(struct mr_pg_session *s, const char *sqlstate, const char *fmt,
 	put_fatal(s, &diag);
 }
 
+void mr_pg_fatal_diag(struct mr_pg_session *s)
+{
+	put_fatal(s, &s->diag);
+}
+
 static void fatal_stopping(struct mr_pg_session *s)
 {
 	mr_pg_fatal(s, "57P01", "terminating connection due to administrator command");

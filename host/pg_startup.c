@@ -198,6 +198,22 @@ static bool startup_settings(struct mr_pg_session *s, struct mr_span pairs)
 	}
 }
 
+// There is one role and one database; psql takes the name of the operating system's user for both.
+static bool refuse_name(
+	struct mr_pg_session *s, const char *sqlstate, const char *what, struct mr_span name)
+{
+	const struct mr_link *l = s->seat->link;
+
+	mr_diag_set(&s->diag, -EPERM, sqlstate, 0, "%s \"%.*s\" does not exist", what,
+		(int)MR_MIN(name.bytes, (size_t)63), (const char *)name.data);
+	mr_diag_hint(&s->diag,
+		"Connect as user millrace to database millrace, without a password: "
+		"psql -h %s -p %u -U millrace -d millrace (or set PGUSER and PGDATABASE).",
+		l->is_loopback ? "127.0.0.1" : "HOST", l->local_port);
+	mr_pg_fatal_diag(s);
+	return false;
+}
+
 // Who may come in: user millrace, database millrace.
 static bool startup_admit(struct mr_pg_session *s, struct startup *st)
 {
@@ -215,17 +231,10 @@ static bool startup_admit(struct mr_pg_session *s, struct startup *st)
 		mr_pg_fatal(s, "53300", "sorry, too many clients already");
 		return false;
 	}
-	if (!name_is(st->user, "millrace")) {
-		mr_pg_fatal(s, "28000", "role \"%.*s\" does not exist",
-			(int)MR_MIN(st->user.bytes, (size_t)63), (const char *)st->user.data);
-		return false;
-	}
-	if (!name_is(st->database, "millrace")) {
-		mr_pg_fatal(s, "3D000", "database \"%.*s\" does not exist",
-			(int)MR_MIN(st->database.bytes, (size_t)63),
-			(const char *)st->database.data);
-		return false;
-	}
+	if (!name_is(st->user, "millrace"))
+		return refuse_name(s, "28000", "role", st->user);
+	if (!name_is(st->database, "millrace"))
+		return refuse_name(s, "3D000", "database", st->database);
 	return true;
 }
 

@@ -84,6 +84,7 @@ void mr_seat_report(struct mr_seat *seat, enum mr_session_state state, const str
 		a->query_start_us = now_us;
 		copy_text(a->query, sizeof(a->query), *query);
 		count(&s->queries);
+		a->queries++;
 		deadline_set(seat);
 	}
 	if (state != MR_SESSION_ACTIVE)
@@ -125,7 +126,8 @@ void mr_sessions_attach(struct mr_session_group *g, struct mr_seat *seat, struct
 	n = getrandom(&seat->secret, sizeof(seat->secret), 0);
 	// So few bytes come whole and without waiting once the machine is up (getrandom(2)).
 	MR_ASSERT(n == sizeof(seat->secret));
-	seat->activity.backend_start_us = mr_wall_us(s->clock);
+	seat->activity.backend_start_us = seat->activity.state_change_us = mr_wall_us(s->clock);
+	seat->activity.local_port = link->local_port;
 	snprintf(seat->activity.peer, sizeof(seat->activity.peer), "%s", link->peer);
 	mr_budget_init(&seat->memory, &s->memory, 0);
 	pthread_mutex_lock(&s->lock);
@@ -192,16 +194,48 @@ static int activity_compare(const void *a, const void *b)
 	return (left->pid > right->pid) - (left->pid < right->pid);
 }
 
-size_t mr_sessions_list(struct mr_sessions *s, struct mr_activity *out, size_t activity_max)
+// A session with what others count for it; the lock is held.
+static struct mr_activity activity_of(const struct mr_seat *seat)
 {
-	size_t n = 0;
+	struct mr_activity a = seat->activity;
+
+	a.received_bytes = atomic_load_explicit(&seat->link->received_bytes, memory_order_relaxed);
+	a.sent_bytes = atomic_load_explicit(&seat->link->sent_bytes, memory_order_relaxed);
+	a.memory_bytes = mr_budget_used(&seat->memory);
+	return a;
+}
+
+int mr_sessions_list(struct mr_sessions *s, struct mr_arena *arena, struct mr_activity **out)
+{
+	struct mr_activity *list;
+	int n = 0;
 
 	pthread_mutex_lock(&s->lock);
-	for (struct mr_seat *seat = s->seats; seat && n < activity_max; seat = seat->next)
-		out[n++] = seat->activity;
+	for (struct mr_seat *seat = s->seats; seat; seat = seat->next)
+		n++;
+	list = mr_arena_alloc(arena, ((size_t)n + 1) * sizeof(*list));
+	n = 0;
+	for (struct mr_seat *seat = s->seats; list && seat; seat = seat->next)
+		list[n++] = activity_of(seat);
 	pthread_mutex_unlock(&s->lock);
-	qsort(out, n, sizeof(*out), activity_compare);
+	if (!list)
+		return MR_ERR_LIMIT;
+	qsort(list, (size_t)n, sizeof(*list), activity_compare);
+	*out = list;
 	return n;
+}
+
+const char *mr_session_state_name(enum mr_session_state s)
+{
+	static const char *const names[MR_SESSION_STATES] = {
+		[MR_SESSION_STARTING] = "starting",
+		[MR_SESSION_IDLE] = "idle",
+		[MR_SESSION_ACTIVE] = "active",
+		[MR_SESSION_IDLE_IN_TRANSACTION] = "idle in transaction",
+		[MR_SESSION_IDLE_IN_FAILED_TRANSACTION] = "idle in transaction (aborted)",
+	};
+
+	return names[s];
 }
 
 // Cancels what has run for too long. Whether any statement with a deadline is left.

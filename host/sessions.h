@@ -6,6 +6,8 @@
 // too long; it sleeps while none with a limit runs.
 #pragma once
 
+#include "host/activity.h"
+#include "host/base/arena.h"
 #include "host/base/clock.h"
 #include "host/link.h"
 #include "host/listener.h"
@@ -15,27 +17,6 @@ struct mr_sessions;
 
 // A session without its queries, statements and long messages: its stack and its buffers.
 #define MR_SESSION_BYTES (MR_LISTENER_STACK_BYTES + 2 * MR_LINK_KEEP_BYTES)
-
-enum mr_session_state {
-	MR_SESSION_STARTING,
-	MR_SESSION_IDLE,
-	MR_SESSION_ACTIVE,
-	MR_SESSION_IDLE_IN_TRANSACTION,
-	MR_SESSION_IDLE_IN_FAILED_TRANSACTION,
-};
-
-// One session as pg_stat_activity shows it. Times are wall-clock microseconds, 0 = never.
-struct mr_activity {
-	int32_t pid;
-	enum mr_session_state state;
-	int64_t backend_start_us;
-	int64_t query_start_us;
-	int64_t state_change_us;
-	const char *port; // "sql" or "http"
-	char peer[64];
-	char application_name[64];
-	char query[1024]; // the latest one, cut
-};
 
 // The sessions of one server. Embedded in it.
 struct mr_session_group {
@@ -88,6 +69,7 @@ bool mr_sessions_cancel(struct mr_sessions *s, int32_t pid, bool terminate);
 // Cancels and ends all sessions of the group, present and future.
 void mr_sessions_stop(struct mr_session_group *g);
 
-// Copies the sessions of this moment, ordered by pid; returns how many, at most `activity_max`.
-size_t mr_sessions_list(struct mr_sessions *s, struct mr_activity *out, size_t activity_max);
+// Copies the sessions of this moment, ordered by pid, into the arena. Count, or MR_ERR_LIMIT.
+[[nodiscard]] int mr_sessions_list(
+	struct mr_sessions *s, struct mr_arena *arena, struct mr_activity **out);
 [[nodiscard]] int mr_sessions_metrics(struct mr_sessions *s, struct mr_metrics *m);

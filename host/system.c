@@ -4,7 +4,7 @@
 
 #include "host/control.h"
 #include "host/scan.h"
-#include "host/sql/row_table.h"
+#include "host/system_int.h"
 #include "host/worker.h"
 #include "kernels/chunk.h"
 #include "storage/segment_store.h"
@@ -215,6 +215,12 @@ static int fill_settings(struct mr_control *c, struct mr_row_table *rows)
 }
 
 static const struct system_def defs[] = {
+	{"connections", mr_system_fill_connections,
+		{{"kind", T_TEXT}, {"worker", T_INT4}, {"pid", T_INT4}, {"peer", T_TEXT},
+			{"local_port", T_INT4}, {"client", T_TEXT}, {"state", T_TEXT},
+			{"since", T_TIME}, {"idle_ms", T_INT8}, {"requests", T_INT8},
+			{"requests_unfinished", T_INT4}, {"received_bytes", T_INT8},
+			{"sent_bytes", T_INT8}, {"memory_bytes", T_INT8}}},
 	{"dead_letters", NULL,
 		{{"topic", T_TEXT}, {"partition", T_INT4}, {"offset", T_INT8},
 			{"timestamp", T_TIME}, {"key", T_BYTEA}, {"value", T_BYTEA},

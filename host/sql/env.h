@@ -5,6 +5,7 @@
 // the scan is open.
 #pragma once
 
+#include "host/activity.h"
 #include "host/base/arena.h"
 #include "host/base/err.h"
 #include "kernels/column.h"
@@ -162,6 +163,12 @@ struct mr_env_ops {
 	// A server setting by name for SHOW and current_setting, or false. `out` in the arena.
 	bool (*setting)(
 		struct mr_env *e, struct mr_arena *arena, struct mr_span name, struct mr_span *out);
+
+	// The sessions of this moment by pid; `out` in the arena. Count, or negative. May be NULL.
+	int (*sessions)(struct mr_env *e, struct mr_arena *arena, struct mr_activity **out);
+	// Cancels a session's query, or ends the session. False when there is none of that pid. May
+	// be NULL.
+	bool (*session_cancel)(struct mr_env *e, int32_t pid, bool terminate);
 };
 
 struct mr_env {

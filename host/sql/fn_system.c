@@ -87,6 +87,27 @@ static int no(struct mr_fn_call *, const void *const *, void *out)
 	return 0;
 }
 
+// Whether there is such a session, whose query then ends, or all of it.
+static int signal_backend(struct mr_fn_call *c, const void *const *a, bool terminate, void *out)
+{
+	const struct mr_session *s = c->ev->session;
+
+	if (!s || !s->opts.env->ops->session_cancel)
+		return mr_fn_error(c, "0A000", "there are no other sessions here");
+	RESULT(uint8_t) = s->opts.env->ops->session_cancel(s->opts.env, ARG(int32_t, 0), terminate);
+	return 0;
+}
+
+static int cancel_backend(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return signal_backend(c, a, false, out);
+}
+
+static int terminate_backend(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return signal_backend(c, a, true, out);
+}
+
 // Waits between polls of the cancel flag, so that a sleeping query can be stopped.
 static int pg_sleep(struct mr_fn_call *c, const void *const *a, void *out)
 {
@@ -121,6 +142,9 @@ static const struct mr_fn fns[] = {
 	NONE("current_role", user),
 	NONE("current_schema", schema),
 	{"pg_backend_pid", T_I4, 0, {0}, ST, backend_pid, NULL},
+	{"pg_cancel_backend", T_B, 1, {T_I4}, MR_FN_VOLATILE, cancel_backend, NULL},
+	{"pg_terminate_backend", T_B, 1, {T_I4}, MR_FN_VOLATILE, terminate_backend, NULL},
+	{"pg_terminate_backend", T_B, 2, {T_I4, T_I8}, MR_FN_VOLATILE, terminate_backend, NULL},
 	{"current_setting", T_T, 1, {T_T}, ST, current_setting, NULL},
 	{"current_setting", T_T, 2, {T_T, T_B}, ST, current_setting, NULL},
 	{"set_config", T_T, 3, {T_T, T_T, T_B}, MR_FN_VOLATILE, set_config, NULL},

@@ -8,6 +8,7 @@
 #include "host/sql/session_int.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef int each_class(struct mr_pg_fill *f, const struct mr_pg_class *c);
@@ -270,6 +271,56 @@ static int fill_settings(struct mr_pg_fill *f)
 	return 0;
 }
 
+// "10.0.0.1:40000" or "[::1]:40000": address and port.
+static void put_peer(struct mr_pg_fill *f, const char *peer)
+{
+	const char *colon = strrchr(peer, ':');
+	bool v6 = peer[0] == '[';
+
+	if (!colon)
+		return;
+	mr_pg_text(f, "client_addr", mr_span(peer + v6, (size_t)(colon - peer) - 2 * v6));
+	mr_pg_int(f, "client_port", strtol(colon + 1, NULL, 10));
+}
+
+static void put_time(struct mr_pg_fill *f, const char *column, int64_t unix_us)
+{
+	if (unix_us)
+		mr_pg_int(f, column, unix_us);
+}
+
+static int fill_activity(struct mr_pg_fill *f)
+{
+	struct mr_env *env = mr_pg_env(f);
+	struct mr_activity *list;
+	int n = env->ops->sessions ? env->ops->sessions(env, mr_pg_arena(f), &list) : 0;
+
+	for (int i = 0; i < n; i++) {
+		const struct mr_activity *a = &list[i];
+		bool in_block = a->state >= MR_SESSION_IDLE_IN_TRANSACTION;
+		int rc = mr_pg_row(f);
+
+		if (rc < 0)
+			return rc;
+		mr_pg_int(f, "pid", a->pid);
+		mr_pg_str(f, "application_name", a->application_name);
+		put_peer(f, a->peer);
+		put_time(f, "backend_start", a->backend_start_us);
+		if (a->state == MR_SESSION_ACTIVE || in_block)
+			put_time(f, "xact_start", a->query_start_us);
+		put_time(f, "query_start", a->query_start_us);
+		put_time(f, "state_change", a->state_change_us);
+		if (a->state != MR_SESSION_ACTIVE) {
+			mr_pg_str(f, "wait_event_type", "Client");
+			mr_pg_str(f, "wait_event", "ClientRead");
+		}
+		mr_pg_str(f, "state", mr_session_state_name(a->state));
+		mr_pg_str(f, "query", a->query);
+		mr_pg_str(f, "backend_type", "client backend");
+	}
+	return MR_MIN(n, 0);
+}
+
 static int one_row(struct mr_pg_fill *f)
 {
 	return mr_pg_row(f);
@@ -481,6 +532,12 @@ const struct mr_pg_def mr_pg_defs[] = {
 		"vartype:t=string source:t=session min_val:t max_val:t enumvals:t boot_val:t "
 		"reset_val:t sourcefile:t sourceline:i pending_restart:b=f",
 		fill_settings},
+	{PG, "pg_stat_activity",
+		"datid:o=5 datname:t=millrace pid:i leader_pid:i usesysid:o=10 usename:t=millrace "
+		"application_name:t client_addr:t client_hostname:t client_port:i backend_start:z "
+		"xact_start:z query_start:z state_change:z wait_event_type:t wait_event:t state:t "
+		"backend_xid:l backend_xmin:l query_id:l query:t backend_type:t",
+		fill_activity},
 	{PG, "pg_tables",
 		"schemaname:t tablename:t tableowner:t tablespace:t hasindexes:b=f hasrules:b=f "
 		"hastriggers:b=f rowsecurity:b=f",

@@ -151,6 +151,10 @@ void mr_conn_local(const struct mr_conn *, char host[64], uint16_t *port)
 	*port = 9092;
 }
 
+void mr_conn_client(struct mr_conn *, struct mr_span)
+{
+}
+
 void mr_conn_peer(const struct mr_conn *, char text[72])
 {
 	strcpy(text, "10.0.0.8:4711");

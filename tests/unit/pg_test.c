@@ -301,14 +301,19 @@ static void startup_answers_no_to_ssl_and_gss(void **)
 	expect_exactly("N N " GREETING);
 }
 
+// The hint of a refusal; a link over memory has no port.
+#define HOW_TO_CONNECT                                                                            \
+	"H=Connect as user millrace to database millrace, without a password: psql -h HOST -p 0 " \
+	"-U millrace -d millrace (or set PGUSER and PGDATABASE)."
+
 static void startup_refuses_in_postgresqls_words(void **)
 {
 	mr_buf_reset(&in);
 	STARTUP(MR_PG_PROTOCOL_3_0, "user\0joe\0");
-	expect_exactly("E(S=FATAL|C=28000|M=role \"joe\" does not exist)");
+	expect_exactly("E(S=FATAL|C=28000|M=role \"joe\" does not exist|" HOW_TO_CONNECT ")");
 	mr_buf_reset(&in);
 	STARTUP(MR_PG_PROTOCOL_3_0, "user\0millrace\0database\0shop\0");
-	expect_exactly("E(S=FATAL|C=3D000|M=database \"shop\" does not exist)");
+	expect_exactly("E(S=FATAL|C=3D000|M=database \"shop\" does not exist|" HOW_TO_CONNECT ")");
 	mr_buf_reset(&in);
 	STARTUP(MR_PG_PROTOCOL_3_0, "database\0millrace\0");
 	expect_exactly("E(S=FATAL|C=28000|M=no PostgreSQL user name specified in startup packet)");
@@ -405,15 +410,17 @@ static void sessions_are_listed_with_what_they_run(void **)
 {
 	struct mr_session_group group = {.sessions = sessions, .port = "sql"};
 	struct mr_span text = mr_span_str("select 1");
-	struct mr_activity list[4];
+	struct mr_activity *list;
 	struct mr_seat seats[2];
 	struct mr_mem_link link;
+	struct mr_arena arena;
 
 	mr_mem_link_init(&link, mr_span(NULL, 0));
 	mr_sessions_attach(&group, &seats[0], &link.link);
 	mr_sessions_attach(&group, &seats[1], &link.link);
 	mr_seat_report(&seats[1], MR_SESSION_ACTIVE, &text, "app");
-	assert_int_equal(mr_sessions_list(sessions, list, 4), 2);
+	mr_arena_init(&arena, 0);
+	assert_int_equal(mr_sessions_list(sessions, &arena, &list), 2);
 	assert_true(list[0].pid < list[1].pid);
 	assert_int_equal(list[0].state, MR_SESSION_STARTING);
 	assert_int_equal(list[1].state, MR_SESSION_ACTIVE);
@@ -422,6 +429,7 @@ static void sessions_are_listed_with_what_they_run(void **)
 	assert_true(mr_sessions_cancel(sessions, list[0].pid, true));
 	assert_true(atomic_load(&seats[0].stopping) && !atomic_load(&seats[1].stopping));
 	assert_false(mr_sessions_cancel(sessions, 1234567, false));
+	mr_arena_fini(&arena);
 	mr_sessions_stop(&group);
 	assert_true(atomic_load(&seats[1].stopping));
 	mr_sessions_detach(&seats[0]);
