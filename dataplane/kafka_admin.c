@@ -5,21 +5,52 @@
 
 #include <stdio.h>
 
+struct changes;
+
 struct item {
 	struct mr_admin admin; // its error and message are the answer's, whoever set them
 	struct mr_uuid id;     // DeleteTopics
 	bool named;            // false: the answer has no name
 };
 
+// What differs between the three requests.
+struct change_form {
+	enum mr_admin_kind kind;
+	size_t element_bytes_min;
+	bool may_validate_only;
+	void (*read)(struct mr_kafka_call *c, struct item *it);
+	void (*find)(struct mr_kafka_call *c, struct item *it); // when all is read; may be NULL
+	void (*put)(struct mr_kout *out, struct mr_kafka_call *c, const struct item *it);
+};
+
 struct changes {
+	struct mr_kafka_steps steps;
 	struct mr_kafka_call *call;
-	mr_kafka_encode *encode;
+	const struct change_form *form;
 	struct item *items;
 	int32_t count;
 	int32_t at; // next to start
-	bool stepping;
-	bool waiting;
 };
+
+void mr_kafka_steps_go(struct mr_kafka_steps *s)
+{
+	s->going = true;
+	while (!s->waiting) {
+		s->waiting = true;
+		if (!s->next(s)) {
+			s->finish(s);
+			return;
+		}
+	}
+	s->going = false;
+}
+
+void mr_kafka_step_done(struct mr_kafka_steps *s)
+{
+	s->waiting = false;
+	if (!s->going)
+		mr_kafka_steps_go(s);
+}
 
 static void refuse(struct item *it, int16_t error, const char *message)
 {
@@ -27,65 +58,92 @@ static void refuse(struct item *it, int16_t error, const char *message)
 	snprintf(it->admin.message, sizeof(it->admin.message), "%s", message);
 }
 
-// Goes on until a change has to be waited for; `done` may come from inside the call.
-static void step(struct changes *s)
+static void change_done(struct mr_admin *a)
 {
+	mr_kafka_step_done(a->user);
+}
+
+static void encode_changes(struct mr_kout *out, struct mr_kafka_call *c)
+{
+	const struct changes *s = c->state;
+
+	mr_kout_i32(out, 0); // throttleTimeMs
+	mr_kout_array(out, s->count);
+	for (int32_t i = 0; i < s->count; i++) {
+		s->form->put(out, c, &s->items[i]);
+		mr_kout_tags(out);
+	}
+	mr_kout_tags(out);
+}
+
+static bool next_change(struct mr_kafka_steps *steps)
+{
+	struct changes *s = MR_CONTAINER(steps, struct changes, steps);
 	struct mr_broker *b = s->call->k->broker;
 
-	s->stepping = true;
-	while (!s->waiting && s->at < s->count && !s->call->rq->abandoned) {
+	while (s->at < s->count && !s->call->rq->abandoned) {
 		struct mr_admin *a = &s->items[s->at++].admin;
 
 		if (a->error)
 			continue;
-		s->waiting = true;
 		b->ops->admin(b, a);
+		return true;
 	}
-	s->stepping = false;
-	if (!s->waiting)
-		mr_kafka_respond(s->call, s->encode);
+	return false;
 }
 
-static void change_done(struct mr_admin *a)
+static void answer_changes(struct mr_kafka_steps *steps)
 {
-	struct changes *s = a->user;
-
-	s->waiting = false;
-	if (!s->stepping)
-		step(s);
+	mr_kafka_respond(MR_CONTAINER(steps, struct changes, steps)->call, encode_changes);
 }
 
-static struct changes *changes_begin(struct mr_kafka_call *c, mr_kafka_encode *encode)
-{
-	struct changes *s = c->state = mr_kafka_alloc(c, 1, sizeof(*s));
-
-	if (!s) {
-		mr_kafka_parsed(c); // closes
-		return NULL;
-	}
-	s->call = c;
-	s->encode = encode;
-	return s;
-}
-
-static void changes_alloc(struct changes *s, enum mr_admin_kind kind, size_t element_bytes_min)
+static void changes_alloc(struct changes *s)
 {
 	struct mr_broker *b = s->call->k->broker;
 
-	s->count = mr_kin_array(&s->call->in, element_bytes_min);
+	s->count = mr_kin_array(&s->call->in, s->form->element_bytes_min);
 	s->items = mr_kafka_alloc(s->call, (size_t)s->count, sizeof(*s->items));
 	if (!s->items)
 		s->count = 0;
 	for (int32_t i = 0; i < s->count; i++) {
 		s->items[i].named = true;
 		s->items[i].admin = (struct mr_admin){
-			.kind = kind,
+			.kind = s->form->kind,
 			.config = b->ops->topic_defaults(b),
 			.done = change_done,
-			.user = s,
+			.user = &s->steps,
 			.broker = b,
 		};
 	}
+}
+
+// Reads the whole request, then makes its changes one after the other.
+static void make_changes(struct mr_kafka_call *c, const struct change_form *form)
+{
+	struct changes *s = c->state = mr_kafka_alloc(c, 1, sizeof(*s));
+	struct mr_kin *in = &c->in;
+	bool validate_only;
+
+	if (!s) {
+		mr_kafka_parsed(c); // closes
+		return;
+	}
+	*s = (struct changes){
+		.steps = {next_change, answer_changes, false, false}, .call = c, .form = form};
+	changes_alloc(s);
+	for (int32_t i = 0; i < s->count && !in->r.bad; i++)
+		form->read(c, &s->items[i]);
+	mr_kin_i32(in); // timeoutMs
+	validate_only = form->may_validate_only && mr_kin_bool(in);
+	mr_kin_tags(in);
+	if (!mr_kafka_parsed(c))
+		return;
+	for (int32_t i = 0; i < s->count; i++) {
+		s->items[i].admin.validate_only = validate_only;
+		if (form->find)
+			form->find(c, &s->items[i]);
+	}
+	mr_kafka_steps_go(&s->steps);
 }
 
 static const char *message_of(const struct mr_admin *a)
@@ -196,52 +254,31 @@ static void put_created_configs(struct mr_kout *out, const struct mr_admin *a)
 	}
 }
 
-static void encode_create(struct mr_kout *out, struct mr_kafka_call *c)
+static void put_created(struct mr_kout *out, struct mr_kafka_call *c, const struct item *it)
 {
-	const struct changes *s = c->state;
+	const struct mr_admin *a = &it->admin;
 
-	mr_kout_i32(out, 0); // throttleTimeMs
-	mr_kout_array(out, s->count);
-	for (int32_t i = 0; i < s->count; i++) {
-		const struct mr_admin *a = &s->items[i].admin;
-
-		mr_kout_string(out, a->name);
-		if (out->version >= 7)
-			mr_kout_uuid(out, a->topic_id);
-		mr_kafka_put_error(out, c, a->error);
-		mr_kout_text(out, message_of(a));
-		if (out->version >= 5) {
-			mr_kout_i32(out, a->error ? -1 : (int32_t)a->partitions_now);
-			mr_kout_i16(out, a->error ? -1 : 1); // replicationFactor
-			if (a->error)
-				mr_kout_array(out, 0);
-			else
-				put_created_configs(out, a);
-		}
-		mr_kout_tags(out);
-	}
-	mr_kout_tags(out);
+	mr_kout_string(out, a->name);
+	if (out->version >= 7)
+		mr_kout_uuid(out, a->topic_id);
+	mr_kafka_put_error(out, c, a->error);
+	mr_kout_text(out, message_of(a));
+	if (out->version < 5)
+		return;
+	mr_kout_i32(out, a->error ? -1 : (int32_t)a->partitions_now);
+	mr_kout_i16(out, a->error ? -1 : 1); // replicationFactor
+	if (a->error)
+		mr_kout_array(out, 0);
+	else
+		put_created_configs(out, a);
 }
 
 void mr_kafka_create_topics(struct mr_kafka_call *c)
 {
-	struct changes *s = changes_begin(c, encode_create);
-	struct mr_kin *in = &c->in;
-	bool validate_only;
+	static const struct change_form form = {
+		MR_ADMIN_CREATE, 10, true, read_create, NULL, put_created};
 
-	if (!s)
-		return;
-	changes_alloc(s, MR_ADMIN_CREATE, 10);
-	for (int32_t i = 0; i < s->count && !in->r.bad; i++)
-		read_create(c, &s->items[i]);
-	mr_kin_i32(in); // timeoutMs
-	validate_only = mr_kin_bool(in);
-	mr_kin_tags(in);
-	if (!mr_kafka_parsed(c))
-		return;
-	for (int32_t i = 0; i < s->count; i++)
-		s->items[i].admin.validate_only = validate_only;
-	step(s);
+	make_changes(c, &form);
 }
 
 // Version 6 has a name or an id. The name of an id is copied: it must outlive this turn's snapshot.
@@ -273,8 +310,10 @@ static void find_deleted(struct mr_kafka_call *c, struct item *it)
 		refuse(it, MR_KAFKA_UNKNOWN_SERVER_ERROR, "out of memory");
 }
 
-static void read_delete(struct mr_kin *in, struct item *it)
+static void read_delete(struct mr_kafka_call *c, struct item *it)
 {
+	struct mr_kin *in = &c->in;
+
 	if (in->version >= 6) {
 		it->admin.name = mr_kin_nullable_string(in);
 		it->id = mr_kin_uuid(in);
@@ -285,47 +324,27 @@ static void read_delete(struct mr_kin *in, struct item *it)
 	it->named = it->admin.name.data != NULL;
 }
 
-static void encode_delete(struct mr_kout *out, struct mr_kafka_call *c)
+static void put_deleted(struct mr_kout *out, struct mr_kafka_call *c, const struct item *it)
 {
-	const struct changes *s = c->state;
-
-	mr_kout_i32(out, 0); // throttleTimeMs
-	mr_kout_array(out, s->count);
-	for (int32_t i = 0; i < s->count; i++) {
-		const struct item *it = &s->items[i];
-
-		mr_kout_string(out, it->admin.name);
-		if (out->version >= 6)
-			mr_kout_uuid(out, it->id);
-		mr_kafka_put_error(out, c, it->admin.error);
-		if (out->version >= 5)
-			mr_kout_text(out, message_of(&it->admin));
-		mr_kout_tags(out);
-	}
-	mr_kout_tags(out);
+	mr_kout_string(out, it->admin.name);
+	if (out->version >= 6)
+		mr_kout_uuid(out, it->id);
+	mr_kafka_put_error(out, c, it->admin.error);
+	if (out->version >= 5)
+		mr_kout_text(out, message_of(&it->admin));
 }
 
 void mr_kafka_delete_topics(struct mr_kafka_call *c)
 {
-	struct changes *s = changes_begin(c, encode_delete);
-	struct mr_kin *in = &c->in;
+	static const struct change_form form = {
+		MR_ADMIN_DELETE, 1, false, read_delete, find_deleted, put_deleted};
 
-	if (!s)
-		return;
-	changes_alloc(s, MR_ADMIN_DELETE, 1);
-	for (int32_t i = 0; i < s->count && !in->r.bad; i++)
-		read_delete(in, &s->items[i]);
-	mr_kin_i32(in); // timeoutMs
-	mr_kin_tags(in);
-	if (!mr_kafka_parsed(c))
-		return;
-	for (int32_t i = 0; i < s->count; i++)
-		find_deleted(c, &s->items[i]);
-	step(s);
+	make_changes(c, &form);
 }
 
-static void read_add(struct mr_kin *in, struct item *it)
+static void read_add(struct mr_kafka_call *c, struct item *it)
 {
+	struct mr_kin *in = &c->in;
 	int32_t count, assigned;
 
 	it->admin.name = mr_kin_string(in);
@@ -344,40 +363,17 @@ static void read_add(struct mr_kin *in, struct item *it)
 		it->admin.partitions = (uint32_t)count;
 }
 
-static void encode_add(struct mr_kout *out, struct mr_kafka_call *c)
+static void put_added(struct mr_kout *out, struct mr_kafka_call *c, const struct item *it)
 {
-	const struct changes *s = c->state;
-
-	mr_kout_i32(out, 0); // throttleTimeMs
-	mr_kout_array(out, s->count);
-	for (int32_t i = 0; i < s->count; i++) {
-		const struct mr_admin *a = &s->items[i].admin;
-
-		mr_kout_string(out, a->name);
-		mr_kafka_put_error(out, c, a->error);
-		mr_kout_text(out, message_of(a));
-		mr_kout_tags(out);
-	}
-	mr_kout_tags(out);
+	mr_kout_string(out, it->admin.name);
+	mr_kafka_put_error(out, c, it->admin.error);
+	mr_kout_text(out, message_of(&it->admin));
 }
 
 void mr_kafka_create_partitions(struct mr_kafka_call *c)
 {
-	struct changes *s = changes_begin(c, encode_add);
-	struct mr_kin *in = &c->in;
-	bool validate_only;
+	static const struct change_form form = {
+		MR_ADMIN_ADD_PARTITIONS, 7, true, read_add, NULL, put_added};
 
-	if (!s)
-		return;
-	changes_alloc(s, MR_ADMIN_ADD_PARTITIONS, 7);
-	for (int32_t i = 0; i < s->count && !in->r.bad; i++)
-		read_add(in, &s->items[i]);
-	mr_kin_i32(in); // timeoutMs
-	validate_only = mr_kin_bool(in);
-	mr_kin_tags(in);
-	if (!mr_kafka_parsed(c))
-		return;
-	for (int32_t i = 0; i < s->count; i++)
-		s->items[i].admin.validate_only = validate_only;
-	step(s);
+	make_changes(c, &form);
 }

@@ -16,14 +16,13 @@ struct wanted {
 };
 
 struct metadata {
+	struct mr_kafka_steps steps; // of creating topics
 	struct mr_kafka_call *call;
 	struct wanted *topics; // NULL: all there are
 	int32_t count;
 	bool may_create;
 	int32_t at; // next topic that may have to be created
 	uint32_t created;
-	bool stepping;
-	bool waiting;
 	struct mr_admin admin;
 	struct mr_broker_node *nodes;
 	uint32_t nodes_count;
@@ -203,8 +202,6 @@ static void finish(struct mr_kafka_call *c, struct metadata *m)
 		mr_kafka_respond(c, encode_metadata);
 }
 
-static void step(struct metadata *m);
-
 static void create_done(struct mr_admin *a)
 {
 	struct metadata *m = a->user;
@@ -214,9 +211,7 @@ static void create_done(struct mr_admin *a)
 	w->tried = true;
 	if (!a->error)
 		MR_KAFKA_COUNT(m->call, topics_auto_created, 1);
-	m->waiting = false;
-	if (!m->stepping)
-		step(m);
+	mr_kafka_step_done(&m->steps);
 }
 
 static bool must_create(const struct metadata *m, const struct wanted *w)
@@ -230,7 +225,6 @@ static void create(struct metadata *m, struct wanted *w)
 	struct mr_broker *b = m->call->k->broker;
 
 	m->created++;
-	m->waiting = true;
 	m->admin = (struct mr_admin){
 		.kind = MR_ADMIN_CREATE,
 		.name = w->name,
@@ -243,19 +237,26 @@ static void create(struct metadata *m, struct wanted *w)
 	b->ops->admin(b, &m->admin);
 }
 
-// Goes on until a creation has to be waited for; `done` may come from inside the call.
-static void step(struct metadata *m)
+static bool next_topic(struct mr_kafka_steps *steps)
 {
-	m->stepping = true;
-	while (m->may_create && !m->waiting && m->at < m->count) {
+	struct metadata *m = MR_CONTAINER(steps, struct metadata, steps);
+
+	while (m->may_create && m->at < m->count) {
 		struct wanted *w = &m->topics[m->at++];
 
-		if (must_create(m, w))
+		if (must_create(m, w)) {
 			create(m, w);
+			return true;
+		}
 	}
-	m->stepping = false;
-	if (!m->waiting)
-		finish(m->call, m);
+	return false;
+}
+
+static void answer(struct mr_kafka_steps *steps)
+{
+	struct metadata *m = MR_CONTAINER(steps, struct metadata, steps);
+
+	finish(m->call, m);
 }
 
 void mr_kafka_metadata(struct mr_kafka_call *c)
@@ -268,8 +269,10 @@ void mr_kafka_metadata(struct mr_kafka_call *c)
 		return;
 	}
 	m->call = c;
+	m->steps.next = next_topic;
+	m->steps.finish = answer;
 	if (!read_request(c, m))
 		return;
 	m->may_create &= b->ops->auto_create(b);
-	step(m);
+	mr_kafka_steps_go(&m->steps);
 }

@@ -365,30 +365,26 @@ void mr_control_turn(struct mr_control *c)
 
 // ---- calls from SQL threads
 
-struct call {
-	struct mr_message message;
+struct control_call {
+	struct mr_call call;
 	int (*fn)(struct mr_control *c, void *arg);
 	void *arg;
 	int rc;
-	sem_t done;
 };
 
 static void handle_call(struct mr_message *m, void *owner)
 {
-	struct call *k = MR_CONTAINER(m, struct call, message);
+	struct control_call *k = MR_CONTAINER(m, struct control_call, call.message);
 
 	k->rc = k->fn(owner, k->arg);
-	sem_post(&k->done);
+	mr_call_done(&k->call);
 }
 
 int mr_control_call(struct mr_control *c, int (*fn)(struct mr_control *c, void *arg), void *arg)
 {
-	struct call k = {{NULL, handle_call}, fn, arg, 0, {{0}}};
+	struct control_call k = {.fn = fn, .arg = arg};
 
-	sem_init(&k.done, 0, 0);
-	mr_mailbox_push(&c->box, &k.message);
-	wait_all(&k.done, 1);
-	sem_destroy(&k.done);
+	mr_mailbox_call(&c->box, &k.call, handle_call);
 	return k.rc;
 }
 

@@ -11,7 +11,6 @@
 #include "host/worker.h"
 
 #include <errno.h>
-#include <semaphore.h>
 
 static bool is_bare_json(enum mr_type t)
 {
@@ -66,21 +65,20 @@ static void put_row(struct mr_buf *json, struct mr_buf *text, const struct mr_re
 }
 
 struct insert {
-	struct mr_message message;
+	struct mr_call call;
 	struct mr_append append;
-	sem_t done;
 };
 
 static void insert_done(struct mr_append *a)
 {
-	sem_post(&MR_CONTAINER(a, struct insert, append)->done);
+	mr_call_done(&MR_CONTAINER(a, struct insert, append)->call);
 }
 
 static void handle_insert(struct mr_message *m, void *owner)
 {
 	struct mr_worker *w = owner;
 
-	mr_worker_append(&w->broker, &MR_CONTAINER(m, struct insert, message)->append);
+	mr_worker_append(&w->broker, &MR_CONTAINER(m, struct insert, call.message)->append);
 }
 
 static int append_batch(
@@ -91,18 +89,13 @@ static int append_batch(
 	uint32_t partition = atomic_fetch_add(&turn, 1) % topic->partitions;
 	struct mr_worker *w = c->workers[mr_topic_owner(topic, partition, c->workers_count)];
 	struct insert in = {
-		.message.handle = handle_insert,
 		.append = {.topic = topic,
 			.partition = partition,
 			.batch = batch,
 			.done = insert_done},
 	};
 
-	sem_init(&in.done, 0, 0);
-	mr_mailbox_push(&w->box, &in.message);
-	while (sem_wait(&in.done) < 0)
-		;
-	sem_destroy(&in.done);
+	mr_mailbox_call(&w->box, &in.call, handle_insert);
 	if (in.append.error == 0)
 		return 0;
 	return mr_diag_set(diag, -EIO,

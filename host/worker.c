@@ -7,7 +7,6 @@
 #include "host/seal.h"
 
 #include <errno.h>
-#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -349,29 +348,24 @@ void mr_worker_when_caught_up(struct mr_worker *w, struct mr_when *when)
 }
 
 struct worker_call {
-	struct mr_message message;
+	struct mr_call call;
 	void (*fn)(struct mr_worker *w, void *arg);
 	void *arg;
-	sem_t done;
 };
 
 static void handle_call(struct mr_message *m, void *owner)
 {
-	struct worker_call *k = MR_CONTAINER(m, struct worker_call, message);
+	struct worker_call *k = MR_CONTAINER(m, struct worker_call, call.message);
 
 	k->fn(owner, k->arg);
-	sem_post(&k->done);
+	mr_call_done(&k->call);
 }
 
 void mr_worker_call(struct mr_worker *w, void (*fn)(struct mr_worker *w, void *arg), void *arg)
 {
-	struct worker_call k = {{NULL, handle_call}, fn, arg, {{0}}};
+	struct worker_call k = {.fn = fn, .arg = arg};
 
-	sem_init(&k.done, 0, 0);
-	mr_mailbox_push(&w->box, &k.message);
-	while (sem_wait(&k.done) < 0)
-		;
-	sem_destroy(&k.done);
+	mr_mailbox_call(&w->box, &k.call, handle_call);
 }
 
 // A piece that has been open for long is closed, so that its rows reach the disk as a segment and a

@@ -11,6 +11,7 @@
 
 #include "host/base/def.h"
 
+#include <semaphore.h>
 #include <stdatomic.h>
 
 struct mr_message {
@@ -33,6 +34,20 @@ void mr_mailbox_push(struct mr_mailbox *box, struct mr_message *m);
 
 // Owner only. Runs the handler of every message there, in order; returns how many.
 int mr_mailbox_drain(struct mr_mailbox *box, void *owner);
+
+// A message whose sender waits for it. It lies first in a struct of the sender's that has what is
+// asked and what comes back.
+struct mr_call {
+	struct mr_message message;
+	sem_t done;
+};
+
+// Pushes the call and returns when mr_call_done has been called of it: by the handler itself or
+// later, on any thread. Any thread that the receiver never waits for.
+void mr_mailbox_call(struct mr_mailbox *box, struct mr_call *call,
+	void (*handle)(struct mr_message *m, void *owner));
+// The last that the receiver does with the call: the sender's memory may be gone at once.
+void mr_call_done(struct mr_call *call);
 
 // Writes the eventfd without a message, to make the owner turn once. Any thread.
 void mr_mailbox_wake(struct mr_mailbox *box);

@@ -8,6 +8,7 @@
 #include "host/base/uuid.h"
 #include "tests/lib/mr_test.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -293,6 +294,36 @@ static void mailbox_keeps_each_senders_order(void **)
 	mr_mailbox_close(&box);
 }
 
+static void answer_late(struct mr_message *m, void *owner)
+{
+	*(struct mr_message **)owner = m;
+}
+
+static void *call_box(void *arg)
+{
+	struct mr_call *call = arg;
+
+	mr_mailbox_call(&box, call, answer_late);
+	return NULL;
+}
+
+static void mailbox_call_returns_when_it_is_answered(void **)
+{
+	struct mr_message *asked = NULL;
+	struct mr_call call;
+	pthread_t t;
+
+	assert_int_equal(mr_mailbox_open(&box), 0);
+	assert_int_equal(pthread_create(&t, NULL, call_box, &call), 0);
+	while (!asked)
+		mr_mailbox_drain(&box, &asked);
+	assert_ptr_equal(asked, &call.message);
+	assert_int_equal(pthread_tryjoin_np(t, NULL), EBUSY);
+	mr_call_done(&call);
+	pthread_join(t, NULL);
+	mr_mailbox_close(&box);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -310,6 +341,7 @@ int main(void)
 		cmocka_unit_test(uuid_text_reads_back),
 		cmocka_unit_test(rand_below_stays_below),
 		cmocka_unit_test(mailbox_keeps_each_senders_order),
+		cmocka_unit_test(mailbox_call_returns_when_it_is_answered),
 	};
 
 	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
