@@ -183,7 +183,8 @@ static struct mr_heap_block *heap_grow(struct mr_chunk *c, size_t bytes)
 
 	if (c->rows > 0 && total > c->bytes_max)
 		return NULL;
-	b = mr_chunk_pool_take(c->pool, take);
+	b = c->rows > 0 ? mr_chunk_pool_take(c->pool, take)
+			: mr_chunk_pool_take_urgent(c->pool, take);
 	if (!b)
 		return NULL;
 	*b = (struct mr_heap_block){.next = c->heap.blocks, .bytes = take};

@@ -42,7 +42,24 @@ size_t mr_chunk_pool_bytes_used(struct mr_chunk_pool *p);
 size_t mr_chunk_pool_bytes_max(struct mr_chunk_pool *p);
 // Contiguous memory of whole blocks, or NULL when the pool has no such hole. Not cleared.
 void *mr_chunk_pool_take(struct mr_chunk_pool *p, size_t bytes);
+void *mr_chunk_pool_take_urgent(struct mr_chunk_pool *p, size_t bytes);
 void mr_chunk_pool_give(struct mr_chunk_pool *p, void *memory, size_t bytes);
+
+// Whether take would give so much now. After a no, as after a take that failed, the next give calls
+// `wake`. Any thread.
+bool mr_chunk_pool_has(struct mr_chunk_pool *p, size_t bytes);
+// `wake` runs on the thread that gave memory back, outside the lock. Before threads use the pool.
+void mr_chunk_pool_on_give(struct mr_chunk_pool *p, void (*wake)(void *arg), void *arg);
+
+// A share of a pool is a pool to take from: half of the whole is divided evenly among its shares,
+// and what a share has not taken of that is kept for it; the rest is for whoever comes first. So
+// one that takes all it can get never starves the others. Two things may be taken from what is kept
+// as well, or the largest rows would wait for ever: the first run of a share that has nothing, and
+// the bytes of a chunk's first row (`urgent`). A share must go before its pool. Any thread. 0 or
+// -ENOMEM.
+[[nodiscard]] int mr_chunk_pool_share(struct mr_chunk_pool *whole, struct mr_chunk_pool **out);
+// The pool that this is a share of, or itself.
+struct mr_chunk_pool *mr_chunk_pool_whole(struct mr_chunk_pool *p);
 
 enum mr_chunk_encoding { MR_CHUNK_PLAIN, MR_CHUNK_DICT };
 

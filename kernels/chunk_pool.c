@@ -4,6 +4,9 @@
 // longer runs (the arrays of a chunk) from the bottom, first fit, so that short and long ones do
 // not cut each other's holes to pieces and used pages are used again first. A search walks bytes:
 // 16 Ki of them for a pool of 4 GiB, once per quarter megabyte of text or once per chunk.
+//
+// A share counts what was taken through it and has no blocks of its own: lock, mapping and marks
+// are the whole's.
 #include "kernels/chunk.h"
 
 #include <errno.h>
@@ -12,10 +15,18 @@
 #include <sys/mman.h>
 
 struct mr_chunk_pool {
+	struct mr_chunk_pool *whole; // itself when it is no share
+	size_t blocks_used;          // through this one; of the whole: all
+	struct mr_chunk_pool *share_next;
+	// Of the whole only.
 	pthread_mutex_t lock;
+	struct mr_chunk_pool *shares;
+	size_t shares_count;
+	bool wanted; // somebody was refused since the last wake
+	void (*wake)(void *arg);
+	void *wake_arg;
 	uint8_t *base;
 	size_t blocks_count;
-	size_t blocks_used;
 	uint8_t taken[];
 };
 
@@ -39,35 +50,82 @@ int mr_chunk_pool_create(size_t bytes_max, struct mr_chunk_pool **out)
 		free(p);
 		return err;
 	}
+	p->whole = p;
 	p->blocks_count = blocks;
 	pthread_mutex_init(&p->lock, NULL);
 	*out = p;
 	return 0;
 }
 
+int mr_chunk_pool_share(struct mr_chunk_pool *whole, struct mr_chunk_pool **out)
+{
+	struct mr_chunk_pool *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	MR_ASSERT(whole->whole == whole);
+	p->whole = whole;
+	pthread_mutex_lock(&whole->lock);
+	p->share_next = whole->shares;
+	whole->shares = p;
+	whole->shares_count++;
+	pthread_mutex_unlock(&whole->lock);
+	*out = p;
+	return 0;
+}
+
+static void share_destroy(struct mr_chunk_pool *p)
+{
+	struct mr_chunk_pool *w = p->whole, **at = &w->shares;
+
+	pthread_mutex_lock(&w->lock);
+	MR_ASSERT(p->blocks_used == 0);
+	while (*at != p)
+		at = &(*at)->share_next;
+	*at = p->share_next;
+	w->shares_count--;
+	pthread_mutex_unlock(&w->lock);
+	free(p);
+}
+
 void mr_chunk_pool_destroy(struct mr_chunk_pool *p)
 {
 	if (!p)
 		return;
-	MR_ASSERT(p->blocks_used == 0);
+	if (p->whole != p) {
+		share_destroy(p);
+		return;
+	}
+	MR_ASSERT(p->blocks_used == 0 && !p->shares);
 	munmap(p->base, p->blocks_count * MR_CHUNK_BLOCK_BYTES);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
+}
+
+struct mr_chunk_pool *mr_chunk_pool_whole(struct mr_chunk_pool *p)
+{
+	return p->whole;
+}
+
+void mr_chunk_pool_on_give(struct mr_chunk_pool *p, void (*wake)(void *arg), void *arg)
+{
+	p->wake = wake;
+	p->wake_arg = arg;
 }
 
 size_t mr_chunk_pool_bytes_used(struct mr_chunk_pool *p)
 {
 	size_t blocks;
 
-	pthread_mutex_lock(&p->lock);
+	pthread_mutex_lock(&p->whole->lock);
 	blocks = p->blocks_used;
-	pthread_mutex_unlock(&p->lock);
+	pthread_mutex_unlock(&p->whole->lock);
 	return blocks * MR_CHUNK_BLOCK_BYTES;
 }
 
 size_t mr_chunk_pool_bytes_max(struct mr_chunk_pool *p)
 {
-	return p->blocks_count * MR_CHUNK_BLOCK_BYTES;
+	return p->whole->blocks_count * MR_CHUNK_BLOCK_BYTES;
 }
 
 // The first block of a free run of `want` from the bottom, or blocks_count.
@@ -91,35 +149,94 @@ static size_t find_last(const struct mr_chunk_pool *p)
 	return p->blocks_count;
 }
 
-void *mr_chunk_pool_take(struct mr_chunk_pool *p, size_t bytes)
+// Whether `want` more blocks leave what is kept for the other shares.
+static bool may_take(const struct mr_chunk_pool *p, size_t want)
 {
+	const struct mr_chunk_pool *w = p->whole;
+	size_t each = w->shares_count ? w->blocks_count / 2 / w->shares_count : 0;
+	size_t kept = 0;
+
+	if (p == w || p->blocks_used == 0 || p->blocks_used + want <= each)
+		return true;
+	for (const struct mr_chunk_pool *s = w->shares; s; s = s->share_next)
+		if (s != p && s->blocks_used < each)
+			kept += each - s->blocks_used;
+	return want + kept <= w->blocks_count - w->blocks_used;
+}
+
+// The first of `want` blocks that may be taken, or blocks_count, which is noted. Under the lock.
+static size_t find(struct mr_chunk_pool *p, size_t want, bool urgent)
+{
+	struct mr_chunk_pool *w = p->whole;
+	size_t first = w->blocks_count;
+
+	if (urgent || may_take(p, want))
+		first = want == 1 ? find_last(w) : find_run(w, want);
+	w->wanted |= first == w->blocks_count;
+	return first;
+}
+
+bool mr_chunk_pool_has(struct mr_chunk_pool *p, size_t bytes)
+{
+	struct mr_chunk_pool *w = p->whole;
+	bool has;
+
+	pthread_mutex_lock(&w->lock);
+	has = find(p, blocks_of(bytes), false) < w->blocks_count;
+	pthread_mutex_unlock(&w->lock);
+	return has;
+}
+
+static void *take(struct mr_chunk_pool *p, size_t bytes, bool urgent)
+{
+	struct mr_chunk_pool *w = p->whole;
 	size_t want = blocks_of(bytes);
 	void *memory = NULL;
 	size_t first;
 
 	MR_ASSERT(want > 0);
-	pthread_mutex_lock(&p->lock);
-	first = want == 1 ? find_last(p) : find_run(p, want);
-	if (first < p->blocks_count) {
-		memset(p->taken + first, 1, want);
-		p->blocks_used += want;
-		memory = p->base + first * MR_CHUNK_BLOCK_BYTES;
+	pthread_mutex_lock(&w->lock);
+	first = find(p, want, urgent);
+	if (first < w->blocks_count) {
+		memset(w->taken + first, 1, want);
+		w->blocks_used += want;
+		if (p != w)
+			p->blocks_used += want;
+		memory = w->base + first * MR_CHUNK_BLOCK_BYTES;
 	}
-	pthread_mutex_unlock(&p->lock);
+	pthread_mutex_unlock(&w->lock);
 	return memory;
+}
+
+void *mr_chunk_pool_take(struct mr_chunk_pool *p, size_t bytes)
+{
+	return take(p, bytes, false);
+}
+
+void *mr_chunk_pool_take_urgent(struct mr_chunk_pool *p, size_t bytes)
+{
+	return take(p, bytes, true);
 }
 
 void mr_chunk_pool_give(struct mr_chunk_pool *p, void *memory, size_t bytes)
 {
-	size_t first = (size_t)((uint8_t *)memory - p->base) / MR_CHUNK_BLOCK_BYTES;
+	struct mr_chunk_pool *w = p->whole;
+	size_t first = (size_t)((uint8_t *)memory - w->base) / MR_CHUNK_BLOCK_BYTES;
 	size_t count = blocks_of(bytes);
+	bool wake;
 
-	pthread_mutex_lock(&p->lock);
-	MR_ASSERT(first + count <= p->blocks_count);
+	pthread_mutex_lock(&w->lock);
+	MR_ASSERT(first + count <= w->blocks_count);
 	for (size_t i = first; i < first + count; i++) {
-		MR_ASSERT(p->taken[i]);
-		p->taken[i] = 0;
+		MR_ASSERT(w->taken[i]);
+		w->taken[i] = 0;
 	}
-	p->blocks_used -= count;
-	pthread_mutex_unlock(&p->lock);
+	w->blocks_used -= count;
+	if (p != w)
+		p->blocks_used -= count;
+	wake = w->wanted && w->wake;
+	w->wanted = false;
+	pthread_mutex_unlock(&w->lock);
+	if (wake)
+		w->wake(w->wake_arg);
 }

@@ -255,6 +255,50 @@ static void chunk_pool_random_takes_never_overlap(void **)
 	mr_chunk_pool_destroy(p);
 }
 
+static void count_wake(void *arg)
+{
+	(*(int *)arg)++;
+}
+
+static void chunk_pool_keeps_a_share_for_each_and_wakes_whom_it_refused(void **)
+{
+	enum { BLOCKS = 40, EACH = BLOCKS / 2 / 2 };
+	struct mr_chunk_pool *whole = pool_of(BLOCKS * (size_t)MR_CHUNK_BLOCK_BYTES), *a, *b;
+	void *held[BLOCKS], *of_b;
+	int count = 0, wakes = 0;
+
+	mr_chunk_pool_on_give(whole, count_wake, &wakes);
+	assert_int_equal(mr_chunk_pool_share(whole, &a), 0);
+	assert_int_equal(mr_chunk_pool_share(whole, &b), 0);
+	while ((held[count] = mr_chunk_pool_take(a, MR_CHUNK_BLOCK_BYTES)))
+		count++;
+	assert_int_equal(count, BLOCKS - EACH);
+	assert_false(mr_chunk_pool_has(a, 1));
+	assert_true(mr_chunk_pool_has(b, EACH * (size_t)MR_CHUNK_BLOCK_BYTES));
+	of_b = mr_chunk_pool_take(b, EACH * (size_t)MR_CHUNK_BLOCK_BYTES);
+	assert_non_null(of_b);
+	assert_null(mr_chunk_pool_take(b, 1));
+	assert_int_equal(
+		mr_chunk_pool_bytes_used(a), (size_t)(BLOCKS - EACH) * MR_CHUNK_BLOCK_BYTES);
+	assert_int_equal(mr_chunk_pool_bytes_used(whole), mr_chunk_pool_bytes_max(b));
+	assert_int_equal(wakes, 0);
+	while (count)
+		mr_chunk_pool_give(a, held[--count], MR_CHUNK_BLOCK_BYTES);
+	assert_int_equal(wakes, 1);
+	// More than half of everything: only as the first run of a share.
+	held[0] = mr_chunk_pool_take(a, (BLOCKS - EACH) * (size_t)MR_CHUNK_BLOCK_BYTES);
+	assert_non_null(held[0]);
+	mr_chunk_pool_give(b, of_b, EACH * (size_t)MR_CHUNK_BLOCK_BYTES);
+	assert_null(mr_chunk_pool_take(a, 1));
+	held[1] = mr_chunk_pool_take_urgent(a, 1);
+	assert_non_null(held[1]);
+	mr_chunk_pool_give(a, held[1], 1);
+	mr_chunk_pool_give(a, held[0], (BLOCKS - EACH) * (size_t)MR_CHUNK_BLOCK_BYTES);
+	mr_chunk_pool_destroy(a);
+	mr_chunk_pool_destroy(b);
+	mr_chunk_pool_destroy(whole);
+}
+
 // Row i holds i in column 0, its text in columns 1 and 3 (NULL for each 10th row).
 static void *check_while_written(void *arg)
 {
@@ -331,6 +375,7 @@ int main(void)
 		cmocka_unit_test(chunk_keeps_its_byte_limit_but_takes_any_first_row),
 		cmocka_unit_test(chunk_pool_used_up_is_an_error_and_memory_comes_back),
 		cmocka_unit_test(chunk_pool_random_takes_never_overlap),
+		cmocka_unit_test(chunk_pool_keeps_a_share_for_each_and_wakes_whom_it_refused),
 		cmocka_unit_test(chunk_readers_see_rows_as_written),
 	};
 
