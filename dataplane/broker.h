@@ -24,6 +24,7 @@ struct mr_append {
 	uint32_t partition;
 	struct mr_span batch; // the records field as it came; borrowed until done
 	bool may_skip_done;   // acks=0: done may come before the bytes are durable
+	int32_t wait_ms_max;  // the client's patience; 0 = it has not said
 	int64_t received_ns;
 	void (*done)(struct mr_append *a);
 	void *user;
@@ -38,6 +39,8 @@ struct mr_append {
 	struct mr_append *next;
 	uint64_t lsn_end;
 	int64_t committed_ns;
+	int64_t wait_since_ns;
+	int64_t deadline_ns;
 	void *wait[2];
 };
 

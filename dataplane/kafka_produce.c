@@ -22,6 +22,7 @@ struct topic {
 struct produce {
 	struct mr_kafka_call *call;
 	int16_t acks;
+	int32_t timeout_ms;
 	bool transactional;
 	struct topic *topics;
 	int32_t count;
@@ -51,7 +52,7 @@ static bool read_request(struct mr_kafka_call *c, struct produce *s)
 
 	s->transactional = mr_kin_nullable_string(in).data != NULL;
 	s->acks = mr_kin_i16(in);
-	mr_kin_i32(in); // timeoutMs: an append is never given up
+	s->timeout_ms = mr_kin_i32(in);
 	s->count = mr_kin_array(in, 3);
 	s->topics = mr_kafka_alloc(c, (size_t)s->count, sizeof(*s->topics));
 	for (int32_t i = 0; i < s->count && !in->r.bad; i++)
@@ -175,6 +176,7 @@ static void start_part(struct produce *s, const struct topic *t, struct part *p)
 	}
 	a->partition = (uint32_t)p->index;
 	a->may_skip_done = s->acks == 0;
+	a->wait_ms_max = s->timeout_ms;
 	a->received_ns = s->call->rq->received_ns;
 	a->done = append_done;
 	a->user = s;

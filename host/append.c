@@ -5,9 +5,7 @@
 //	       -> unpack and check the records -> commit -> decode into the tables' chunks
 //	durable -> publish rows, fold views -> acknowledge
 //
-// What cannot go on for want of room (log ring, next file, memory for rows) waits in the list of
-// stalled appends, in order, and everything behind it waits too: acknowledgements stop, producers
-// stop sending (they keep at most five requests in flight), and the TCP window does the rest.
+// What cannot go on for want of room waits (append_wait.c).
 #include "dataplane/batch.h"
 #include "dataplane/kafka_error.h"
 #include "host/base/note.h"
@@ -15,27 +13,7 @@
 
 #include <errno.h>
 
-static void list_add(struct mr_append_list *l, struct mr_append *a)
-{
-	if (!l->head)
-		l->tail = &l->head;
-	a->next = NULL;
-	*l->tail = a;
-	l->tail = &a->next;
-}
-
-static struct mr_append *list_take(struct mr_append_list *l)
-{
-	struct mr_append *a = l->head;
-
-	l->head = a->next;
-	if (!l->head)
-		l->tail = &l->head;
-	return a;
-}
-
-static void append_fail(
-	struct mr_worker *w, struct mr_append *a, int16_t error, const char *message)
+void mr_append_fail(struct mr_worker *w, struct mr_append *a, int16_t error, const char *message)
 {
 	mr_stat_add(&w->stats.appends_failed, 1);
 	a->error = error;
@@ -46,16 +24,10 @@ static void append_fail(
 
 static void append_fault(struct mr_worker *w, struct mr_append *a, enum mr_batch_fault fault)
 {
-	append_fail(w, a, mr_batch_fault_kafka(fault), mr_batch_fault_text(fault));
+	mr_append_fail(w, a, mr_batch_fault_kafka(fault), mr_batch_fault_text(fault));
 }
 
-// What an append keeps in `wait`: its partition, and the offset behind its last record.
-static struct mr_partition *append_partition(const struct mr_append *a)
-{
-	return a->wait[0];
-}
-
-static void append_done(struct mr_worker *w, struct mr_append *a)
+void mr_append_done(struct mr_worker *w, struct mr_append *a)
 {
 	mr_hist_record(&w->stats.ack, (uint64_t)(mr_now_ns(w->clock) - a->received_ns));
 	a->error = 0;
@@ -63,24 +35,23 @@ static void append_done(struct mr_worker *w, struct mr_append *a)
 }
 
 // Waits until everything below `lsn_end` is durable, then is acknowledged.
-static void append_wait(struct mr_worker *w, struct mr_append *a, uint64_t lsn_end)
+static void wait_durable(struct mr_worker *w, struct mr_append *a, uint64_t lsn_end)
 {
 	a->lsn_end = lsn_end;
+	mr_append_list_add(&w->pending, a);
 	if (mr_log_durable(w->log) >= lsn_end)
-		append_done(w, a);
-	else
-		list_add(&w->pending, a);
+		mr_worker_acknowledge(w);
 }
 
 // Kafka's answer to a log that gives no room: all of these make clients try again later.
 static void append_refused(struct mr_worker *w, struct mr_append *a, int rc)
 {
 	if (rc == -ENOSPC)
-		append_fail(w, a, MR_KAFKA_KAFKA_STORAGE_ERROR, "the disk is nearly full");
+		mr_append_fail(w, a, MR_KAFKA_KAFKA_STORAGE_ERROR, "the disk is nearly full");
 	else if (rc == -EMSGSIZE)
-		append_fail(w, a, MR_KAFKA_MESSAGE_TOO_LARGE, "the record batch is too large");
+		mr_append_fail(w, a, MR_KAFKA_MESSAGE_TOO_LARGE, "the record batch is too large");
 	else
-		append_fail(w, a, MR_KAFKA_KAFKA_STORAGE_ERROR,
+		mr_append_fail(w, a, MR_KAFKA_KAFKA_STORAGE_ERROR,
 			"the log has stopped after a disk error");
 }
 
@@ -135,14 +106,15 @@ static bool check_producer(
 		return true;
 	mr_log_abort(w->log);
 	if (error) {
-		append_fail(w, a, error, "the producer's sequence does not follow");
+		mr_append_fail(w, a, error, "the producer's sequence does not follow");
 		return false;
 	}
 	mr_stat_add(&p->records_deduplicated, (uint64_t)b->count);
 	a->base_offset = original;
-	a->wait[1] = NULL;
+	a->wait[1] = (void *)(intptr_t)(original + b->count);
+	a->committed_ns = 0;
 	// The original may not be durable yet; everything appended so far certainly covers it.
-	append_wait(w, a, mr_log_head(w->log));
+	wait_durable(w, a, mr_log_head(w->log));
 	return false;
 }
 
@@ -190,13 +162,24 @@ static void commit(struct mr_worker *w, struct mr_partition *p, struct mr_append
 	if (p->feeds)
 		mr_hist_record(
 			&w->stats.stage_decode, (uint64_t)(mr_now_ns(w->clock) - a->committed_ns));
-	append_wait(w, a, lsn_end);
+	wait_durable(w, a, lsn_end);
 }
 
-// One try. False when it has to wait for room; `a` is untouched then.
-static bool append_try(struct mr_worker *w, struct mr_append *a)
+static int bind_partition(struct mr_worker *w, struct mr_partition *p)
 {
-	struct mr_partition *p = append_partition(a);
+	int rc;
+
+	if (p->bound)
+		return 0;
+	rc = mr_log_bind(w->log, p->topic->topic.id, (int32_t)p->number, &p->log_ref);
+	p->bound = rc == 0;
+	return rc;
+}
+
+// `a` is untouched when it is not taken.
+enum mr_append_try mr_append_try(struct mr_worker *w, struct mr_append *a)
+{
+	struct mr_partition *p = mr_append_partition(a);
 	struct mr_log_record *r;
 	struct mr_span records;
 	struct mr_batch batch;
@@ -206,96 +189,96 @@ static bool append_try(struct mr_worker *w, struct mr_append *a)
 	a->bad_record = -1;
 	a->log_start_offset = p->log_start;
 	if (a->batch.bytes > (size_t)p->topic->topic.config.message_bytes_max) {
-		append_fail(w, a, MR_KAFKA_MESSAGE_TOO_LARGE, "the record batch is too large");
-		return true;
+		mr_append_fail(w, a, MR_KAFKA_MESSAGE_TOO_LARGE, "the record batch is too large");
+		return MR_APPEND_TAKEN;
 	}
 	if (mr_feeds_full(w, p))
-		return false;
-	if (!p->bound) {
-		rc = mr_log_bind(w->log, p->topic->topic.id, (int32_t)p->number, &p->log_ref);
-		if (rc == -EAGAIN)
-			return false;
-		if (rc < 0) {
-			append_refused(w, a, rc);
-			return true;
-		}
-		p->bound = true;
-	}
-	rc = copy_and_check(w, a, &batch, &r, &records);
+		return MR_APPEND_NO_MEMORY;
+	rc = bind_partition(w, p);
+	if (rc == 0)
+		rc = copy_and_check(w, a, &batch, &r, &records);
 	if (rc == -EAGAIN)
-		return false;
+		return MR_APPEND_NO_LOG;
 	if (rc < 0)
 		append_refused(w, a, rc);
-	if (rc != 0)
-		return true;
-	if (!check_producer(w, p, a, &batch))
-		return true;
-	commit(w, p, a, r, &batch, records);
-	return true;
+	else if (rc == 0 && check_producer(w, p, a, &batch))
+		commit(w, p, a, r, &batch, records);
+	return MR_APPEND_TAKEN;
+}
+
+static int64_t deadline_of(const struct mr_worker *w, const struct mr_append *a)
+{
+	int64_t wait_ms = (int64_t)w->config->kafka_append_wait_ms;
+
+	if (a->wait_ms_max > 0)
+		wait_ms = MR_MIN(wait_ms, a->wait_ms_max);
+	return a->received_ns + wait_ms * 1000000;
 }
 
 void mr_worker_append(struct mr_broker *b, struct mr_append *a)
 {
 	struct mr_worker *w = MR_CONTAINER(b, struct mr_worker, broker);
+	enum mr_append_try tried = MR_APPEND_NO_LOG;
+	struct mr_partition *p = mr_worker_partition(w, a->topic, a->partition);
 
 	mr_stat_add(&w->stats.appends, 1);
 	if (!a->received_ns)
 		a->received_ns = mr_now_ns(w->clock);
-	a->wait[0] = mr_worker_partition(w, a->topic, a->partition);
-	if (!a->wait[0]) {
-		append_fail(w, a, MR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION, NULL);
+	a->deadline_ns = deadline_of(w, a);
+	a->wait[0] = p;
+	if (!p) {
+		mr_append_fail(w, a, MR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION, NULL);
 		return;
 	}
-	if (!w->stalled.head && append_try(w, a))
+	// Nothing overtakes what waits for the same.
+	if (p->waiting.head)
+		tried = MR_APPEND_NO_MEMORY;
+	else if (!w->stalled.head)
+		tried = mr_append_try(w, a);
+	if (tried == MR_APPEND_TAKEN)
 		return;
 	mr_stat_add(&w->stats.appends_stalled, 1);
-	list_add(&w->stalled, a);
+	mr_append_wait(
+		w, a, tried == MR_APPEND_NO_LOG ? MR_APPEND_WAIT_LOG : MR_APPEND_WAIT_MEMORY);
 }
 
-void mr_worker_retry_stalled(struct mr_worker *w)
+// A feed that had no memory for the last rows of a batch takes them when pieces have been sealed;
+// until then the batch is durable but not visible. One that catches up from before the batch is not
+// waited for.
+bool mr_append_is_applied(const struct mr_append *a)
 {
-	while (w->stalled.head) {
-		struct mr_append *a = w->stalled.head, *next = a->next;
+	int64_t end = (int64_t)(intptr_t)a->wait[1];
 
-		// A try that answers may free `a`, so it leaves the list first.
-		list_take(&w->stalled);
-		if (append_try(w, a))
-			continue;
-		a->next = next;
-		if (!next)
-			w->stalled.tail = &a->next;
-		w->stalled.head = a;
-		return;
-	}
-}
-
-// The tables have taken all of the batch. One that had no memory for its last rows takes them when
-// pieces have been sealed; until then the batch is durable but not visible.
-static bool is_applied(const struct mr_append *a)
-{
-	for (const struct mr_feed *f = append_partition(a)->feeds; f; f = f->next)
-		if (f->starved && f->next_offset < (int64_t)(intptr_t)a->wait[1])
+	for (const struct mr_feed *f = mr_append_partition(a)->feeds; f; f = f->next)
+		if (!f->failed && f->next_offset < MR_MIN(end, f->live_end))
 			return false;
 	return true;
+}
+
+static void note_durable(struct mr_worker *w, const struct mr_append *a)
+{
+	struct mr_partition *p = mr_append_partition(a);
+
+	p->high_watermark = MR_MAX(p->high_watermark, (int64_t)(intptr_t)a->wait[1]);
+	w->fetch_wakeup |= p->waited_for;
+	p->waited_for = false;
+	if (a->committed_ns)
+		mr_hist_record(
+			&w->stats.stage_flush, (uint64_t)(mr_now_ns(w->clock) - a->committed_ns));
 }
 
 void mr_worker_acknowledge(struct mr_worker *w)
 {
 	uint64_t durable = mr_log_durable(w->log);
-	int64_t now = 0;
 
-	while (w->pending.head && w->pending.head->lsn_end <= durable &&
-		is_applied(w->pending.head)) {
-		struct mr_append *a = list_take(&w->pending);
-		struct mr_partition *p = append_partition(a);
+	while (w->pending.head && w->pending.head->lsn_end <= durable) {
+		struct mr_append *a = mr_append_list_take(&w->pending);
 
-		p->high_watermark = MR_MAX(p->high_watermark, (int64_t)(intptr_t)a->wait[1]);
-		w->fetch_wakeup |= p->waited_for;
-		p->waited_for = false;
-		now = now ? now : mr_now_ns(w->clock);
-		if (a->wait[1])
-			mr_hist_record(&w->stats.stage_flush, (uint64_t)(now - a->committed_ns));
-		append_done(w, a);
+		note_durable(w, a);
+		if (!mr_append_partition(a)->unseen.head && mr_append_is_applied(a))
+			mr_append_done(w, a);
+		else
+			mr_append_wait(w, a, MR_APPEND_WAIT_VISIBLE);
 	}
 }
 
@@ -309,37 +292,6 @@ void mr_worker_durable(void *ctx, uint64_t lsn)
 	mr_worker_acknowledge(w);
 }
 
-static void list_fail(struct mr_worker *w, struct mr_append_list *l, const struct mr_partition *p)
-{
-	struct mr_append_list kept = {0};
-
-	while (l->head) {
-		struct mr_append *a = list_take(l);
-
-		if (append_partition(a) == p)
-			append_fail(w, a, MR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION, NULL);
-		else
-			list_add(&kept, a);
-	}
-	*l = kept;
-	if (!l->head)
-		l->tail = &l->head;
-}
-
-void mr_worker_appends_fail(struct mr_worker *w, const struct mr_partition *p)
-{
-	list_fail(w, &w->pending, p);
-	list_fail(w, &w->stalled, p);
-}
-
-void mr_worker_appends_abort(struct mr_worker *w)
-{
-	while (w->pending.head)
-		append_refused(w, list_take(&w->pending), MR_ERR_STOPPED);
-	while (w->stalled.head)
-		append_refused(w, list_take(&w->stalled), MR_ERR_STOPPED);
-}
-
 void mr_worker_log_stopped(void *ctx, int err)
 {
 	struct mr_worker *w = ctx;
@@ -348,6 +300,6 @@ void mr_worker_log_stopped(void *ctx, int err)
 	mr_note(MR_NOTE_ERR, "log", "event=stopped worker=%u error=\"%s\"", w->id,
 		mr_err_text(err));
 	while (w->pending.head)
-		append_refused(w, list_take(&w->pending), MR_ERR_STOPPED);
-	mr_worker_retry_stalled(w);
+		append_refused(w, mr_append_list_take(&w->pending), MR_ERR_STOPPED);
+	mr_worker_appends_turn(w);
 }

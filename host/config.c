@@ -81,6 +81,8 @@ static const struct key {
 		KIB(64), GIB(1), "64MiB", NULL, "largest record batch when decompressed"},
 	{"kafka.idle_timeout", NULL, KIND_MS, AT(kafka_idle_timeout_ms), 1000, 30 * DAY_MS, "10min",
 		NULL, "idle Kafka connections are closed after this"},
+	{"kafka.append_wait", NULL, KIND_MS, AT(kafka_append_wait_ms), 1, DAY_MS, "20s", NULL,
+		"a record batch that finds no room waits this long for it, then is refused"},
 	{"producer.expiry", NULL, KIND_MS, AT(producer_expiry_ms), 1000, 365 * DAY_MS, "1d", NULL,
 		"idempotent producers are forgotten after this long without a batch"},
 	{"producers_max", NULL, KIND_COUNT, AT(producers_max), 16, 1 << 20, "4096", NULL,

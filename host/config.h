@@ -35,6 +35,7 @@ struct mr_config {
 	uint64_t kafka_memory_bytes;
 	uint64_t kafka_decompressed_bytes_max;
 	uint64_t kafka_idle_timeout_ms;
+	uint64_t kafka_append_wait_ms;
 	uint64_t producer_expiry_ms;
 	uint64_t producers_max;
 	uint64_t retention_ms;

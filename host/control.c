@@ -9,6 +9,7 @@
 #include "storage/segment_store.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -288,17 +289,19 @@ struct mr_snapshot *mr_control_snapshot(struct mr_control *c)
 
 struct ask {
 	struct mr_message message;
-	struct mr_mailbox *reply;
+	struct mr_worker *from;
 	struct mr_admin *admin;
 	struct mr_producer_init *init;
 };
 
-static void handle_answer(struct mr_message *m, void *)
+static void handle_answer(struct mr_message *m, void *owner)
 {
+	struct mr_worker *w = owner;
 	struct ask *k = MR_CONTAINER(m, struct ask, message);
 	struct ask ask = *k;
 
 	free(k);
+	w->asks--;
 	if (ask.admin)
 		ask.admin->done(ask.admin);
 	else
@@ -324,7 +327,9 @@ static void handle_ask(struct mr_message *m, void *owner)
 	struct mr_control *c = owner;
 	struct ask *k = MR_CONTAINER(m, struct ask, message);
 
-	if (k->admin) {
+	if (c->stopping && k->admin) {
+		k->admin->error = MR_KAFKA_NOT_LEADER_OR_FOLLOWER;
+	} else if (k->admin) {
 		mr_ddl_admin(c, k->admin);
 	} else {
 		int64_t id = producer_id_next(c);
@@ -333,28 +338,28 @@ static void handle_ask(struct mr_message *m, void *owner)
 		k->init->producer_id = id < 0 ? -1 : id;
 	}
 	k->message.handle = handle_answer;
-	mr_mailbox_push(k->reply, &k->message);
+	mr_mailbox_push(&k->from->box, &k->message);
 }
 
-static void ask(struct mr_control *c, struct mr_mailbox *reply, struct mr_admin *a,
+static void ask(struct mr_control *c, struct mr_worker *from, struct mr_admin *a,
 	struct mr_producer_init *p)
 {
 	struct ask *k = malloc(sizeof(*k));
 
 	MR_ASSERT(k);
-	*k = (struct ask){{NULL, handle_ask}, reply, a, p};
+	*k = (struct ask){{NULL, handle_ask}, from, a, p};
 	mr_mailbox_push(&c->box, &k->message);
 }
 
-void mr_control_admin(struct mr_control *c, struct mr_mailbox *reply, struct mr_admin *a)
+void mr_control_admin(struct mr_control *c, struct mr_worker *from, struct mr_admin *a)
 {
-	ask(c, reply, a, NULL);
+	ask(c, from, a, NULL);
 }
 
 void mr_control_producer_init(
-	struct mr_control *c, struct mr_mailbox *reply, struct mr_producer_init *p)
+	struct mr_control *c, struct mr_worker *from, struct mr_producer_init *p)
 {
-	ask(c, reply, NULL, p);
+	ask(c, from, NULL, p);
 }
 
 void mr_control_turn(struct mr_control *c)
@@ -720,12 +725,44 @@ int mr_control_start(struct mr_control *c, const struct mr_config *config, struc
 	return 0;
 }
 
+void mr_control_refuse_waits(struct mr_control *c)
+{
+	for (uint32_t i = 0; c->workers && i < c->workers_count; i++)
+		if (c->workers[i])
+			mr_worker_refuse_waits(c->workers[i]);
+}
+
+static bool workers_finished(const struct mr_control *c)
+{
+	for (uint32_t i = 0; i < c->workers_count; i++)
+		if (c->workers[i] && !mr_worker_finished(c->workers[i]))
+			return false;
+	return true;
+}
+
+// All at once. Requests that have asked control are waited for by their workers, so control goes on
+// answering; changes it makes no more, since they need every worker.
+static void stop_workers(struct mr_control *c)
+{
+	struct pollfd box = {.fd = c->box.event_fd, .events = POLLIN};
+
+	c->stopping = true;
+	for (uint32_t i = 0; i < c->workers_count; i++)
+		if (c->workers[i])
+			mr_worker_stop(c->workers[i]);
+	while (!workers_finished(c))
+		if (poll(&box, 1, -1) > 0)
+			mr_control_turn(c);
+	for (uint32_t i = 0; i < c->workers_count; i++)
+		if (c->workers[i])
+			mr_worker_join(c->workers[i]);
+}
+
 void mr_control_stop(struct mr_control *c)
 {
 	mr_seal_stop(c->seal);
-	for (uint32_t i = 0; c->workers && i < c->workers_count; i++)
-		if (c->workers[i])
-			mr_worker_stop(c->workers[i]);
+	if (c->workers)
+		stop_workers(c);
 	background_stop(c);
 	for (uint32_t i = 0; c->workers && i < c->workers_count; i++)
 		mr_worker_destroy(c->workers[i]);

@@ -66,6 +66,8 @@ struct mr_control {
 // When it returns 0 everything that was acknowledged before is readable and visible.
 [[nodiscard]] int mr_control_start(struct mr_control *c, const struct mr_config *config,
 	struct mr_clock *clock, struct mr_env *env, struct mr_diag *diag);
+// Before a stop: appends that wait for room are refused, for SQL sessions may wait for them.
+void mr_control_refuse_waits(struct mr_control *c);
 // Stops the workers, seals their logs, closes the directory. After a start that failed, too.
 void mr_control_stop(struct mr_control *c);
 
@@ -87,9 +89,9 @@ struct mr_snapshot *mr_control_snapshot(struct mr_control *c);
 void mr_control_place_background(void *control);
 
 // For workers.
-void mr_control_admin(struct mr_control *c, struct mr_mailbox *reply, struct mr_admin *a);
+void mr_control_admin(struct mr_control *c, struct mr_worker *from, struct mr_admin *a);
 void mr_control_producer_init(
-	struct mr_control *c, struct mr_mailbox *reply, struct mr_producer_init *p);
+	struct mr_control *c, struct mr_worker *from, struct mr_producer_init *p);
 void mr_control_node(struct mr_control *c, uint32_t index, const char *local_host,
 	uint16_t local_port, uint32_t local_index, struct mr_broker_node *out);
 struct mr_span mr_control_cluster_id(struct mr_control *c);

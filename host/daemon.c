@@ -150,6 +150,7 @@ void mr_daemon_stop(struct mr_daemon *d)
 	struct pollfd fd = {.fd = d->control.box.event_fd, .events = POLLIN};
 	pthread_t thread;
 
+	mr_control_refuse_waits(&d->control);
 	if (fd.fd >= 0 && pthread_create(&thread, NULL, stop_ports, &s) == 0) {
 		while (!atomic_load_explicit(&s.done, memory_order_acquire))
 			if (poll(&fd, 1, -1) > 0)

@@ -12,7 +12,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { STEP_BYTES = 2 << 20 };
+// Memory that comes back wakes the worker; the retry is for what nobody tells of.
+enum { STEP_BYTES = 2 << 20, STARVED_RETRY_NS = 1000000000 };
 
 static int64_t table_start(const struct mr_table *t, uint32_t partition)
 {
@@ -97,6 +98,11 @@ static void unlist(struct mr_worker *w, struct mr_feed *f)
 		at = &(*at)->lag_next;
 	*at = f->lag_next;
 	f->lagging = false;
+	if (!f->reading) {
+		free(f->read_memory);
+		f->read_memory = NULL;
+		f->read_memory_bytes = 0;
+	}
 	mr_stat_add(&w->stats.feeds_lagging, (uint64_t)-1);
 }
 
@@ -113,18 +119,36 @@ void mr_feeds_drop(struct mr_worker *w, struct mr_partition *p, const struct mr_
 		}
 		*at = f->next;
 		unlist(w, f);
+		if (f->failed)
+			mr_stat_add(&w->stats.feeds_failed, (uint64_t)-1);
 		f->partition = NULL;
 		if (!f->reading)
 			feed_free(f);
 	}
 }
 
-bool mr_feeds_full(struct mr_worker *, const struct mr_partition *p)
+bool mr_feeds_full(struct mr_worker *w, const struct mr_partition *p)
 {
-	for (const struct mr_feed *f = p->feeds; f; f = f->next)
+	for (const struct mr_feed *f = p->feeds; f; f = f->next) {
+		if (f->failed)
+			continue;
 		if (f->starved)
 			return true;
+		if (!f->lagging && !mr_table_part_may_take(f->part)) {
+			make_room(w);
+			return true;
+		}
+	}
 	return false;
+}
+
+void mr_worker_memory_freed(void *worker)
+{
+	struct mr_worker *w = worker;
+
+	// Pairs with the exchange in mr_feeds_step: what was given back is there when it looks.
+	if (!atomic_exchange_explicit(&w->memory_freed, true, memory_order_release))
+		mr_mailbox_wake(&w->box);
 }
 
 static void feed_apply(struct mr_worker *w, struct mr_feed *f, const struct mr_batch *batch,
@@ -139,6 +163,7 @@ static void feed_apply(struct mr_worker *w, struct mr_feed *f, const struct mr_b
 		.lsn = lsn,
 	};
 
+	w->held_look |= f->starved;
 	f->next_offset = mr_table_part_apply(f->part, &a, &w->marks);
 	f->starved = f->next_offset < batch->base_offset + batch->count;
 	if (f->starved)
@@ -149,9 +174,10 @@ void mr_feeds_live(struct mr_worker *w, struct mr_partition *p, const struct mr_
 	struct mr_span records, uint64_t lsn)
 {
 	for (struct mr_feed *f = p->feeds; f; f = f->next) {
-		if (f->lagging)
+		if (f->lagging || f->failed)
 			continue;
 		MR_ASSERT(f->next_offset == batch->base_offset);
+		f->live_end = batch->base_offset + batch->count;
 		feed_apply(w, f, batch, records, lsn);
 		if (f->starved)
 			set_lagging(w, f);
@@ -161,6 +187,10 @@ void mr_feeds_live(struct mr_worker *w, struct mr_partition *p, const struct mr_
 static void feed_fail(struct mr_feed *f, const char *what, int err)
 {
 	f->failed = true;
+	f->starved = false;
+	unlist(f->worker, f);
+	mr_stat_add(&f->worker->stats.feeds_failed, 1);
+	f->worker->held_look = true;
 	mr_table_break(f->table, f->partition->number, f->next_offset);
 	mr_note(MR_NOTE_ERR, "table",
 		"event=behind table=%s partition=%u offset=%lld what=\"%s\" error=\"%s\"",
@@ -236,8 +266,12 @@ static size_t feed_step(struct mr_worker *w, struct mr_feed *f)
 	const uint8_t *hot;
 	int rc;
 
-	if (f->reading || f->failed)
+	if (f->reading)
 		return 0;
+	if (f->starved && !mr_table_part_may_take(f->part)) {
+		make_room(w);
+		return 0;
+	}
 	rc = mr_worker_find(w, p, f->next_offset, &e);
 	if (rc < 0) {
 		feed_fail(f, "the log has no such offset", rc);
@@ -256,22 +290,38 @@ static size_t feed_step(struct mr_worker *w, struct mr_feed *f)
 	return f->starved ? 0 : e.bytes;
 }
 
+// Whether feeds that wait for memory should try: they have been told to, or were not for long.
+static bool retry_starved(struct mr_worker *w)
+{
+	int64_t now = mr_now_ns(w->clock);
+	bool told = atomic_load_explicit(&w->memory_freed, memory_order_relaxed) &&
+		    atomic_exchange_explicit(&w->memory_freed, false, memory_order_acquire);
+
+	if (!told && now < w->starved_retry_ns)
+		return false;
+	w->starved_retry_ns = now + STARVED_RETRY_NS;
+	w->held_look = true;
+	return true;
+}
+
 bool mr_feeds_step(struct mr_worker *w)
 {
+	bool retry = retry_starved(w), more = false;
 	size_t budget = STEP_BYTES;
-	bool more = false;
 
+	if (!w->lagging)
+		return false;
 	for (struct mr_feed *f = w->lagging, *next; f; f = next) {
 		next = f->lag_next;
-		for (size_t took = 1;
-			took && budget && f->next_offset < f->partition->next_offset;) {
+		for (size_t took = 1; took && budget && (retry || !f->starved) && f->lagging &&
+				      f->next_offset < f->partition->next_offset;) {
 			took = feed_step(w, f);
 			budget -= MR_MIN(budget, took);
 		}
 		if (f->next_offset == f->partition->next_offset)
 			unlist(w, f);
 		else
-			more |= !f->reading && !f->failed && !f->starved;
+			more |= f->lagging && !f->reading && !f->starved;
 	}
 	mr_marks_publish(&w->marks, mr_log_durable(w->log));
 	return more;

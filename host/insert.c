@@ -81,6 +81,15 @@ static void handle_insert(struct mr_message *m, void *owner)
 	mr_worker_append(&w->broker, &MR_CONTAINER(m, struct insert, call.message)->append);
 }
 
+static const char *insert_sqlstate(int16_t error)
+{
+	switch (error) {
+	case MR_KAFKA_MESSAGE_TOO_LARGE: return "54000";
+	case MR_KAFKA_REQUEST_TIMED_OUT: return "53000"; // insufficient resources
+	default: return "58030";
+	}
+}
+
 static int append_batch(
 	struct mr_control *c, struct mr_table *t, struct mr_span batch, struct mr_diag *diag)
 {
@@ -98,8 +107,7 @@ static int append_batch(
 	mr_mailbox_call(&w->box, &in.call, handle_insert);
 	if (in.append.error == 0)
 		return 0;
-	return mr_diag_set(diag, -EIO,
-		in.append.error == MR_KAFKA_MESSAGE_TOO_LARGE ? "54000" : "58030", 0,
+	return mr_diag_set(diag, -EIO, insert_sqlstate(in.append.error), 0,
 		"the rows could not be stored: %s",
 		in.append.message ? in.append.message : mr_kafka_error_name(in.append.error));
 }

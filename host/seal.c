@@ -20,6 +20,8 @@ struct queue {
 	uint32_t count;
 	uint64_t rows;
 	int64_t since_ns; // when the first came
+	int64_t retry_ns; // no write before
+	bool failing;     // the last write failed
 	bool due;
 };
 
@@ -33,7 +35,6 @@ struct mr_seal {
 	// The thread's.
 	struct mr_segment_writer *writer;
 	struct queue *queues;
-	int64_t retry_ns; // no write before
 	struct mr_seal_stats stats;
 };
 
@@ -273,11 +274,19 @@ static void give_back(struct mr_seal *s, struct queue *q, struct sealed *b, uint
 	mr_mailbox_push(&w->box, &b->message);
 }
 
-static void write_failed(struct mr_seal *s, const struct queue *q, int rc)
+static void set_failing(struct mr_seal *s, struct queue *q, bool failing)
+{
+	if (q->failing != failing)
+		add(&s->stats.failing, failing ? 1 : (uint64_t)-1);
+	q->failing = failing;
+}
+
+// The other tables' pieces are written meanwhile.
+static void write_failed(struct mr_seal *s, struct queue *q, int rc)
 {
 	add(&s->stats.failures, 1);
-	atomic_store_explicit(&s->stats.failing, 1, memory_order_relaxed);
-	s->retry_ns = mr_now_ns(s->control->clock) + (int64_t)RETRY_MS * 1000000;
+	set_failing(s, q, true);
+	q->retry_ns = mr_now_ns(s->control->clock) + (int64_t)RETRY_MS * 1000000;
 	mr_note(MR_NOTE_ERR, "seal", "event=failed table=%s pieces=%u retry_ms=%d error=\"%s\"",
 		q->part->table->def->name, q->count, (int)RETRY_MS, mr_err_text(rc));
 }
@@ -307,7 +316,7 @@ static bool seal_some(struct mr_seal *s, struct queue *q)
 		free(b);
 		return false;
 	}
-	atomic_store_explicit(&s->stats.failing, 0, memory_order_relaxed);
+	set_failing(s, q, false);
 	give_back(s, q, b, rows);
 	return true;
 }
@@ -316,7 +325,7 @@ static bool seal_some(struct mr_seal *s, struct queue *q)
 
 static bool wants(const struct mr_seal *s, const struct queue *q, int64_t now_ns, bool hurry)
 {
-	struct mr_chunk_pool *pool = q->part->pool;
+	struct mr_chunk_pool *pool = mr_chunk_pool_whole(q->part->pool);
 
 	return q->due || hurry || q->rows >= MR_SEAL_ROWS || q->count >= PIECES_MAX ||
 	       now_ns - q->since_ns >= (int64_t)s->control->config->table_seal_after_ms * 1000000 ||
@@ -332,7 +341,7 @@ static void seal_round(struct mr_seal *s)
 
 	while (*at) {
 		struct queue *q = *at;
-		bool go = now >= s->retry_ns && wants(s, q, now, hurry);
+		bool go = now >= q->retry_ns && wants(s, q, now, hurry);
 
 		while (go && q->head && !atomic_load_explicit(&s->stopping, memory_order_relaxed))
 			go = seal_some(s, q);

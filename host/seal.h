@@ -28,7 +28,7 @@ struct mr_seal_stats {
 	_Atomic uint64_t bytes;
 	_Atomic uint64_t failures;
 	_Atomic uint64_t pieces_waiting;
-	_Atomic uint64_t failing; // 1: the last write failed
+	_Atomic uint64_t failing; // tables whose last write failed, on each worker
 };
 
 // Borrows control, whose segments, config, clock and workers it uses.

@@ -298,6 +298,19 @@ static int write_dead(struct mr_table_part *p, struct mr_chunk *c, const struct 
 	return rc;
 }
 
+// A chunk without rows could not take one. That says something of the row only when there was no
+// more memory to wait for; otherwise the chunk waits as it is.
+static bool must_wait(struct applying *x, const struct mr_chunk *c)
+{
+	struct mr_chunk_pool *whole = mr_chunk_pool_whole(x->part->pool);
+
+	if (c->rows > 0 || mr_chunk_pool_bytes_used(whole) <=
+				   atomic_load_explicit(&c->bytes, memory_order_relaxed))
+		return false;
+	count(&x->part->chunks_waited, 1);
+	return true;
+}
+
 // A chunk that cannot take one more row is closed, and the row goes to the next. False when memory
 // for that is used up. A dead letter larger than a whole chunk is kept without its value.
 static bool apply_dead(struct applying *x, struct mr_record *r, const char *reason)
@@ -311,6 +324,8 @@ static bool apply_dead(struct applying *x, struct mr_record *r, const char *reas
 			count(&x->part->rows_dead, 1);
 			return true;
 		}
+		if (must_wait(x, c))
+			return false;
 		c->full = true;
 		if (c->rows == 0)
 			r->value = (struct mr_span){NULL, 0};
@@ -339,10 +354,22 @@ static bool apply_record(struct applying *x, struct mr_record *r)
 		mr_chunk_row_abort(c);
 		if (rc > 0)
 			return apply_dead(x, r, error.text);
+		if (must_wait(x, c))
+			return false;
 		c->full = true;
 		if (c->rows == 0)
 			return apply_dead(x, r, "the row is larger than a chunk of memory");
 	}
+}
+
+bool mr_table_part_may_take(struct mr_table_part *p)
+{
+	const struct mr_chunk_form *f = &p->forms[MR_PIECE_ROWS];
+	const struct mr_chunk *c = p->open ? mr_piece_chunk(p->open, MR_PIECE_ROWS) : NULL;
+
+	if (c && !c->full)
+		return c->rows > 0 || mr_chunk_pool_has(p->pool, MR_CHUNK_BLOCK_BYTES);
+	return mr_chunk_pool_has(p->pool, mr_chunk_bytes_min(f->types, f->types_count, f->plain));
 }
 
 int64_t mr_table_part_apply(
@@ -374,6 +401,7 @@ static void part_destroy(struct mr_table_part *p)
 		return;
 	mr_decoder_destroy(p->decoder);
 	mr_pieces_fini(&p->pieces);
+	mr_chunk_pool_destroy(p->pool);
 	for (int k = 0; k < MR_PIECE_KINDS; k++)
 		free(p->forms[k].plain);
 	mr_buf_fini(&p->scratch);
@@ -394,13 +422,12 @@ static int part_create(struct mr_table *t, const struct mr_table_setup *o, uint3
 
 	if (!p)
 		return -ENOMEM;
-	*p = (struct mr_table_part){.table = t,
-		.pool = o->pools[index],
-		.chunk_bytes_max = o->chunk_bytes_max,
-		.index = index,
-		.seal = o->seal};
+	*p = (struct mr_table_part){
+		.table = t, .chunk_bytes_max = o->chunk_bytes_max, .index = index, .seal = o->seal};
 	mr_pieces_init(&p->pieces);
-	rc = mr_decoder_create(t->schema, o->chunk_bytes_max / 2, &p->decoder);
+	rc = mr_chunk_pool_share(o->pools[index], &p->pool);
+	if (rc == 0)
+		rc = mr_decoder_create(t->schema, o->chunk_bytes_max / 2, &p->decoder);
 	if (rc == 0)
 		rc = form_init(&p->forms[MR_PIECE_ROWS], t->types, t->relation.columns_count);
 	if (rc == 0)

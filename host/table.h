@@ -51,7 +51,7 @@ struct mr_view_part;
 
 struct mr_table_part {
 	struct mr_table *table;
-	struct mr_chunk_pool *pool;
+	struct mr_chunk_pool *pool; // a share of the worker's
 	size_t chunk_bytes_max;
 	uint32_t index; // of the part, and of its worker
 	struct mr_decoder *decoder;
@@ -140,6 +140,11 @@ struct mr_apply {
 // applied: the batch's end, or less when memory for chunks is used up.
 int64_t mr_table_part_apply(
 	struct mr_table_part *p, const struct mr_apply *a, struct mr_marks *marks);
+
+// Whether the part may take rows now: a chunk has room, or memory for a chunk is there. Feeds ask
+// before they try again; after a no the pool wakes the worker once memory has come back. The one
+// place where something that reads the part's rows may hold them back, too. Worker.
+bool mr_table_part_may_take(struct mr_table_part *p);
 
 // Publishes the rows of all marks up to `durable`.
 void mr_marks_publish(struct mr_marks *m, uint64_t durable);

@@ -14,10 +14,13 @@ enum {
 	HOUSEKEEPING_NS = 1000000000,
 	HOUSEKEEPING_TURNS = 16, // to get round all partitions
 	WAIT_NS_MAX = 100000000,
-	STARVED_WAIT_NS = 2000000,
+	STALLED_WAIT_NS = 2000000, // nobody tells of room in the log
+	STOP_TURN_NS = 1000000,
 	SEAL_ROWS_FEW = 4096,
 	SEAL_FEW_TIMES = 60,
 };
+
+#define STOP_NS_MAX INT64_C(5000000000)
 
 // ---- the broker's small answers
 
@@ -67,13 +70,15 @@ static struct mr_topic_config broker_topic_defaults(struct mr_broker *b)
 static void broker_admin(struct mr_broker *b, struct mr_admin *a)
 {
 	a->broker = b;
-	mr_control_admin(of(b)->control, &of(b)->box, a);
+	of(b)->asks++;
+	mr_control_admin(of(b)->control, of(b), a);
 }
 
 static void broker_producer_init(struct mr_broker *b, struct mr_producer_init *p)
 {
 	p->broker = b;
-	mr_control_producer_init(of(b)->control, &of(b)->box, p);
+	of(b)->asks++;
+	mr_control_producer_init(of(b)->control, of(b), p);
 }
 
 static const struct mr_broker_ops worker_broker_ops = {
@@ -217,6 +222,8 @@ int mr_worker_create(
 	w->node = control->placement.workers_count ? control->placement.workers[id].node : -1;
 	w->box.event_fd = -1;
 	w->fetch_deadline_ns = INT64_MAX;
+	w->append_deadline_ns = INT64_MAX;
+	mr_chunk_pool_on_give(control->pools[id], mr_worker_memory_freed, w);
 	rc = worker_open(w);
 	if (rc < 0) {
 		mr_worker_destroy(w);
@@ -261,6 +268,7 @@ void mr_worker_destroy(struct mr_worker *w)
 	if (!w)
 		return;
 	worker_close(w);
+	mr_chunk_pool_on_give(w->control->pools[w->id], NULL, NULL);
 	mr_marks_fini(&w->marks);
 	if (w->kafka)
 		mr_kafka_destroy(w->kafka);
@@ -408,13 +416,12 @@ static void housekeep(struct mr_worker *w, int64_t now_ns)
 
 static void worker_turn(struct mr_worker *w)
 {
-	bool more = w->lagging && mr_feeds_step(w);
+	bool more = (w->lagging || w->held) && mr_feeds_step(w);
 	int64_t wait_ns = WAIT_NS_MAX, now;
 
 	if (w->pending.head)
 		mr_worker_acknowledge(w);
-	if (w->stalled.head)
-		mr_worker_retry_stalled(w);
+	mr_worker_appends_turn(w);
 	if (w->when_caught_up)
 		tell_caught_up(w);
 	now = mr_now_ns(w->clock);
@@ -423,10 +430,31 @@ static void worker_turn(struct mr_worker *w)
 	mr_log_flush(w->log);
 	if (w->fetch_deadline_ns != INT64_MAX)
 		wait_ns = MR_MIN(wait_ns, MR_MAX(w->fetch_deadline_ns - now, 0));
-	if (w->stalled.head || w->lagging)
-		wait_ns = MR_MIN(wait_ns, STARVED_WAIT_NS);
+	if (w->stalled.head)
+		wait_ns = MR_MIN(wait_ns, STALLED_WAIT_NS);
 	mr_net_turn(w->net, more || w->fetch_wakeup ? 0 : wait_ns);
 	mr_stat_add(&w->stats.turns, 1);
+}
+
+// What came in before the end is finished: batches in the log become durable, control answers, and
+// connections go. None of that depends on a client.
+static void worker_finish(struct mr_worker *w)
+{
+	int64_t start = mr_now_ns(w->clock), now = start;
+
+	mr_worker_appends_refuse(w);
+	mr_worker_fetches_abort(w);
+	// Connections go first, so that no request comes in while the log is being closed.
+	mr_conns_close_all(w->conns);
+	while ((mr_conns_count(w->conns) || w->pending.head || w->asks) &&
+		now - start < STOP_NS_MAX) {
+		mr_worker_appends_turn(w);
+		mr_log_flush(w->log);
+		mr_net_turn(w->net, STOP_TURN_NS);
+		now = mr_now_ns(w->clock);
+	}
+	mr_note(MR_NOTE_INFO, "worker", "event=stopped worker=%u us=%lld connections=%u asks=%u",
+		w->id, (long long)(now - start) / 1000, mr_conns_count(w->conns), w->asks);
 }
 
 static void *worker_main(void *arg)
@@ -440,15 +468,10 @@ static void *worker_main(void *arg)
 		mr_thread_pin(&w->core, 1);
 	while (!w->stopping)
 		worker_turn(w);
-	// Connections go first, so that no request comes in while the log is being closed.
-	mr_worker_fetches_abort(w);
-	mr_conns_close_all(w->conns);
-	for (int i = 0; i < 1000 && (mr_conns_count(w->conns) || w->pending.head); i++) {
-		mr_worker_retry_stalled(w);
-		mr_log_flush(w->log);
-		mr_net_turn(w->net, 1000000);
-	}
+	worker_finish(w);
 	worker_close(w);
+	atomic_store_explicit(&w->finished, true, memory_order_release);
+	mr_mailbox_wake(&w->control->box);
 	return NULL;
 }
 
@@ -463,18 +486,42 @@ int mr_worker_start(struct mr_worker *w, struct mr_diag *diag)
 	return 0;
 }
 
-static void handle_stop(struct mr_message *, void *owner)
+static void handle_stop(struct mr_message *m, void *)
 {
-	((struct mr_worker *)owner)->stopping = true;
+	struct mr_worker *w = MR_CONTAINER(m, struct mr_worker, stop_message);
+
+	w->stopping = true;
 }
 
 void mr_worker_stop(struct mr_worker *w)
 {
-	struct mr_message stop = {.handle = handle_stop};
-
 	if (!w->running)
 		return;
-	mr_mailbox_push(&w->box, &stop);
-	pthread_join(w->thread, NULL);
+	w->stop_message.handle = handle_stop;
+	mr_mailbox_push(&w->box, &w->stop_message);
+}
+
+bool mr_worker_finished(const struct mr_worker *w)
+{
+	return !w->running || atomic_load_explicit(&w->finished, memory_order_acquire);
+}
+
+void mr_worker_join(struct mr_worker *w)
+{
+	if (w->running)
+		pthread_join(w->thread, NULL);
 	w->running = false;
+}
+
+static void handle_refuse(struct mr_message *m, void *)
+{
+	mr_worker_appends_refuse(MR_CONTAINER(m, struct mr_worker, refuse_message));
+}
+
+void mr_worker_refuse_waits(struct mr_worker *w)
+{
+	if (!w->running)
+		return;
+	w->refuse_message.handle = handle_refuse;
+	mr_mailbox_push(&w->box, &w->refuse_message);
 }

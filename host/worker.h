@@ -31,6 +31,7 @@ struct mr_feed {
 	struct mr_table *table; // a reference is held
 	int64_t next_offset;    // first record not applied yet
 	int64_t sealed_offset;  // below, committed segments hold what the table needs
+	int64_t live_end;       // behind the last batch it was given live
 	bool starved;           // memory for rows was used up at the last try
 	bool lagging;           // in the worker's list of feeds that catch up
 	struct mr_feed *lag_next;
@@ -39,6 +40,19 @@ struct mr_feed {
 	size_t read_memory_bytes;
 	bool reading;
 	bool failed; // the log cannot be read there: stays behind, and says so
+};
+
+struct mr_append_list {
+	struct mr_append *head;
+	struct mr_append **tail; // means nothing while head is NULL
+};
+
+// What an append waits for.
+enum mr_append_wait {
+	MR_APPEND_WAIT_LOG,     // room in the log's ring, or its next file
+	MR_APPEND_WAIT_MEMORY,  // memory for rows of a table of its partition
+	MR_APPEND_WAIT_VISIBLE, // durable; the rest of its rows has to get memory
+	MR_APPEND_WAITS,
 };
 
 struct mr_partition {
@@ -53,6 +67,10 @@ struct mr_partition {
 	int64_t max_timestamp_ms; // of all batches, -1 = none
 	struct mr_producers *producers;
 	struct mr_feed *feeds;
+	struct mr_append_list waiting; // MR_APPEND_WAIT_MEMORY
+	struct mr_append_list unseen;  // MR_APPEND_WAIT_VISIBLE
+	struct mr_partition *held_next;
+	bool held;       // in the worker's list of partitions with such appends
 	bool waited_for; // a Fetch has looked here since the last wake-up
 	// worker: wo, others: ro, relaxed
 	_Atomic uint64_t batches_in;
@@ -68,21 +86,19 @@ struct mr_worker_queue {
 
 #define MR_PARTITION_SLOTS 4096
 
-struct mr_append_list {
-	struct mr_append *head;
-	struct mr_append **tail;
-};
-
 // Counters of one worker; written by it, read by any thread, relaxed.
 struct mr_worker_stats {
 	_Atomic uint64_t appends;
 	_Atomic uint64_t appends_failed;
 	_Atomic uint64_t appends_stalled;
+	_Atomic uint64_t appends_timed_out;
+	_Atomic uint64_t appends_waiting[MR_APPEND_WAITS]; // gauges
 	_Atomic uint64_t fetches;
 	_Atomic uint64_t fetches_waited;
 	_Atomic uint64_t fetch_bytes_hot;
 	_Atomic uint64_t fetch_bytes_cold;
 	_Atomic uint64_t feeds_lagging;
+	_Atomic uint64_t feeds_failed;
 	_Atomic uint64_t turns;
 	_Atomic uint64_t log_stopped; // 1: acknowledges nothing any more
 	struct mr_hist stage_check;   // received to checked and in the log
@@ -90,6 +106,7 @@ struct mr_worker_stats {
 	struct mr_hist stage_flush;   // in the log to durable
 	struct mr_hist stage_visible; // publishing and folding, of one flush
 	struct mr_hist ack;           // received to acknowledged
+	struct mr_hist append_wait[MR_APPEND_WAITS];
 };
 
 struct mr_worker {
@@ -119,15 +136,25 @@ struct mr_worker {
 	struct mr_watch box_watch;
 	bool running; // the thread is; control's
 	bool stopping;
+	_Atomic bool finished; // shared: the thread is done
+	struct mr_message stop_message;
+	struct mr_message refuse_message;
+	uint32_t asks; // of control, not answered yet
 
 	struct mr_snapshot *snapshot;
 	struct mr_partition *partitions[MR_PARTITION_SLOTS];
 	size_t partitions_count;
 
 	struct mr_append_list pending; // in the log, waiting to be durable
-	struct mr_append_list stalled; // waiting for room in the log or for memory
+	struct mr_append_list stalled; // MR_APPEND_WAIT_LOG, of all partitions, in order
+	struct mr_partition *held;     // partitions with appends that wait for memory
+	bool held_look;                // a feed has had memory since the last look at them
+	int64_t append_deadline_ns;    // when the first wait ends, INT64_MAX = none waits
+	bool refusing;                 // stopping: no append waits any more
 	struct mr_marks marks;
 	struct mr_feed *lagging;
+	_Atomic bool memory_freed; // shared: starved feeds may try again
+	int64_t starved_retry_ns;  // when they try without having been told
 	struct mr_when *when_caught_up;
 	uint64_t first_lsn;            // end of the log's first checkpoint
 	uint64_t checkpoint_lsn;       // where the newest begins
@@ -151,8 +178,14 @@ void mr_worker_destroy(struct mr_worker *w);
 // Listens on a port (0 = any; w->port says which). Before the thread.
 [[nodiscard]] int mr_worker_listen(struct mr_worker *w, uint16_t port, struct mr_diag *diag);
 [[nodiscard]] int mr_worker_start(struct mr_worker *w, struct mr_diag *diag);
-// Asks it to finish and waits for that: the log is closed and sealed.
+// Refuses appends that wait for room, and those to come: nobody is to wait while the daemon stops.
+// Control's thread, once.
+void mr_worker_refuse_waits(struct mr_worker *w);
+// Asks it to finish. Control goes on answering until it has, and its box is woken then: the log is
+// closed and sealed.
 void mr_worker_stop(struct mr_worker *w);
+bool mr_worker_finished(const struct mr_worker *w);
+void mr_worker_join(struct mr_worker *w);
 
 // Something to run on the worker once its tables have caught up with its log. Caller's memory.
 struct mr_when {
@@ -179,15 +212,37 @@ void mr_partition_retain(struct mr_worker *w, struct mr_partition *p);
 
 // append.c
 void mr_worker_append(struct mr_broker *b, struct mr_append *a);
-void mr_worker_retry_stalled(struct mr_worker *w);
-// Answers what waits for a partition that goes away.
-void mr_worker_appends_fail(struct mr_worker *w, const struct mr_partition *p);
-// Answers everything that waits, before the connections go.
-void mr_worker_appends_abort(struct mr_worker *w);
 void mr_worker_durable(void *ctx, uint64_t lsn);
 // Answers appends that are durable and visible.
 void mr_worker_acknowledge(struct mr_worker *w);
 void mr_worker_log_stopped(void *ctx, int err);
+
+// One try to put an append into the log.
+enum mr_append_try { MR_APPEND_TAKEN, MR_APPEND_NO_LOG, MR_APPEND_NO_MEMORY };
+enum mr_append_try mr_append_try(struct mr_worker *w, struct mr_append *a);
+// What an append keeps in `wait`: its partition.
+static inline struct mr_partition *mr_append_partition(const struct mr_append *a)
+{
+	return a->wait[0];
+}
+// All rows of the append are in the tables that take them live.
+bool mr_append_is_applied(const struct mr_append *a);
+void mr_append_done(struct mr_worker *w, struct mr_append *a);
+void mr_append_fail(struct mr_worker *w, struct mr_append *a, int16_t error, const char *message);
+
+// append_wait.c: appends that wait.
+void mr_append_list_add(struct mr_append_list *l, struct mr_append *a);
+struct mr_append *mr_append_list_take(struct mr_append_list *l);
+// Waits, in the list of its reason, until it can go on or its time is up.
+void mr_append_wait(struct mr_worker *w, struct mr_append *a, enum mr_append_wait why);
+// What can go on goes on; what has waited too long is refused. Every turn.
+void mr_worker_appends_turn(struct mr_worker *w);
+// Answers what waits for a partition that goes away.
+void mr_worker_appends_fail(struct mr_worker *w, struct mr_partition *p);
+// Refuses what waits, now and from now on: the daemon is stopping.
+void mr_worker_appends_refuse(struct mr_worker *w);
+// Answers everything that is left, before the connections go.
+void mr_worker_appends_abort(struct mr_worker *w);
 
 // feed.c
 void mr_feed_add(struct mr_worker *w, struct mr_partition *p, struct mr_table *t);
@@ -199,6 +254,8 @@ void mr_feeds_live(struct mr_worker *w, struct mr_partition *p, const struct mr_
 bool mr_feeds_full(struct mr_worker *w, const struct mr_partition *p);
 // Some catching up; true when there is more that can be done now.
 bool mr_feeds_step(struct mr_worker *w);
+// Feeds that wait for memory may try again. `worker` is a struct mr_worker; any thread.
+void mr_worker_memory_freed(void *worker);
 // Closes what is open of the worker's table parts, to be sealed.
 void mr_worker_close_pieces(struct mr_worker *w);
 
