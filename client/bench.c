@@ -16,11 +16,14 @@ static const char usage[] =
 	"usage: millrace bench ingest    --bootstrap ADDR:PORT [--sql ADDR:PORT] [option]...\n"
 	"       millrace bench freshness --bootstrap ADDR:PORT --sql ADDR:PORT [option]...\n"
 	"       millrace bench query     --sql ADDR:PORT [option]...\n"
+	"       millrace bench wire      --bootstrap ADDR:PORT [option]...\n"
 	"\n"
 	"ingest sends events that were encoded beforehand, as fast as they are acknowledged or at "
 	"a\n"
 	"rate, and checks the count through SQL. freshness measures from the acknowledgement of a\n"
-	"record to the first SQL answer that has it. query times everyday queries.\n"
+	"record to the first SQL answer that has it. query times everyday queries. wire sends "
+	"requests\n"
+	"over many connections as fast as they are answered.\n"
 	"\n"
 	"  --topic T            topic and table; default events\n"
 	"  --table              drop and create the table first (and with it the topic)\n"
@@ -42,7 +45,9 @@ static const char usage[] =
 	"  --seconds N          default 10\n"
 	"  --scan               full scans in a second SQL session meanwhile\n"
 	"query only:\n"
-	"  --file FILE          queries, one a line, instead of the built-in ones\n";
+	"  --file FILE          queries, one a line, instead of the built-in ones\n"
+	"wire only (--connections 16, --inflight 4, --seconds 5 unless told):\n"
+	"  --versions           ApiVersions requests, the smallest there are, instead of Produce\n";
 
 #define AT(field) offsetof(struct mr_bench, field)
 
@@ -66,6 +71,7 @@ static const struct mr_option options[] = {
 	{"--acks", MR_OPTION_ACKS, AT(acks), 0},
 	{"--table", MR_OPTION_FLAG, AT(table), 0},
 	{"--scan", MR_OPTION_FLAG, AT(scan), 0},
+	{"--versions", MR_OPTION_FLAG, AT(versions), 0},
 	{"--json", MR_OPTION_FLAG, AT(json), 0},
 };
 
@@ -73,10 +79,12 @@ static const struct bench {
 	const char *name;
 	int (*run)(struct mr_bench *b);
 	bool needs_kafka, needs_sql;
+	uint32_t connections; // unless told
 } benches[] = {
-	{"ingest", mr_bench_ingest, true, false},
-	{"freshness", mr_bench_freshness, true, true},
-	{"query", mr_bench_query, false, true},
+	{"ingest", mr_bench_ingest, true, false, 1},
+	{"freshness", mr_bench_freshness, true, true, 1},
+	{"query", mr_bench_query, false, true, 1},
+	{"wire", mr_bench_wire, true, false, 16},
 };
 
 double mr_bench_cpu_seconds(uint64_t pid)
@@ -151,6 +159,8 @@ static int take_options(struct mr_bench *b, const struct bench *bench, int argc,
 
 	if (code)
 		return code;
+	if (!b->connections)
+		b->connections = bench->connections;
 	if (bench->needs_kafka && !b->bootstrap)
 		return mr_client_complain(
 			"bench", MR_CLIENT_USAGE, "--bootstrap ADDR:PORT is needed");
@@ -166,7 +176,6 @@ int mr_client_bench(int argc, char **argv)
 {
 	struct mr_bench b = {.topic = "events",
 		.batch_bytes = 128 << 10,
-		.connections = 1,
 		.partitions = 4,
 		.seed = 42,
 		.pool_bytes = UINT64_C(4) << 30,

@@ -22,8 +22,9 @@ struct mr_bench {
 	uint64_t pid; // of the daemon; 0: not told
 	int codec;
 	int16_t acks;
-	bool table; // make the table anew first
-	bool scan;  // full scans beside
+	bool table;    // make the table anew first
+	bool scan;     // full scans beside
+	bool versions; // ApiVersions instead of Produce
 	bool json;
 	struct mr_report report;
 	char error[400];
@@ -33,6 +34,7 @@ struct mr_bench {
 [[nodiscard]] int mr_bench_ingest(struct mr_bench *b);
 [[nodiscard]] int mr_bench_freshness(struct mr_bench *b);
 [[nodiscard]] int mr_bench_query(struct mr_bench *b);
+[[nodiscard]] int mr_bench_wire(struct mr_bench *b);
 
 // Drops the table and its topic if they are there, and makes them anew with `b->partitions`.
 [[nodiscard]] int mr_bench_make_table(struct mr_bench *b);

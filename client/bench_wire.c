@@ -1,0 +1,82 @@
+// millrace bench wire: how much a receiver takes off the wire. Produce requests (or the smallest
+// there is, ApiVersions), encoded beforehand, over some connections with some on their way each.
+#include "client/bench.h"
+#include "client/wire_load.h"
+#include "host/base/clock.h"
+#include "host/base/err.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { POOL_BYTES = 32 << 20, POOL_MAX = 4096, DEPTH = 4, SECONDS = 5 };
+
+static int make_pool(struct mr_bench *b, struct mr_wire_load *l)
+{
+	const struct mr_wire_pool_options o = {
+		.request = b->versions ? MR_WIRE_VERSIONS : MR_WIRE_PRODUCE,
+		.topic = b->topic,
+		.partitions = (uint32_t)b->partitions,
+		.batch_bytes = b->batch_bytes,
+		.seed = b->seed,
+		.count = (uint32_t)MR_MIN(POOL_BYTES / b->batch_bytes + 1, (uint64_t)POOL_MAX),
+		.acks = b->acks,
+	};
+	int rc = mr_wire_load_init(l, &o, b->inflight ? (uint32_t)b->inflight : DEPTH);
+
+	if (rc < 0)
+		snprintf(b->error, sizeof(b->error), "cannot encode requests: %s", mr_err_text(rc));
+	return rc;
+}
+
+static void report(struct mr_bench *b, const struct mr_wire_load *l, double seconds, double cpu_s)
+{
+	struct mr_report *r = &b->report;
+
+	mr_report_text(r, "request", b->versions ? "versions" : "produce");
+	mr_report_number(r, "request_bytes", (double)l->requests[0].bytes, 0);
+	mr_report_number(r, "conns", (double)b->connections, 0);
+	mr_report_number(r, "depth", l->depth, 0);
+	mr_report_number(r, "seconds", seconds, 3);
+	mr_report_number(r, "requests", (double)l->requests_answered, 0);
+	mr_report_number(r, "requests_per_s", (double)l->requests_answered / seconds, 0);
+	mr_report_number(r, "Gb_per_s", (double)l->bytes_answered * 8e-9 / seconds, 3);
+	mr_report_number(r, "p50_us", (double)mr_hist_quantile_ns(&l->latency, 0.5) / 1e3, 1);
+	mr_report_number(r, "p99_us", (double)mr_hist_quantile_ns(&l->latency, 0.99) / 1e3, 1);
+	mr_report_number(r, "p999_us", (double)mr_hist_quantile_ns(&l->latency, 0.999) / 1e3, 1);
+	mr_report_number(r, "errors", (double)l->errors, 0);
+	mr_report_number(r, "receiver_cpu_s", cpu_s, 2);
+	mr_report_end_row(r);
+}
+
+int mr_bench_wire(struct mr_bench *b)
+{
+	double seconds = b->seconds ? (double)b->seconds : SECONDS;
+	static struct mr_wire_load load;
+	int rc = make_pool(b, &load);
+
+	for (uint64_t run = 0; rc == 0 && run < MR_MAX(b->runs, (uint64_t)1); run++) {
+		double cpu = mr_bench_cpu_seconds(b->pid);
+		int64_t start = mr_now_ns(&mr_clock_system);
+
+		load.latency = (struct mr_hist){0};
+		load.requests_sent = load.requests_answered = load.bytes_answered = load.errors = 0;
+		rc = mr_wire_over_sockets(
+			&load, b->bootstrap, (uint32_t)b->connections, seconds, b->error);
+		if (rc < 0)
+			break;
+		report(b, &load, (double)(mr_now_ns(&mr_clock_system) - start) / 1e9,
+			mr_bench_cpu_seconds(b->pid) - cpu);
+		if (load.requests_answered < load.requests_sent || load.errors) {
+			snprintf(b->error, sizeof(b->error),
+				"%llu requests without an answer, %llu refused (the last with "
+				"Kafka "
+				"error %d)",
+				(unsigned long long)(load.requests_sent - load.requests_answered),
+				(unsigned long long)load.errors, load.error);
+			rc = -EIO;
+		}
+	}
+	mr_wire_load_fini(&load);
+	return rc;
+}
