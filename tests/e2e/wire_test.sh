@@ -1,0 +1,87 @@
+# Producing over a wire that loses, doubles, reorders and damages frames, between two network
+# namespaces: every record arrives once, whichever dataplane receives it.
+[ "$(id -u)" = 0 ] || { echo "needs root for network namespaces"; exit 77; }
+NS=mr-wire-$$
+ip netns add "$NS-client" 2>/dev/null || { echo "the host forbids network namespaces"; exit 77; }
+. tests/e2e/lib.sh
+RELAY=
+release() { for n in client relay server; do ip netns del "$NS-$n" 2>/dev/null || true; done; }
+
+in_ns() { # NAME command...
+	local n=$1
+	shift
+	ip netns exec "$NS-$n" "$@"
+}
+
+# link NAME DEVICE PEER: a veth between namespace NAME and the relay's, with honest frames.
+link() {
+	ip -n "$NS-$1" link add "$2" type veth peer name "$3" netns "$NS-relay"
+	for x in "$1 $2" "relay $3"; do
+		read -r n dev <<<"$x"
+		ip -n "$NS-$n" link set "$dev" up
+		in_ns "$n" ethtool -K "$dev" tx off tso off gso off gro off >/dev/null 2>&1 || true
+	done
+}
+
+# relay_start option...
+relay_start() {
+	exec 9> >(ip netns exec "$NS-relay" "$B/tests/e2e/relay" c1 s1 "$@" >"$TMP/relay.out" 2>"$TMP/relay.err")
+	RELAY=$!
+	PIDS+=("$RELAY")
+	for _ in $(seq 50); do
+		grep -q ready "$TMP/relay.out" 2>/dev/null && return
+		sleep 0.1
+	done
+	fail "no relay: $(cat "$TMP/relay.err")"
+}
+
+relay_stop() {
+	exec 9>&-
+	wait "$RELAY" || fail "the relay exited with $?"
+}
+
+count_of() { sed -n "s/^$1 //p" "$TMP/relay.out"; }
+
+ip netns add "$NS-relay"
+ip netns add "$NS-server"
+link client c0 c1
+link server s0 s1
+ip -n "$NS-client" addr add 10.77.0.1/24 dev c0
+ip -n "$NS-client" link set lo up
+ip -n "$NS-server" link set lo up
+
+# serve NAME option...: as lib.sh's start, in the server's namespace.
+serve() {
+	local name=$1 b=$B
+	shift
+	printf '#!/bin/sh\nexec ip netns exec %s %s/millraced "$@"\n' "$NS-server" "$b" >"$TMP/millraced"
+	chmod +x "$TMP/millraced"
+	B=$TMP
+	start "$name" "$@"
+	B=$b
+}
+
+query_there() { in_ns server "$B/millrace" sql --connect "127.0.0.1:$SQL_PORT" -c "$1" | grep -oE '[0-9]+' | head -n 1; }
+
+produce_and_count() { # NAME
+	local n=100000
+	relay_start --delay-us 100 --loss-ppm 10000 --duplicate-ppm 5000 --reorder-ppm 5000 --corrupt-ppm 2000 --seed 7
+	query_there "CREATE TABLE events (id bigint) WITH (partitions = 4)" || true
+	seq -f "{\"id\":%.0f,\"fill\":\"$(printf '%0200d' 0)\"}" $n >"$TMP/lines"
+	in_ns client timeout 120 "$B/millrace" produce --idempotent --bootstrap "10.77.0.2:${KAFKA##*:}" \
+		--topic events "$TMP/lines" >/dev/null || fail "$1: produce exited with $?"
+	expect $n "$(query_there 'SELECT count(*) FROM events')" "$1: rows"
+	expect $n "$(query_there 'SELECT count(DISTINCT id) FROM events')" "$1: distinct rows"
+	[ "$(in_ns client kcat -b "10.77.0.2:${KAFKA##*:}" -C -t events -o beginning -e -q | sort -u | wc -l)" = $n ] ||
+		fail "$1: fetching gives other records"
+	relay_stop
+	for what in lost duplicated reordered corrupted; do
+		[ "$(count_of $what)" -gt 0 ] || fail "$1: the relay has $what nothing"
+	done
+}
+
+ip -n "$NS-server" addr add 10.77.0.2/24 dev s0
+# Kernel sockets on both sides.
+serve socket --listen 0.0.0.0 --insecure --workers 2
+produce_and_count socket
+stop
