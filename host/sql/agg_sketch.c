@@ -131,6 +131,7 @@ static int hll_load(struct mr_agg_run *x, void *state, struct mr_reader *in)
 	if (rc < 0)
 		return rc == -ENOMEM ? MR_ERR_LIMIT : MR_ERR_CORRUPT;
 	s->open = true;
+	*x->outside_bytes += mr_hll_memory(&s->hll);
 	return s->hll.p == precision_of(x) ? 0 : MR_ERR_CORRUPT;
 }
 
@@ -208,7 +209,7 @@ static void quantile_save(const struct mr_agg_run *, const void *state, struct m
 			quantile_write);
 }
 
-static int quantile_load(struct mr_agg_run *, void *state, struct mr_reader *in)
+static int quantile_load(struct mr_agg_run *x, void *state, struct mr_reader *in)
 {
 	struct quantile_state *s = state;
 	struct mr_span bytes;
@@ -220,6 +221,7 @@ static int quantile_load(struct mr_agg_run *, void *state, struct mr_reader *in)
 	if (rc < 0)
 		return rc == -ENOMEM ? MR_ERR_LIMIT : MR_ERR_CORRUPT;
 	s->open = true;
+	*x->outside_bytes += mr_quantile_memory(&s->quantile);
 	return s->quantile.bins_max == MR_QUANTILE_BINS_DEFAULT ? 0 : MR_ERR_CORRUPT;
 }
 

@@ -121,6 +121,9 @@ void mr_agg_core_fini(struct mr_agg_core *c);
 [[nodiscard]] int mr_agg_core_read(const struct mr_agg_core *c, struct mr_eval *ev, uint32_t first,
 	uint32_t n, struct mr_col **out);
 [[nodiscard]] int mr_agg_core_merge(struct mr_agg_core *c, const struct mr_agg_core *from);
+// Group `group` of `from` only.
+[[nodiscard]] int mr_agg_core_merge_group(
+	struct mr_agg_core *c, const struct mr_agg_core *from, uint32_t group);
 
 // ---- Windows, shared with folds ----
 

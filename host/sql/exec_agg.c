@@ -301,22 +301,27 @@ int mr_agg_core_first(struct mr_agg_core *c, struct mr_eval *ev)
 	return 0;
 }
 
+int mr_agg_core_merge_group(struct mr_agg_core *c, const struct mr_agg_core *from, uint32_t group)
+{
+	uint8_t *other = mr_groups_row(&from->groups, group), *row;
+	int rc = mr_groups_put_row(&c->groups, other, &row);
+
+	for (uint32_t i = 0; i < c->plan->calls_count && rc >= 0; i++) {
+		struct mr_agg_run *x = &c->runs[i];
+
+		rc = x->call->fn->merge(
+			x, mr_agg_state(x, row), mr_agg_state(&from->runs[i], other));
+	}
+	return MR_MIN(rc, 0);
+}
+
 int mr_agg_core_merge(struct mr_agg_core *c, const struct mr_agg_core *from)
 {
-	for (uint32_t g = 0; g < from->groups.count; g++) {
-		uint8_t *other = mr_groups_row(&from->groups, g), *row;
-		int rc = mr_groups_put_row(&c->groups, other, &row);
+	int rc = 0;
 
-		for (uint32_t i = 0; i < c->plan->calls_count && rc >= 0; i++) {
-			struct mr_agg_run *x = &c->runs[i];
-
-			rc = x->call->fn->merge(
-				x, mr_agg_state(x, row), mr_agg_state(&from->runs[i], other));
-		}
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
+	for (uint32_t g = 0; g < from->groups.count && rc == 0; g++)
+		rc = mr_agg_core_merge_group(c, from, g);
+	return rc;
 }
 
 static int read_call(const struct mr_agg_core *c, struct mr_eval *ev, uint32_t call, uint32_t first,

@@ -471,3 +471,20 @@ int mr_fold_merge(struct mr_fold_state *dst, const struct mr_fold_state *src)
 	dst->rows_untimed += src->rows_untimed;
 	return 0;
 }
+
+bool mr_fold_is_grouped(const struct mr_fold *f)
+{
+	return f->agg->exprs_count != 0;
+}
+
+size_t mr_fold_group_bytes(const struct mr_fold_state *s)
+{
+	// A slot of the index is 8 bytes and half of them are free on average.
+	return s->core.groups.row_bytes + 2 * sizeof(uint64_t);
+}
+
+void mr_fold_state_freeze(struct mr_fold_state *s)
+{
+	mr_arena_fini(&s->scratch);
+	mr_arena_fini(&s->memo);
+}

@@ -49,12 +49,52 @@ uint64_t mr_fold_state_rows_untimed(const struct mr_fold_state *s);
 // Merges `src` into `dst`; src is unchanged.
 [[nodiscard]] int mr_fold_merge(struct mr_fold_state *dst, const struct mr_fold_state *src);
 
-// Serialises groups whose key hash falls into [part, part + 1) of `parts` equal ranges, so that a
-// big state can be written, read and merged piece by piece in bounded memory.
-[[nodiscard]] int mr_fold_save(
-	const struct mr_fold_state *s, uint32_t part, uint32_t parts, struct mr_buf *out);
-// Merges a saved piece into a state. Hostile bytes can only cause MR_ERR_CORRUPT.
-[[nodiscard]] int mr_fold_load(struct mr_fold_state *s, struct mr_span saved);
+// ---- Parts: a state cut by the hashes of its groups, so that big ones are written, read and
+// merged piece by piece in bounded memory.
+
+#define MR_FOLD_PARTS 256 // by the upper eight bits of a group's hash
+
+// Consecutive parts, both ends included.
+struct mr_fold_parts {
+	uint8_t first;
+	uint8_t last;
+};
+
+#define MR_FOLD_ALL ((struct mr_fold_parts){0, MR_FOLD_PARTS - 1})
+
+// The groups of a state that does not change any more, ascending by part. Made in one pass.
+struct mr_fold_order;
+[[nodiscard]] int mr_fold_order_create(const struct mr_fold_state *s, struct mr_fold_order **out);
+void mr_fold_order_destroy(struct mr_fold_order *o); // NULL does nothing
+// How many groups the parts have.
+uint32_t mr_fold_order_groups(const struct mr_fold_order *o, struct mr_fold_parts parts);
+
+// Where a saving is, and what the last step wrote.
+struct mr_fold_saving {
+	uint32_t at; // groups saved
+	uint32_t groups;
+	struct mr_fold_parts parts;
+};
+
+// Adds the next groups, in order, to `out` as one saved block: until it has `bytes` or there are no
+// more, one at least. Counts of rows left out go with the first block, which has part 0 for that.
+// 1: there is more to save; 0: all is saved.
+[[nodiscard]] int mr_fold_save(const struct mr_fold_state *s, const struct mr_fold_order *o,
+	size_t bytes, struct mr_fold_saving *saving, struct mr_buf *out);
+// Merges what a saved block has of the parts into a state. Hostile bytes can only cause
+// MR_ERR_CORRUPT.
+[[nodiscard]] int mr_fold_load(
+	struct mr_fold_state *s, struct mr_span saved, struct mr_fold_parts parts);
+// Merges what `src` has of the parts into `dst`; `o` is its order.
+[[nodiscard]] int mr_fold_merge_parts(struct mr_fold_state *dst, const struct mr_fold_state *src,
+	const struct mr_fold_order *o, struct mr_fold_parts parts);
+
+// Without GROUP BY there is one group, whether there are rows or not.
+bool mr_fold_is_grouped(const struct mr_fold *f);
+// Bytes of a group in memory without what its keys and sketches keep elsewhere.
+size_t mr_fold_group_bytes(const struct mr_fold_state *s);
+// Gives back what only folding needs. The state is not changed any more after that.
+void mr_fold_state_freeze(struct mr_fold_state *s);
 
 // Reads the view's rows: HAVING and the select list over finished aggregates. `*cursor` starts at 0
 // and is opaque. 1: a block (in the arena, valid until it is reset); 0: the end; negative: diag.

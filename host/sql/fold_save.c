@@ -1,24 +1,83 @@
 // Fold states as bytes, and reading views.
 //
 // Layout, little endian: "mrfs", u16 version, u16 zero, u64 fingerprint, u64 rows failed, u64 rows
-// untimed (both only in part 0), u32 groups; then each group: u64 null bits, the keys that are not
-// null (fixed width, or u32 bytes and the bytes), the aggregates' states as their `save` writes
-// them; at the end u64 XXH3 of everything before. Groups are written in the order they were made.
+// untimed (both only in a state's first block), u32 groups; then each group: u32 bytes that follow,
+// u64 null bits, the keys that are not null (fixed width, or u32 bytes and the bytes), the
+// aggregates' states as their `save` writes them; at the end u64 XXH3 of everything before. Groups
+// ascend by part, so a reader of few parts passes over the others by their length.
 #include "host/sql/fold_int.h"
 
 #include "host/base/hash.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MAGIC 0x7366726du
 
-enum { VERSION = 1, HEAD_BYTES = 36, SUM_BYTES = 8 };
+enum { VERSION = 2, HEAD_BYTES = 36, SUM_BYTES = 8, PART_SHIFT = 56 };
 
-static bool in_part(uint64_t hash, uint32_t part, uint32_t parts)
+// ---- Order ----
+
+struct mr_fold_order {
+	uint32_t starts[MR_FOLD_PARTS + 1];
+	uint32_t numbers[];
+};
+
+static uint32_t part_of(const struct mr_groups *g, uint32_t group)
 {
-	return (uint32_t)(((unsigned __int128)hash * parts) >> 64) == part;
+	return (uint32_t)(mr_groups_hash(mr_groups_row(g, group)) >> PART_SHIFT);
 }
+
+int mr_fold_order_create(const struct mr_fold_state *s, struct mr_fold_order **out)
+{
+	const struct mr_groups *g = &s->core.groups;
+	struct mr_fold_order *o = malloc(sizeof(*o) + (size_t)g->count * sizeof(uint32_t));
+	uint32_t next[MR_FOLD_PARTS];
+
+	if (!o)
+		return -ENOMEM;
+	memset(o->starts, 0, sizeof(o->starts));
+	for (uint32_t i = 0; i < g->count; i++)
+		o->starts[part_of(g, i) + 1]++;
+	for (uint32_t p = 0; p < MR_FOLD_PARTS; p++) {
+		o->starts[p + 1] += o->starts[p];
+		next[p] = o->starts[p];
+	}
+	for (uint32_t i = 0; i < g->count; i++)
+		o->numbers[next[part_of(g, i)]++] = i;
+	*out = o;
+	return 0;
+}
+
+void mr_fold_order_destroy(struct mr_fold_order *o)
+{
+	free(o);
+}
+
+uint32_t mr_fold_order_groups(const struct mr_fold_order *o, struct mr_fold_parts parts)
+{
+	return o->starts[parts.last + 1] - o->starts[parts.first];
+}
+
+int mr_fold_merge_parts(struct mr_fold_state *dst, const struct mr_fold_state *src,
+	const struct mr_fold_order *o, struct mr_fold_parts parts)
+{
+	MR_ASSERT(dst->fold->fingerprint == src->fold->fingerprint);
+	for (uint32_t i = o->starts[parts.first]; i < o->starts[parts.last + 1]; i++) {
+		int rc = mr_agg_core_merge_group(&dst->core, &src->core, o->numbers[i]);
+
+		if (rc < 0)
+			return rc == MR_ERR_LIMIT ? -ENOMEM : rc;
+	}
+	if (parts.first == 0) {
+		dst->rows_failed += src->rows_failed;
+		dst->rows_untimed += src->rows_untimed;
+	}
+	return 0;
+}
+
+// ---- Saving ----
 
 static void save_group(const struct mr_fold_state *s, uint8_t *row, struct mr_buf *out)
 {
@@ -45,33 +104,38 @@ static void save_group(const struct mr_fold_state *s, uint8_t *row, struct mr_bu
 	}
 }
 
-int mr_fold_save(const struct mr_fold_state *s, uint32_t part, uint32_t parts, struct mr_buf *out)
+int mr_fold_save(const struct mr_fold_state *s, const struct mr_fold_order *o, size_t bytes,
+	struct mr_fold_saving *saving, struct mr_buf *out)
 {
 	const struct mr_groups *g = &s->core.groups;
-	size_t start = out->bytes, count_at;
-	uint32_t count = 0;
+	uint32_t from = saving->at, at = from;
+	size_t start = out->bytes;
+	bool first = from == 0;
 
 	mr_buf_le32(out, MAGIC);
 	mr_buf_le16(out, VERSION);
 	mr_buf_le16(out, 0);
 	mr_buf_le64(out, s->fold->fingerprint);
-	mr_buf_le64(out, part == 0 ? s->rows_failed : 0);
-	mr_buf_le64(out, part == 0 ? s->rows_untimed : 0);
-	count_at = out->bytes;
+	mr_buf_le64(out, first ? s->rows_failed : 0);
+	mr_buf_le64(out, first ? s->rows_untimed : 0);
 	mr_buf_le32(out, 0);
-	for (uint32_t i = 0; i < g->count; i++) {
-		uint8_t *row = mr_groups_row(g, i);
+	while (at < g->count && !out->failed && (at == from || out->bytes - start < bytes)) {
+		size_t group_at = out->bytes;
 
-		if (!in_part(mr_groups_hash(row), part, parts))
-			continue;
-		save_group(s, row, out);
-		count++;
+		mr_buf_le32(out, 0);
+		save_group(s, mr_groups_row(g, o->numbers[at++]), out);
+		if (!out->failed)
+			mr_store_le32(out->data + group_at, (uint32_t)(out->bytes - group_at - 4));
 	}
 	if (out->failed)
 		return -ENOMEM;
-	mr_store_le32(out->data + count_at, count);
+	saving->groups = at - from;
+	saving->parts.first = first ? 0 : (uint8_t)part_of(g, o->numbers[from]);
+	saving->parts.last = at > from ? (uint8_t)part_of(g, o->numbers[at - 1]) : 0;
+	saving->at = at;
+	mr_store_le32(out->data + start + HEAD_BYTES - 4, saving->groups);
 	mr_buf_le64(out, mr_checksum(out->data + start, out->bytes - start));
-	return out->failed ? -ENOMEM : 0;
+	return out->failed ? -ENOMEM : at < g->count;
 }
 
 // ---- Loading ----
@@ -116,7 +180,20 @@ static int load_state(
 	return rc;
 }
 
-static int load_group(struct mr_fold_state *s, struct mr_reader *in)
+// Loads the states of a group that was just made: nothing to merge with.
+static int load_fresh(struct mr_fold_state *s, uint8_t *row, struct mr_reader *in)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < s->fold->agg->calls_count && rc >= 0; i++) {
+		struct mr_agg_run *x = &s->core.runs[i];
+
+		rc = x->call->fn->load(x, mr_agg_state(x, row), in);
+	}
+	return rc;
+}
+
+static int load_group(struct mr_fold_state *s, struct mr_reader *in, struct mr_fold_parts parts)
 {
 	struct mr_groups *g = &s->core.groups;
 	uint64_t nulls = mr_read_le64(in), hash;
@@ -136,17 +213,39 @@ static int load_group(struct mr_fold_state *s, struct mr_reader *in)
 	if (rc < 0)
 		return rc;
 	hash = mr_groups_row_hash(g, temp);
+	if (hash >> PART_SHIFT < parts.first || hash >> PART_SHIFT > parts.last)
+		return 1;
 	mr_store_le64(temp, hash);
 	rc = mr_groups_put_row(g, temp, &row);
-	for (uint32_t i = 0; i < s->fold->agg->calls_count && rc >= 0; i++)
-		rc = load_state(s, i, temp, row, in);
-	return rc < 0 ? rc : 0;
+	if (rc == 1)
+		rc = load_fresh(s, row, in);
+	else
+		for (uint32_t i = 0; i < s->fold->agg->calls_count && rc >= 0; i++)
+			rc = load_state(s, i, temp, row, in);
+	return MR_MIN(rc, 0);
 }
 
-int mr_fold_load(struct mr_fold_state *s, struct mr_span saved)
+// Every group takes at least its length: a count that lies ends at the first missing one.
+static int load_groups(
+	struct mr_fold_state *s, struct mr_reader *in, uint32_t count, struct mr_fold_parts parts)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t bytes = mr_read_le32(in);
+		struct mr_reader group = mr_reader(mr_read_span(in, bytes));
+		int rc = in->bad ? (int)MR_ERR_CORRUPT : load_group(s, &group, parts);
+
+		if (rc < 0)
+			return rc == MR_ERR_LIMIT ? -ENOMEM : rc;
+		if (rc == 0 && (group.bad || mr_read_left(&group)))
+			return MR_ERR_CORRUPT;
+	}
+	return mr_read_left(in) ? MR_ERR_CORRUPT : 0;
+}
+
+int mr_fold_load(struct mr_fold_state *s, struct mr_span saved, struct mr_fold_parts parts)
 {
 	struct mr_reader in = mr_reader(saved);
-	uint32_t count;
+	uint64_t failed, untimed;
 
 	if (saved.bytes < HEAD_BYTES + SUM_BYTES ||
 		mr_checksum(saved.data, saved.bytes - SUM_BYTES) !=
@@ -158,18 +257,13 @@ int mr_fold_load(struct mr_fold_state *s, struct mr_span saved)
 	if (mr_read_le16(&in) != 0 || mr_read_le64(&in) != s->fold->fingerprint)
 		return MR_ERR_CORRUPT;
 	in.end -= SUM_BYTES;
-	s->rows_failed += mr_read_le64(&in);
-	s->rows_untimed += mr_read_le64(&in);
-	count = mr_read_le32(&in);
-	// Every group takes at least its null bits: a count that lies ends at the first missing
-	// one.
-	for (uint32_t i = 0; i < count; i++) {
-		int rc = load_group(s, &in);
-
-		if (rc < 0)
-			return rc == MR_ERR_LIMIT ? -ENOMEM : rc;
+	failed = mr_read_le64(&in);
+	untimed = mr_read_le64(&in);
+	if (parts.first == 0) {
+		s->rows_failed += failed;
+		s->rows_untimed += untimed;
 	}
-	return in.bad || mr_read_left(&in) ? MR_ERR_CORRUPT : 0;
+	return load_groups(s, &in, mr_read_le32(&in), parts);
 }
 
 // ---- Reading ----

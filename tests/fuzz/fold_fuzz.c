@@ -22,6 +22,16 @@ static void must(bool ok)
 		abort();
 }
 
+static void save(const struct mr_fold_state *s, struct mr_buf *out)
+{
+	struct mr_fold_saving saving = {0};
+	struct mr_fold_order *o;
+
+	must(mr_fold_order_create(s, &o) == 0);
+	must(mr_fold_save(s, o, SIZE_MAX, &saving, out) == 0);
+	mr_fold_order_destroy(o);
+}
+
 static void setup(void)
 {
 	struct mr_diag diag;
@@ -60,7 +70,7 @@ static void setup(void)
 			.values = values[wanted[c]]};
 	must(mr_fold_state_create(fold, SIZE_MAX, &s) == 0);
 	must(mr_fold_rows(s, &(struct mr_block){3, columns}, 0, &done) == 0);
-	must(mr_fold_save(s, 0, 1, &good) == 0);
+	save(s, &good);
 	mr_fold_state_destroy(s);
 	mr_buf_fini(&out);
 }
@@ -76,9 +86,9 @@ static void use(struct mr_fold_state *s)
 	uint64_t cursor = 0;
 
 	must(mr_fold_state_create(fold, SIZE_MAX, &other) == 0);
-	must(mr_fold_load(other, mr_buf_span(&good)) == 0);
+	must(mr_fold_load(other, mr_buf_span(&good), MR_FOLD_ALL) == 0);
 	if (mr_fold_merge(other, s) == 0)
-		must(mr_fold_save(other, 0, 1, &out) == 0);
+		save(other, &out);
 	mr_arena_init(&arena, 16 << 20);
 	while (mr_fold_read(other, &q, &cursor, &b, &diag) == 1)
 		;
@@ -103,7 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	memcpy(copy, good.data, 16);
 	mr_store_le64(copy + good.bytes - 8, mr_checksum(copy, good.bytes - 8));
 	must(mr_fold_state_create(fold, SIZE_MAX, &s) == 0);
-	if (mr_fold_load(s, mr_span(copy, good.bytes)) == 0)
+	if (mr_fold_load(s, mr_span(copy, good.bytes), MR_FOLD_ALL) == 0)
 		use(s);
 	mr_fold_state_destroy(s);
 	free(copy);

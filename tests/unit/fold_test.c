@@ -112,6 +112,58 @@ static void fold_at_random(
 	mr_arena_fini(&arena);
 }
 
+// The parts cut at a random place: both sides together are all.
+static void cut_at_random(struct mr_rand *r, struct mr_fold_parts cut[2])
+{
+	uint8_t at = (uint8_t)mr_rand_below(r, MR_FOLD_PARTS - 1);
+
+	cut[0] = (struct mr_fold_parts){0, at};
+	cut[1] = (struct mr_fold_parts){at + 1, MR_FOLD_PARTS - 1};
+}
+
+static void merge_by_parts(
+	struct mr_rand *r, const struct mr_fold_state *s, struct mr_fold_state *all)
+{
+	struct mr_fold_parts cut[2];
+	struct mr_fold_order *o;
+
+	cut_at_random(r, cut);
+	assert_int_equal(mr_fold_order_create(s, &o), 0);
+	assert_int_equal(mr_fold_order_groups(o, cut[0]) + mr_fold_order_groups(o, cut[1]),
+		mr_fold_state_groups(s));
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(mr_fold_merge_parts(all, s, o, cut[i]), 0);
+	mr_fold_order_destroy(o);
+}
+
+// In blocks of random size, each loaded in two cuts of the parts.
+static void save_and_load(
+	struct mr_rand *r, const struct mr_fold_state *s, struct mr_fold_state *all)
+{
+	struct mr_fold_saving saving = {0};
+	struct mr_fold_order *o;
+	uint32_t groups = 0;
+	int more = 1;
+
+	assert_int_equal(mr_fold_order_create(s, &o), 0);
+	while (more) {
+		struct mr_fold_parts cut[2], before = saving.parts;
+		struct mr_buf b = {0};
+
+		more = mr_fold_save(s, o, (size_t)mr_rand_below(r, 20000), &saving, &b);
+		assert_true(more >= 0);
+		assert_true(
+			groups == 0 ? saving.parts.first == 0 : saving.parts.first >= before.last);
+		groups += saving.groups;
+		cut_at_random(r, cut);
+		for (int i = 0; i < 2; i++)
+			assert_int_equal(mr_fold_load(all, mr_buf_span(&b), cut[i]), 0);
+		mr_buf_fini(&b);
+	}
+	assert_int_equal(groups, mr_fold_state_groups(s));
+	mr_fold_order_destroy(o);
+}
+
 static void merge_at_random(const struct mr_fold *f, struct mr_rand *r,
 	struct mr_fold_state **states, struct mr_fold_state *all)
 {
@@ -125,18 +177,11 @@ static void merge_at_random(const struct mr_fold *f, struct mr_rand *r,
 	}
 	for (uint32_t i = 0; i < STATES; i++) {
 		const struct mr_fold_state *s = states[order[i]];
-		uint32_t parts = 1 + (uint32_t)mr_rand_below(r, 3);
 
-		if (mr_rand_below(r, 2)) {
-			assert_int_equal(mr_fold_merge(all, s), 0);
-			continue;
-		}
-		for (uint32_t p = 0; p < parts; p++) {
-			struct mr_buf b = {0};
-
-			assert_int_equal(mr_fold_save(s, p, parts, &b), 0);
-			assert_int_equal(mr_fold_load(all, mr_buf_span(&b)), 0);
-			mr_buf_fini(&b);
+		switch (mr_rand_below(r, 3)) {
+		case 0: assert_int_equal(mr_fold_merge(all, s), 0); break;
+		case 1: merge_by_parts(r, s, all); break;
+		default: save_and_load(r, s, all); break;
 		}
 	}
 	(void)f;
@@ -227,6 +272,8 @@ static void fold_load_refuses_every_flipped_byte(void **)
 {
 	struct mr_sqltest *t;
 	struct mr_fold_state *s, *fresh;
+	struct mr_fold_saving saving = {0};
+	struct mr_fold_order *o;
 	struct mr_buf b = {0};
 	struct mr_diag diag;
 	struct mr_fold *f;
@@ -241,17 +288,20 @@ static void fold_load_refuses_every_flipped_byte(void **)
 	for (int i = 0; i < STATES; i++)
 		states[i] = s;
 	fold_at_random(f, &r, states);
-	assert_int_equal(mr_fold_save(s, 0, 1, &b), 0);
+	assert_int_equal(mr_fold_order_create(s, &o), 0);
+	assert_int_equal(mr_fold_save(s, o, SIZE_MAX, &saving, &b), 0);
+	mr_fold_order_destroy(o);
 	for (size_t i = 0; i < b.bytes; i++) {
 		b.data[i] ^= 0x20;
 		assert_int_equal(mr_fold_state_create(f, SIZE_MAX, &fresh), 0);
-		assert_true(mr_fold_load(fresh, mr_buf_span(&b)) < 0);
+		assert_true(mr_fold_load(fresh, mr_buf_span(&b), MR_FOLD_ALL) < 0);
 		mr_fold_state_destroy(fresh);
 		b.data[i] ^= 0x20;
 	}
 	for (size_t n = 0; n < b.bytes; n += 7) {
 		assert_int_equal(mr_fold_state_create(f, SIZE_MAX, &fresh), 0);
-		assert_int_equal(mr_fold_load(fresh, mr_span(b.data, n)), MR_ERR_CORRUPT);
+		assert_int_equal(
+			mr_fold_load(fresh, mr_span(b.data, n), MR_FOLD_ALL), MR_ERR_CORRUPT);
 		mr_fold_state_destroy(fresh);
 	}
 	mr_buf_fini(&b);
