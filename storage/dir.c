@@ -44,7 +44,7 @@ static bool is_one_of(const char *name, const char *const *list, size_t count)
 static int check_name(void *arg, const char *entry)
 {
 	static const char *const ours[] = {"LOCK", "FORMAT", "FORMAT.tmp", "super", "super.tmp",
-		"manifest.0", "manifest.1", "log", "seg", "lost+found"};
+		"manifest.0", "manifest.1", "log", "seg", "run", "lost+found"};
 	struct names *n = (struct names *)arg;
 
 	if (!is_one_of(entry, ours, MR_COUNT_OF(ours)))
@@ -121,6 +121,8 @@ int mr_dir_init(struct mr_disk *d, struct mr_diag *diag)
 		rc = mr_disk_mkdir(d, "log");
 	if (!rc)
 		rc = mr_disk_mkdir(d, "seg");
+	if (!rc)
+		rc = mr_disk_mkdir(d, "run");
 	if (!rc)
 		rc = mr_disk_sync_dir(d, ".");
 	if (rc && diag && !diag->message[0])

@@ -7,6 +7,7 @@
 //   manifest.0, .1   the manifest's two files
 //   log/             log files, <16 hex digits>.mlog
 //   seg/             column segments
+//   run/             runs of materialized views
 #pragma once
 
 #include "host/base/err.h"

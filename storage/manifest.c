@@ -336,7 +336,7 @@ static int count_entry(void *arg, const char *)
 // Without a superblock there may be no data either: then it was lost, not never written.
 static int refuse_orphans(struct mr_manifest *m)
 {
-	static const char *const dirs[] = {"log", "seg"};
+	static const char *const dirs[] = {"log", "seg", "run"};
 	size_t count = 0;
 
 	for (size_t i = 0; i < MR_COUNT_OF(dirs); i++) {

@@ -22,6 +22,7 @@ enum {
 	MR_MANIFEST_TYPE_LOG = 1,       // 1..63: the log store
 	MR_MANIFEST_TYPE_CATALOG = 64,  // 64..127: topics, tables, views, counters of ids
 	MR_MANIFEST_TYPE_SEGMENT = 128, // 128..191: segments
+	MR_MANIFEST_TYPE_RUN = 192,     // 192..255: runs of views
 	MR_MANIFEST_TYPE_MAX = 255,
 };
 
