@@ -1,6 +1,7 @@
 // The catalog and its records. Layouts: docs/FORMAT.md, "Catalog records".
 #include "host/catalog.h"
 
+#include "storage/run_store.h"
 #include "storage/segment_store.h"
 
 #include <errno.h>
@@ -200,6 +201,7 @@ void mr_catalog_drop_table(struct mr_catalog_change *ch, uint64_t id)
 void mr_catalog_drop_segments(struct mr_catalog_change *ch, uint64_t table_id)
 {
 	mr_segment_store_table_dropped(begin(ch, MR_SEGMENT_RECORD_TABLE_DROPPED), table_id);
+	mr_run_store_dropped(begin(ch, MR_RUN_RECORD_TABLE_DROPPED), table_id);
 }
 
 void mr_catalog_add_view(struct mr_catalog_change *ch, uint64_t id, const char *name,
@@ -211,6 +213,11 @@ void mr_catalog_add_view(struct mr_catalog_change *ch, uint64_t id, const char *
 void mr_catalog_drop_view(struct mr_catalog_change *ch, uint64_t id)
 {
 	mr_buf_le64(begin(ch, REC_VIEW_DROP), id);
+}
+
+void mr_catalog_drop_runs(struct mr_catalog_change *ch, uint64_t view_id)
+{
+	mr_run_store_dropped(begin(ch, MR_RUN_RECORD_VIEW_DROPPED), view_id);
 }
 
 void mr_catalog_add_producers(struct mr_catalog_change *ch, int64_t next)

@@ -115,7 +115,7 @@ struct mr_catalog_change {
 	struct {
 		uint16_t type;
 		size_t at;
-	} records[8];
+	} records[128];
 };
 
 void mr_catalog_add_cluster(struct mr_catalog_change *ch, struct mr_uuid id);
@@ -123,11 +123,13 @@ void mr_catalog_add_topic(struct mr_catalog_change *ch, const struct mr_topic *t
 void mr_catalog_drop_topic(struct mr_catalog_change *ch, uint64_t number);
 void mr_catalog_add_table(struct mr_catalog_change *ch, const struct mr_table_def *t);
 void mr_catalog_drop_table(struct mr_catalog_change *ch, uint64_t id);
-// All stored segments of the table go with this change.
+// All stored segments of the table, and all runs of its views, go with this change.
 void mr_catalog_drop_segments(struct mr_catalog_change *ch, uint64_t table_id);
 void mr_catalog_add_view(struct mr_catalog_change *ch, uint64_t id, const char *name,
 	uint64_t table_id, struct mr_span query);
 void mr_catalog_drop_view(struct mr_catalog_change *ch, uint64_t id);
+// All runs of the view go with this change.
+void mr_catalog_drop_runs(struct mr_catalog_change *ch, uint64_t view_id);
 void mr_catalog_add_producers(struct mr_catalog_change *ch, int64_t next);
 
 // Appends the change to the manifest, which applies it; frees the change's memory either way.

@@ -96,7 +96,7 @@ static const struct key {
 	{"table.seal_after", NULL, KIND_MS, AT(table_seal_after_ms), 1000, DAY_MS, "10s", NULL,
 		"rows go to a segment after this long, few rows after 60 times as long"},
 	{"view.memory_bytes", NULL, KIND_BYTES, AT(view_memory_bytes), MIB(1), GIB(1024), "512MiB",
-		NULL, "memory for one view's changes not yet written, per worker"},
+		NULL, "memory for all materialized views; what does not fit is on disk"},
 	{"table.max_future", NULL, KIND_MS, AT(max_future_ms), 0, 36500 * DAY_MS, "1h", NULL,
 		"event times further ahead than this do not move the watermark"},
 	{"sql.connections_max", NULL, KIND_COUNT, AT(sql_connections_max), 1, 10000, "100", NULL,

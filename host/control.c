@@ -176,7 +176,7 @@ static int view_start(struct mr_control *c, struct mr_snapshot *s, struct mr_vie
 		rc = mr_fold_compile(c->env, mr_span(def->query, def->query_bytes), &fold, diag);
 	if (rc < 0)
 		return rc;
-	rc = mr_view_create(def, table, fold, c->workers, c->config->view_memory_bytes, out);
+	rc = mr_view_create(def, table, fold, &c->views, out);
 	if (rc < 0)
 		mr_fold_destroy(fold);
 	return rc;
@@ -552,9 +552,13 @@ static int open_store(struct mr_control *c, struct mr_diag *diag)
 	if (rc == 0)
 		rc = mr_segment_store_create(c->disk, c->manifest, &c->segments);
 	if (rc == 0)
+		rc = mr_run_store_create(c->disk, c->manifest, &c->runs);
+	if (rc == 0)
 		rc = mr_manifest_open(c->manifest, diag);
 	if (rc == 0)
 		rc = mr_segment_store_clean(c->segments);
+	if (rc == 0)
+		rc = mr_run_store_clean(c->runs);
 	if (rc == 0)
 		rc = mr_log_store_recover(c->store, diag);
 	if (rc == 0)
@@ -636,18 +640,25 @@ static int listen_all(struct mr_control *c, struct mr_diag *diag)
 
 static int start_workers(struct mr_control *c, struct mr_diag *diag)
 {
+	c->views = (struct mr_view_host){.disk = c->disk,
+		.runs = c->runs,
+		.segments = c->segments,
+		.workers = c->workers,
+		.budget.bytes_max = c->config->view_memory_bytes};
 	int rc = mr_control_publish(c, diag);
 
 	if (rc == 0 && c->catalog.views_count)
 		rc = mr_control_publish(c, diag);
 	for (size_t i = 0; rc == 0 && i < c->snapshot->views_count; i++)
-		rc = mr_view_fill(c->snapshot->views[i], NULL, diag);
+		rc = mr_view_open(c->snapshot->views[i], diag);
 	for (uint32_t i = 0; rc == 0 && i < c->workers_count; i++)
 		rc = mr_worker_open_log(c->workers[i]);
 	mr_recovered_destroy(c->recovered);
 	c->recovered = NULL;
 	if (rc == 0)
 		rc = listen_all(c, diag);
+	if (rc == 0)
+		rc = mr_seal_start(c->seal);
 	for (uint32_t i = 0; rc == 0 && i < c->workers_count; i++)
 		rc = mr_worker_start(c->workers[i], diag);
 	c->started = rc == 0;
@@ -711,8 +722,6 @@ int mr_control_start(struct mr_control *c, const struct mr_config *config, struc
 		rc = create_workers(c, diag);
 	if (rc == 0)
 		rc = background_start(c);
-	if (rc == 0)
-		rc = mr_seal_start(c->seal);
 	if (rc == 0)
 		rc = start_workers(c, diag);
 	if (rc < 0) {
@@ -778,6 +787,7 @@ void mr_control_stop(struct mr_control *c)
 	if (c->store)
 		mr_log_store_destroy(c->store);
 	mr_segment_store_destroy(c->segments);
+	mr_run_store_destroy(c->runs);
 	if (c->manifest)
 		mr_manifest_destroy(c->manifest);
 	mr_catalog_fini(&c->catalog);

@@ -10,6 +10,7 @@
 #include "host/base/mailbox.h"
 #include "host/config.h"
 #include "host/snapshot.h"
+#include "host/view/view.h"
 #include "hw/topo.h"
 #include "storage/dir.h"
 #include "storage/log_store.h"
@@ -20,6 +21,7 @@
 struct mr_env;
 struct mr_fold;
 struct mr_recovered;
+struct mr_run_store;
 struct mr_seal;
 struct mr_segment_store;
 struct mr_worker;
@@ -32,7 +34,9 @@ struct mr_control {
 	struct mr_manifest *manifest;
 	struct mr_log_store *store;
 	struct mr_segment_store *segments;
+	struct mr_run_store *runs;
 	struct mr_seal *seal;
+	struct mr_view_host views;
 	struct mr_catalog catalog;
 	struct mr_rand rand;
 	char cluster_id[23]; // base64url of the cluster's UUID
@@ -105,7 +109,8 @@ struct mr_table_change {
 	const struct mr_create_table *create;
 	const struct mr_drop *drop;
 	struct mr_create_view *view;
-	uint64_t table_id; // TRUNCATE
+	struct mr_view *made; // by CREATE MATERIALIZED VIEW: a reference; to undo it: that view
+	uint64_t table_id;    // TRUNCATE
 	struct mr_diag *diag;
 };
 int mr_ddl_create_table(struct mr_control *c, void *table_change);
@@ -113,6 +118,8 @@ int mr_ddl_drop_table(struct mr_control *c, void *table_change);
 int mr_ddl_truncate(struct mr_control *c, void *table_change);
 int mr_ddl_create_view(struct mr_control *c, void *table_change);
 int mr_ddl_drop_view(struct mr_control *c, void *table_change);
+// Drops change->made, if it is still there, whatever has its name now.
+int mr_ddl_undo_view(struct mr_control *c, void *table_change);
 // The topic change that an admin request asks for; fills its answer.
 void mr_ddl_admin(struct mr_control *c, struct mr_admin *a);
 // Makes the catalog as it is now into a snapshot and has every worker take it over.

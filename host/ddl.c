@@ -4,6 +4,7 @@
 #include "host/base/note.h"
 #include "host/control.h"
 #include "host/sql/fold.h"
+#include "host/view/view.h"
 #include "host/worker.h"
 #include "storage/segment_store.h"
 
@@ -431,7 +432,7 @@ int mr_ddl_drop_table(struct mr_control *c, void *arg)
 				"Use DROP ... CASCADE to drop the dependent objects too.");
 			return -EBUSY;
 		}
-		if (change.count == MR_COUNT_OF(change.records) - 3)
+		if (change.count == MR_COUNT_OF(change.records) - 4)
 			return mr_diag_set(tc->diag, -EINVAL, "54000", d->name_position,
 				"table %s has too many views to drop at once; drop some first",
 				def->name);
@@ -506,6 +507,7 @@ int mr_ddl_create_view(struct mr_control *c, void *arg)
 	const struct mr_table *source = mr_fold_source(cv->fold)->owner;
 	char name[MR_CATALOG_NAME_MAX + 1] = {0};
 	struct mr_catalog_change change = {0}, undo = {0};
+	uint64_t id;
 	int rc;
 
 	if (name_taken(c, cv->name))
@@ -530,11 +532,45 @@ int mr_ddl_create_view(struct mr_control *c, void *arg)
 	mr_catalog_drop_view(&undo, c->catalog.object_next);
 	mr_catalog_add_view(&change, c->catalog.object_next, name, source->def->id, cv->query);
 	c->fold_new = cv->fold;
+	id = c->catalog.object_next;
 	rc = change_commit(c, &change, &undo, tc->diag);
+	for (size_t i = 0; rc == 0 && i < c->snapshot->views_count; i++)
+		if (c->snapshot->views[i]->def->id == id)
+			tc->made = mr_view_get(c->snapshot->views[i]);
 	if (!c->fold_new)
 		cv->fold = NULL;
 	c->fold_new = NULL;
 	return rc;
+}
+
+// Commits a change after which the view has no runs, and gets none any more.
+static int drop_view(struct mr_control *c, uint64_t id, struct mr_diag *diag)
+{
+	struct mr_catalog_change change = {0};
+	int rc;
+
+	mr_catalog_drop_view(&change, id);
+	mr_catalog_drop_runs(&change, id);
+	mr_segment_store_lock_commits(c->segments);
+	rc = mr_catalog_commit(c->manifest, &change);
+	for (size_t i = 0; rc == 0 && i < c->snapshot->views_count; i++)
+		if (c->snapshot->views[i]->def->id == id)
+			c->snapshot->views[i]->retired = true;
+	mr_segment_store_unlock_commits(c->segments);
+	if (rc < 0)
+		return mr_diag_set(
+			diag, rc, "58030", 0, "cannot write the manifest: %s", mr_err_text(rc));
+	return mr_control_publish(c, diag);
+}
+
+int mr_ddl_undo_view(struct mr_control *c, void *arg)
+{
+	struct mr_table_change *tc = arg;
+
+	for (size_t i = 0; i < c->catalog.views_count; i++)
+		if (c->catalog.views[i]->id == tc->made->def->id)
+			return drop_view(c, tc->made->def->id, tc->diag);
+	return 1;
 }
 
 int mr_ddl_drop_view(struct mr_control *c, void *arg)
@@ -542,7 +578,6 @@ int mr_ddl_drop_view(struct mr_control *c, void *arg)
 	struct mr_table_change *tc = arg;
 	const struct mr_drop *d = tc->drop;
 	const struct mr_view_def *def = mr_catalog_view(&c->catalog, d->name);
-	struct mr_catalog_change change = {0};
 
 	if (!def && mr_catalog_table(&c->catalog, d->name))
 		return mr_diag_set(tc->diag, -EINVAL, "42809", d->name_position,
@@ -552,6 +587,5 @@ int mr_ddl_drop_view(struct mr_control *c, void *arg)
 				    : mr_diag_set(tc->diag, -ENOENT, "42P01", d->name_position,
 					      "materialized view \"%.*s\" does not exist",
 					      (int)d->name.bytes, d->name.data);
-	mr_catalog_drop_view(&change, def->id);
-	return change_commit(c, &change, NULL, tc->diag);
+	return drop_view(c, def->id, tc->diag);
 }

@@ -1,6 +1,7 @@
 // Relations and changes for SQL: snapshots to look things up, calls to control to change them.
 #include "host/env.h"
 
+#include "host/base/note.h"
 #include "host/control.h"
 #include "host/insert.h"
 #include "host/seal.h"
@@ -122,52 +123,95 @@ static int not_built(struct mr_diag *diag, const char *what)
 	return mr_diag_set(diag, MR_ERR_UNSUPPORTED, "0A000", 0, "%s is not supported yet", what);
 }
 
-// The view is made known to the workers, which fold from then on, and then filled from what they
-// had stored before, here. A view that cannot be filled is dropped again.
+// Bytes of the table's rows in memory.
+static size_t memory_bytes(const struct mr_table *t)
+{
+	size_t bytes = 0;
+
+	for (uint32_t i = 0; i < t->parts_count; i++) {
+		struct mr_version *v = mr_pieces_pin(&t->parts[i]->pieces);
+
+		for (uint32_t k = 0; k < v->count; k++)
+			bytes += mr_piece_bytes(v->pieces[k]);
+		mr_version_unpin(v);
+	}
+	return bytes;
+}
+
+// The view is made known to the workers, which fold from then on, and filled from what they had
+// stored before, here: from memory while nothing of the table is sealed, then from segments. Where
+// memory holds much of the table, that is sealed first: nobody can while it is being folded. A view
+// that cannot be filled is dropped again: that very one.
 static int create_view(struct mr_env *e, struct mr_create_view *cv, struct mr_diag *diag)
 {
 	struct mr_control *c = of(e)->control;
 	struct mr_table_change change = {.view = cv, .diag = diag};
-	const struct mr_drop undo = {.kind = MR_DROP_VIEW, .name = cv->name, .if_exists = true};
-	struct mr_table_change drop_change = {.drop = &undo};
-	int rc = mr_control_call(c, mr_ddl_create_view, &change);
-	struct mr_snapshot *s;
-	struct mr_view *v;
+	struct mr_table_change undo = {0};
+	const struct mr_relation *source = mr_fold_source(cv->fold);
+	uint64_t table_id = source->id;
+	int rc = 0;
 
-	if (rc != 0)
-		return rc;
-	s = mr_control_snapshot(c);
-	v = mr_snapshot_view(s, cv->name);
-	if (v)
-		rc = mr_view_fill(v, cv->cancelled, diag);
-	mr_snapshot_put(s);
+	if (source->kind == MR_RELATION_TABLE &&
+		memory_bytes(source->owner) > c->views.budget.bytes_max / 4)
+		rc = mr_seal_checkpoint(c->seal, cv->cancelled, diag);
 	if (rc < 0)
-		mr_control_call(c, mr_ddl_drop_view, &drop_change);
+		return rc;
+	mr_seal_hold(c->seal, table_id);
+	rc = mr_control_call(c, mr_ddl_create_view, &change);
+	if (rc == 0 && change.made)
+		rc = mr_view_fill_memory(change.made, cv->cancelled, diag);
+	mr_seal_release(c->seal, table_id);
+	if (rc == 0 && change.made)
+		rc = mr_view_fill_stored(change.made, cv->cancelled, diag);
+	undo.made = change.made;
+	if (rc < 0 && change.made && mr_control_call(c, mr_ddl_undo_view, &undo) < 0)
+		mr_note(MR_NOTE_ERR, "view", "event=not_undone view=%s", change.made->def->name);
+	mr_view_put(change.made);
 	return rc;
 }
 
-// The views of the table come back empty, and are ready when that is known to the workers.
+// The views of the table come back empty, and are ready when that is known to the workers. What
+// came in meanwhile is little. Once the table is emptied there is no way back: nothing cancels the
+// rest.
+static int refill_views(struct mr_control *c, uint64_t table_id, struct mr_diag *diag)
+{
+	struct mr_snapshot *s = mr_control_snapshot(c);
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < s->views_count; i++)
+		if (s->views[i]->def->table_id == table_id)
+			rc = mr_view_fill_memory(s->views[i], NULL, diag);
+	mr_seal_release(c->seal, table_id);
+	for (size_t i = 0; rc == 0 && i < s->views_count; i++)
+		if (s->views[i]->def->table_id == table_id)
+			rc = mr_view_fill_stored(s->views[i], NULL, diag);
+	mr_snapshot_put(s);
+	return rc;
+}
+
 static int truncate_table(struct mr_env *e, const struct mr_relation *r, _Atomic bool *cancelled,
 	struct mr_diag *diag)
 {
 	struct mr_control *c = of(e)->control;
 	struct mr_table_change change = {.diag = diag};
-	struct mr_snapshot *s;
 	int rc;
 
 	if (r->kind != MR_RELATION_TABLE)
 		return mr_diag_set(diag, -EINVAL, "42809", 0, "\"%.*s\" is not a table",
 			(int)r->name.bytes, r->name.data);
+	mr_seal_hold(c->seal, r->id);
 	change.table_id = r->id;
-	rc = mr_control_call(c, mr_ddl_truncate, &change);
-	if (rc < 0)
+	if (cancelled && atomic_load_explicit(cancelled, memory_order_relaxed))
+		rc = mr_diag_set(diag, MR_ERR_CANCELLED, "57014", 0,
+			"canceling statement due to user request");
+	else
+		rc = mr_control_call(c, mr_ddl_truncate, &change);
+	if (rc < 0) {
+		mr_seal_release(c->seal, r->id);
 		return rc;
+	}
+	rc = refill_views(c, r->id, diag);
 	mr_control_wait_caught_up(c);
-	s = mr_control_snapshot(c);
-	for (size_t i = 0; rc == 0 && i < s->views_count; i++)
-		if (s->views[i]->def->table_id == change.table_id)
-			rc = mr_view_fill(s->views[i], cancelled, diag);
-	mr_snapshot_put(s);
 	return rc;
 }
 

@@ -3,11 +3,13 @@
 
 #include "host/base/note.h"
 #include "host/control.h"
+#include "host/view/view_merge.h"
 #include "host/worker.h"
 #include "storage/segment_store.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <stdlib.h>
 
 enum { RETRY_MS = 2000, CHECKPOINT_POLL_NS = 2000000, PIECES_MAX = 64 };
@@ -25,6 +27,12 @@ struct queue {
 	bool due;
 };
 
+// A table whose pieces wait, as often as it is held.
+struct held {
+	struct held *next;
+	uint64_t table_id;
+};
+
 struct mr_seal {
 	struct mr_control *control;
 	struct mr_mailbox box;
@@ -34,7 +42,9 @@ struct mr_seal {
 	_Atomic bool hurry;
 	// The thread's.
 	struct mr_segment_writer *writer;
+	struct mr_view_tools tools;
 	struct queue *queues;
+	struct held *held;
 	struct mr_seal_stats stats;
 };
 
@@ -209,14 +219,52 @@ static int merge_ranges(
 	return 0;
 }
 
+// The append that makes the segment exist, and the runs of the table's views with it. 1: the table
+// has been dropped or emptied. Under the commit lock.
+static int commit(struct mr_seal *s, const struct mr_table *table,
+	const struct mr_segment_info *info, struct mr_view_sealing *views, struct mr_segment **out)
+{
+	struct mr_manifest_record *records;
+	int rc;
+
+	if (table->retired)
+		return 1;
+	records = calloc(views->count + 1, sizeof(*records));
+	rc = records ? mr_view_sealing_records(views, records) : -ENOMEM;
+	if (rc >= 0)
+		rc = mr_segment_store_commit(s->control->segments, info, records, (size_t)rc, out);
+	free(records);
+	return rc;
+}
+
+// Runs of the table's views, the commit, and what comes of it.
+static int commit_with_views(struct mr_seal *s, struct mr_table_part *part, uint64_t sequence,
+	const struct mr_segment_info *info, struct mr_segment **out)
+{
+	struct mr_segment_store *store = s->control->segments;
+	struct mr_snapshot *now = mr_control_snapshot(s->control);
+	struct mr_view_sealing views;
+	int rc = mr_view_sealing_write(
+		&views, &s->tools, now->views, now->views_count, part, sequence, info);
+	bool written = rc == 0;
+
+	if (written) {
+		mr_segment_store_lock_commits(store);
+		rc = commit(s, part->table, info, &views, out);
+		mr_segment_store_unlock_commits(store);
+	}
+	mr_view_sealing_end(&views, written ? rc : 1);
+	mr_snapshot_put(now);
+	return rc;
+}
+
 // Writes and commits. The table may have been dropped or emptied meanwhile: then the segment is not
 // wanted any more (1).
 static int write_segment(struct mr_seal *s, struct mr_table_part *part,
 	struct mr_piece *const *pieces, uint32_t count, struct mr_segment **out)
 {
-	struct mr_segment_store *store = s->control->segments;
 	struct mr_segment_info info = {
-		.id = mr_segment_store_id(store), .table_id = part->table->def->id};
+		.id = mr_segment_store_id(s->control->segments), .table_id = part->table->def->id};
 	char name[MR_SEGMENT_NAME_BYTES];
 	struct source x;
 	int rc = source_init(&x, part, pieces, count);
@@ -227,9 +275,7 @@ static int write_segment(struct mr_seal *s, struct mr_table_part *part,
 		rc = mr_segment_write(s->writer, x.sections, &info);
 	source_fini(&x);
 	if (rc == 0) {
-		mr_segment_store_lock_commits(store);
-		rc = part->table->retired ? 1 : mr_segment_store_commit(store, &info, NULL, 0, out);
-		mr_segment_store_unlock_commits(store);
+		rc = commit_with_views(s, part, pieces[count - 1]->sequence, &info, out);
 		mr_segment_name(info.id, name);
 		// After a failed append the record may or may not be there: the file stays, and the
 		// next start decides.
@@ -321,6 +367,68 @@ static bool seal_some(struct mr_seal *s, struct queue *q)
 	return true;
 }
 
+// ---- holding
+
+struct hold {
+	struct mr_message message;
+	struct held *held; // to add; NULL: release
+	uint64_t table_id;
+	sem_t done;
+};
+
+static void handle_hold(struct mr_message *m, void *owner)
+{
+	struct hold *h = MR_CONTAINER(m, struct hold, message);
+	struct mr_seal *s = owner;
+	struct held **at = &s->held, *gone;
+
+	if (h->held) {
+		h->held->next = s->held;
+		s->held = h->held;
+	} else {
+		while (*at && (*at)->table_id != h->table_id)
+			at = &(*at)->next;
+		gone = *at;
+		MR_ASSERT(gone);
+		*at = gone->next;
+		free(gone);
+	}
+	sem_post(&h->done);
+}
+
+static void hold(struct mr_seal *s, uint64_t table_id, struct held *held)
+{
+	struct hold h = {{NULL, handle_hold}, held, table_id, {{0}}};
+
+	sem_init(&h.done, 0, 0);
+	mr_mailbox_push(&s->box, &h.message);
+	while (sem_wait(&h.done) < 0)
+		;
+	sem_destroy(&h.done);
+}
+
+void mr_seal_hold(struct mr_seal *s, uint64_t table_id)
+{
+	struct held *held = calloc(1, sizeof(*held));
+
+	MR_ASSERT(held);
+	held->table_id = table_id;
+	hold(s, table_id, held);
+}
+
+void mr_seal_release(struct mr_seal *s, uint64_t table_id)
+{
+	hold(s, table_id, NULL);
+}
+
+static bool is_held(const struct mr_seal *s, const struct queue *q)
+{
+	for (const struct held *h = s->held; h; h = h->next)
+		if (h->table_id == q->part->table->def->id)
+			return true;
+	return false;
+}
+
 // ---- the thread
 
 static bool wants(const struct mr_seal *s, const struct queue *q, int64_t now_ns, bool hurry)
@@ -336,12 +444,13 @@ static bool wants(const struct mr_seal *s, const struct queue *q, int64_t now_ns
 static void seal_round(struct mr_seal *s)
 {
 	int64_t now = mr_now_ns(s->control->clock);
-	bool hurry = atomic_exchange_explicit(&s->hurry, false, memory_order_relaxed);
+	bool hurry = atomic_exchange_explicit(&s->hurry, false, memory_order_relaxed) ||
+		     mr_view_budget_hurry(&s->control->views.budget);
 	struct queue **at = &s->queues;
 
 	while (*at) {
 		struct queue *q = *at;
-		bool go = now >= q->retry_ns && wants(s, q, now, hurry);
+		bool go = now >= q->retry_ns && wants(s, q, now, hurry) && !is_held(s, q);
 
 		while (go && q->head && !atomic_load_explicit(&s->stopping, memory_order_relaxed))
 			go = seal_some(s, q);
@@ -385,6 +494,8 @@ int mr_seal_create(struct mr_control *c, struct mr_seal **out)
 		return rc;
 	}
 	rc = mr_segment_writer_create(c->disk, &s->writer);
+	if (rc == 0)
+		rc = mr_view_tools_init(&s->tools, c->disk);
 	if (rc < 0) {
 		mr_seal_destroy(s);
 		return rc;
@@ -430,7 +541,14 @@ void mr_seal_destroy(struct mr_seal *s)
 		}
 		free(q);
 	}
+	while (s->held) {
+		struct held *h = s->held;
+
+		s->held = h->next;
+		free(h);
+	}
 	mr_segment_writer_destroy(s->writer);
+	mr_view_tools_fini(&s->tools);
 	mr_mailbox_close(&s->box);
 	free(s);
 }

@@ -3,8 +3,9 @@
 //	worker   closes a piece (full, old, CHECKPOINT, or memory is needed); when its rows are
 //	         durable, hands it over by message
 //	sealer   waits for more pieces of the same part, up to a segment's worth or some seconds;
-//	         writes the segment, flushes it, commits it in the manifest (the commit point), and
-//	         hands the segment back by message
+//	         writes the segment, and of each view of the table what it has of the same rows (a
+//	         run, view/view.h), flushes all, commits them in the manifest by one append (the
+//	         commit point), and hands the segment back by message
 //	worker   publishes a version in which the segment stands for the pieces; readers that pinned
 //	         the old one go on; the log may forget those offsets
 //
@@ -47,6 +48,11 @@ bool mr_seal_failing(const struct mr_seal *s);
 void mr_seal_push(struct mr_seal *s, struct mr_piece *p);
 // Memory is needed: what waits is sealed now. Any thread.
 void mr_seal_hurry(struct mr_seal *s);
+
+// Nothing of the table is sealed from when hold returns to release, and what was has been handed
+// back to the workers, whose mailboxes keep order. Holds nest. SQL threads.
+void mr_seal_hold(struct mr_seal *s, uint64_t table_id);
+void mr_seal_release(struct mr_seal *s, uint64_t table_id);
 
 // Seals everything that is applied now and returns when it is committed. SQL threads. 0, or
 // negative with diag.

@@ -5,6 +5,7 @@
 #include "host/control.h"
 #include "host/scan.h"
 #include "host/system_int.h"
+#include "host/view/view.h"
 #include "host/worker.h"
 #include "kernels/chunk.h"
 #include "storage/segment_store.h"
@@ -37,7 +38,7 @@
 		MR_TYPE_BYTEA, 0, 0 \
 	}
 
-enum { COLUMNS_MAX = 16 };
+enum { COLUMNS_MAX = 24 };
 
 struct system_def {
 	const char *name;
@@ -198,6 +199,44 @@ static int fill_segments(struct mr_control *c, struct mr_row_table *rows)
 	return MR_MIN(n, 0);
 }
 
+static void fill_view(struct mr_row_table *rows, struct mr_view *v)
+{
+	struct mr_view_figures f;
+
+	mr_view_figures(v, &f);
+	mr_row_begin(rows);
+	mr_row_copy(rows, 0, v->relation.name);
+	mr_row_copy(rows, 1, v->table->relation.name);
+	mr_row_int(rows, 2, atomic_load_explicit(&v->ready, memory_order_acquire));
+	if (f.has_base)
+		mr_row_int(rows, 3, (int64_t)f.groups);
+	mr_row_int(rows, 4, (int64_t)f.active_bytes);
+	mr_row_int(rows, 5, (int64_t)f.unsealed);
+	mr_row_int(rows, 6, (int64_t)f.unsealed_bytes);
+	mr_row_int(rows, 7, (int64_t)f.base_bytes);
+	mr_row_int(rows, 8, (int64_t)f.runs);
+	mr_row_int(rows, 9, (int64_t)f.run_groups);
+	mr_row_int(rows, 10, (int64_t)f.run_bytes);
+	mr_row_int(rows, 11, (int64_t)f.rows_folded);
+	mr_row_int(rows, 12, load(&v->stats.rows_filled));
+	mr_row_int(rows, 13, (int64_t)f.rows_failed);
+	mr_row_int(rows, 14, (int64_t)f.rows_untimed);
+	mr_row_int(rows, 15, load(&v->stats.reads));
+	mr_row_int(rows, 16, load(&v->stats.reads_spilled));
+	mr_row_int(rows, 17, load(&v->stats.base_drops));
+	mr_row_int(rows, 18, load(&v->stats.runs_merged));
+}
+
+static int fill_views(struct mr_control *c, struct mr_row_table *rows)
+{
+	struct mr_snapshot *s = mr_control_snapshot(c);
+
+	for (size_t i = 0; i < s->views_count; i++)
+		fill_view(rows, s->views[i]);
+	mr_snapshot_put(s);
+	return 0;
+}
+
 static int fill_settings(struct mr_control *c, struct mr_row_table *rows)
 {
 	const char *name, *help;
@@ -240,6 +279,14 @@ static const struct system_def defs[] = {
 	{"topics", fill_topics,
 		{{"topic", T_TEXT}, {"partitions", T_INT4}, {"retention_ms", T_INT8},
 			{"retention_bytes", T_INT8}}},
+	{"views", fill_views,
+		{{"view_name", T_TEXT}, {"table_name", T_TEXT}, {"ready", T_BOOL},
+			{"groups", T_INT8}, {"active_bytes", T_INT8}, {"unsealed", T_INT8},
+			{"unsealed_bytes", T_INT8}, {"base_bytes", T_INT8}, {"runs", T_INT8},
+			{"run_groups", T_INT8}, {"run_bytes", T_INT8}, {"rows_folded", T_INT8},
+			{"rows_filled", T_INT8}, {"rows_failed", T_INT8}, {"rows_untimed", T_INT8},
+			{"reads", T_INT8}, {"reads_spilled", T_INT8}, {"base_drops", T_INT8},
+			{"runs_merged", T_INT8}}},
 	{"workers", fill_workers,
 		{{"worker", T_INT4}, {"core", T_INT4}, {"kafka_port", T_INT4},
 			{"partitions", T_INT8}, {"connections", T_INT8}, {"requests", T_INT8},

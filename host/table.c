@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { HURRY_ROWS = 4096 };
+
 static const struct mr_typeref hidden_types[MR_HIDDEN_COUNT] = {
 	[MR_HIDDEN_KEY] = {MR_TYPE_BYTEA, 0, 0},
 	[MR_HIDDEN_HEADERS] = {MR_TYPE_TEXT, 0, 0},
@@ -99,7 +101,20 @@ static void piece_hand_over(struct mr_piece *p)
 			return;
 	}
 	p->handed = true;
+	for (struct mr_view_part *v = p->part->views; v; v = v->next)
+		mr_view_part_hand_over(v, p->sequence);
 	mr_seal_push(p->part->seal, p);
+}
+
+// Views take much memory: what they have folded is sealed early. Pieces of few rows wait for more,
+// unless appends already have to.
+static void hurry(struct mr_table_part *p)
+{
+	if (!p->seal || !mr_view_parts_hurry(p->views))
+		return;
+	if (p->open && mr_piece_rows(p->open, MR_PIECE_ROWS) >= HURRY_ROWS)
+		mr_table_part_close(p);
+	mr_seal_hurry(p->seal);
 }
 
 static void mark_publish(const struct mr_mark *k)
@@ -112,7 +127,8 @@ static void mark_publish(const struct mr_mark *k)
 		if (k->kind == MR_PIECE_ROWS) {
 			count(&k->part->rows_visible, k->rows - from);
 			for (struct mr_view_part *v = k->part->views; v; v = v->next)
-				mr_view_part_fold(v, chunk, from, k->rows);
+				mr_view_part_fold(v, k->piece->sequence, chunk, from, k->rows);
+			hurry(k->part);
 		}
 	}
 	piece_hand_over(k->piece);
@@ -380,6 +396,8 @@ int64_t mr_table_part_apply(
 	struct mr_records it;
 	struct mr_record r;
 
+	if (p->seal && mr_view_parts_full(p->views))
+		return from;
 	mr_records_begin(&it, a->records, a->batch->count);
 	while (mr_records_next(&it, &r)) {
 		if (a->base_offset + r.offset_delta < a->from_offset)

@@ -137,7 +137,7 @@ struct mr_apply {
 };
 
 // Decodes a batch's records into the part, worker only. Returns the offset behind the last record
-// applied: the batch's end, or less when memory for chunks is used up.
+// applied: the batch's end, or less when memory for chunks, or for the table's views, is used up.
 int64_t mr_table_part_apply(
 	struct mr_table_part *p, const struct mr_apply *a, struct mr_marks *marks);
 

@@ -5,6 +5,7 @@
 #include "host/control.h"
 #include "host/partition_state.h"
 #include "host/seal.h"
+#include "host/view/view.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -392,7 +393,8 @@ static void close_old_pieces(struct mr_worker *w)
 		few = mr_piece_rows(p->open, MR_PIECE_ROWS) +
 			      mr_piece_rows(p->open, MR_PIECE_DEAD) <
 		      SEAL_ROWS_FEW;
-		if (++p->open->age >= seal_after_s * (few ? SEAL_FEW_TIMES : 1))
+		if (++p->open->age >= seal_after_s * (few ? SEAL_FEW_TIMES : 1) ||
+			mr_view_parts_hurry(p->views))
 			mr_table_part_close(p);
 	}
 }

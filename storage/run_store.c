@@ -344,6 +344,19 @@ int mr_run_store_commit(struct mr_run_store *s, const struct mr_run_info *infos,
 	return rc;
 }
 
+int mr_run_store_drop_view(struct mr_run_store *s, uint64_t view_id)
+{
+	struct mr_manifest_record record = {MR_RUN_RECORD_VIEW_DROPPED, MR_RUN_RECORD_VERSION, {0}};
+	struct mr_buf b = {0};
+	int rc;
+
+	mr_run_store_dropped(&b, view_id);
+	record.payload = mr_buf_span(&b);
+	rc = b.failed ? -ENOMEM : mr_manifest_append(s->manifest, &record, 1);
+	mr_buf_fini(&b);
+	return rc;
+}
+
 struct mr_run *mr_run_store_find(struct mr_run_store *s, uint64_t id)
 {
 	struct mr_run *run = NULL;

@@ -45,6 +45,9 @@ void mr_run_store_dropped(struct mr_buf *out, uint64_t id);
 [[nodiscard]] int mr_run_store_commit(struct mr_run_store *s, const struct mr_run_info *infos,
 	uint32_t infos_count, struct mr_run *const *replaced, uint32_t replaced_count);
 
+// Drops all runs of a view.
+[[nodiscard]] int mr_run_store_drop_view(struct mr_run_store *s, uint64_t view_id);
+
 // A reference to the run, or NULL when there is none (any more).
 struct mr_run *mr_run_store_find(struct mr_run_store *s, uint64_t id);
 // All runs of a view by ascending id (view_id 0: of all views), a reference of each; `*out` is to

@@ -131,7 +131,8 @@ static int hll_load(struct mr_agg_run *x, void *state, struct mr_reader *in)
 	if (rc < 0)
 		return rc == -ENOMEM ? MR_ERR_LIMIT : MR_ERR_CORRUPT;
 	s->open = true;
-	*x->outside_bytes += mr_hll_memory(&s->hll);
+	if (mr_agg_account(x, 0, mr_hll_memory(&s->hll)) < 0)
+		return MR_ERR_LIMIT;
 	return s->hll.p == precision_of(x) ? 0 : MR_ERR_CORRUPT;
 }
 
@@ -221,7 +222,8 @@ static int quantile_load(struct mr_agg_run *x, void *state, struct mr_reader *in
 	if (rc < 0)
 		return rc == -ENOMEM ? MR_ERR_LIMIT : MR_ERR_CORRUPT;
 	s->open = true;
-	*x->outside_bytes += mr_quantile_memory(&s->quantile);
+	if (mr_agg_account(x, 0, mr_quantile_memory(&s->quantile)) < 0)
+		return MR_ERR_LIMIT;
 	return s->quantile.bins_max == MR_QUANTILE_BINS_DEFAULT ? 0 : MR_ERR_CORRUPT;
 }
 

@@ -1,23 +1,83 @@
-// Materialized views at run time: what workers fold, what readers merge.
+// Materialized views at run time: what workers fold, what is stored, what readers merge.
 //
 // Each worker folds the rows of its table part into a state of its own, the active one, as they
 // become visible. A reader asks every worker to freeze: the active state is set aside whole and a
-// new one begun, which costs the worker nothing. Frozen states are merged into the view's base: in
-// place when nobody reads it, into a fresh one otherwise. So a reader pays for the groups that have
-// changed since the last look and for the rows it reads, never for the rows that were folded.
+// new one begun, which costs the worker nothing. What is set aside never changes any more; it is
+// *unsealed* until the rows it was folded from are in a segment.
 //
-// A new view is filled from the rows already stored: at the moment a worker takes it over, it notes
-// how far each piece had been published; those rows are folded by whoever creates the view, later
-// ones by the worker. No row is left out or folded twice.
+// A state holds rows of exactly one piece of the table (piece.h). When the sealing thread makes
+// pieces into a segment, it makes the states of the same pieces into a *run* (storage/run.h), and
+// one append to the manifest commits segment and runs. So at every moment
+//
+//	view = its runs + its unsealed states + what workers are folding
+//
+// and after a restart = its runs + what the log replays; nothing is folded twice or again.
+//
+// The *base* is a cache for readers: runs and unsealed states merged, brought up to date by every
+// read. A base that outgrows its share of the memory is dropped, and the view is read a few hash
+// parts at a time (view_merge.h).
+//
+// All views of the daemon share one budget. Beyond a quarter of it in states, pieces are closed
+// early and sealing hurried; beyond half of it, appends to tables with views wait until sealing has
+// made room, as they do when memory for rows is used up.
+//
+// A new view is filled from the rows already stored (view_fill.c): at the moment a worker takes it
+// over, it notes how far each piece had been published; those rows are folded by whoever creates
+// the view, later ones by the worker. No row is left out or folded twice.
+//
+// Threads: as said at the fields. Order of locks: the commit lock of segments, then `merging`, then
+// `lock`.
 #pragma once
 
 #include "host/sql/fold.h"
 #include "host/table.h"
+#include "storage/run_store.h"
 
 #include <pthread.h>
 
-struct mr_worker;
+struct mr_segment_store;
 struct mr_view;
+struct mr_worker;
+
+// Memory of all views together; bytes. Any thread, relaxed.
+struct mr_view_budget {
+	size_t bytes_max;
+	_Atomic size_t states; // active and unsealed
+	_Atomic size_t bases;
+	_Atomic uint64_t waits;      // batches that had to wait for memory
+	_Atomic uint64_t base_drops; // bases that outgrew their share
+};
+
+static inline bool mr_view_budget_hurry(const struct mr_view_budget *b)
+{
+	return atomic_load_explicit(&b->states, memory_order_relaxed) >= b->bytes_max / 4;
+}
+
+static inline bool mr_view_budget_full(const struct mr_view_budget *b)
+{
+	return atomic_load_explicit(&b->states, memory_order_relaxed) >= b->bytes_max / 2;
+}
+
+// All bases together.
+static inline size_t mr_view_budget_bases_max(const struct mr_view_budget *b)
+{
+	return b->bytes_max / 8 * 3;
+}
+
+// One piece of work: a state being folded, a pass of a merger.
+static inline size_t mr_view_budget_work(const struct mr_view_budget *b)
+{
+	return b->bytes_max / 32;
+}
+
+// What the views of a daemon have in common.
+struct mr_view_host {
+	struct mr_disk *disk;
+	struct mr_run_store *runs;
+	struct mr_segment_store *segments; // for its commit lock
+	struct mr_worker *const *workers;
+	struct mr_view_budget budget;
+};
 
 // Rows stored before the view came: `rows` of the piece, which is referenced.
 struct mr_view_stored {
@@ -25,20 +85,29 @@ struct mr_view_stored {
 	uint64_t rows;
 };
 
+// Groups of rows of one piece. Immutable but for what is said.
 struct mr_view_state {
-	struct mr_view_state *next;
+	struct mr_view_state *next; // under view->lock
+	_Atomic uint32_t references;
+	struct mr_view_budget *budget;
 	struct mr_fold_state *fold;
+	_Atomic(struct mr_fold_order *) order; // made at first use
+	_Atomic size_t bytes;                  // counted in the budget
+	uint32_t part;                         // of the table, and the piece's sequence there
+	uint64_t sequence;
+	bool in_base; // under view->merging
 };
 
-// One worker's share. Everything but `frozen` and the counters belongs to the worker.
+// One worker's share; all but the counters is the worker's.
 struct mr_view_part {
 	struct mr_view_part *next; // of the table part's list
 	struct mr_view *view;
 	bool attached;
 	struct mr_fold_state *active; // NULL: nothing folded since the last freeze
+	uint64_t active_sequence;     // of its piece
+	_Atomic size_t active_bytes;  // counted in the budget; worker: wo, others: ro
 	struct mr_view_stored *stored;
 	uint32_t stored_count;
-	struct mr_view_state *frozen; // under view->lock
 	// worker: wo, others: ro, relaxed
 	_Atomic uint64_t rows_folded;
 	_Atomic uint64_t freezes;
@@ -47,7 +116,19 @@ struct mr_view_part {
 
 struct mr_view_base {
 	struct mr_fold_state *fold;
+	struct mr_view_budget *budget;
+	size_t bytes;        // counted in the budget
 	uint32_t references; // under view->lock
+};
+
+// Any thread, relaxed.
+struct mr_view_stats {
+	_Atomic uint64_t rows_filled; // folded by CREATE or by a start, from what was stored
+	_Atomic uint64_t reads;
+	_Atomic uint64_t reads_spilled; // without a base
+	_Atomic uint64_t base_drops;
+	_Atomic uint64_t runs_written; // by sealing and filling
+	_Atomic uint64_t runs_merged;
 };
 
 struct mr_view {
@@ -56,32 +137,82 @@ struct mr_view {
 	struct mr_view_def *def;
 	struct mr_table *table;
 	struct mr_fold *fold;
-	size_t state_bytes_max;
-	struct mr_worker *const *workers;
+	struct mr_view_host *host;
+	size_t group_bytes; // of a group in memory, about
 	uint32_t parts_count;
 	struct mr_view_part *parts;
 	_Atomic bool ready; // filled from the stored rows; SQL sees it from then on
+	bool retired;       // dropped: no more runs. Under the commit lock of segments
+	struct mr_view_stats stats;
 
-	pthread_mutex_t merging; // held while frozen states go into the base
-	pthread_mutex_t lock;    // held for moments: frozen lists and the base's references
+	pthread_mutex_t merging; // held while the base is changed or states change their number
 	struct mr_view_base *base;
+	size_t base_refused; // an estimate that turned out not to fit; under merging
+
+	pthread_mutex_t lock; // held for moments: everything below, and the base's references
+	struct mr_view_state *states;
+	uint32_t states_count;
+	struct mr_run **runs;
+	uint32_t runs_count, runs_max;
 };
 
-// Takes `fold` and references of def and table. Workers are borrowed.
+// Takes `fold` and references of def and table. The host is borrowed.
 [[nodiscard]] int mr_view_create(struct mr_view_def *def, struct mr_table *table,
-	struct mr_fold *fold, struct mr_worker *const *workers, size_t state_bytes_max,
-	struct mr_view **out);
+	struct mr_fold *fold, struct mr_view_host *host, struct mr_view **out);
 struct mr_view *mr_view_get(struct mr_view *v);
 void mr_view_put(struct mr_view *v);
 
-// On worker `index`'s thread (or before it runs): begins, ends folding.
+// ---- on worker `index`'s thread (or before it runs)
+
+// Begins, ends folding.
 void mr_view_attach(struct mr_view *v, uint32_t index);
 void mr_view_detach(struct mr_view *v, uint32_t index);
+// Folds rows `from` to `to` of a chunk of the piece.
+void mr_view_part_fold(struct mr_view_part *p, uint64_t sequence, const struct mr_chunk *c,
+	uint32_t from, uint32_t to);
+// The piece is about to be handed to the sealing thread: what was folded from it is set aside.
+void mr_view_part_hand_over(struct mr_view_part *p, uint64_t sequence);
+// Whether batches have to wait, or pieces to be sealed early, for the sake of these views (a list;
+// NULL: there are none).
+bool mr_view_parts_full(const struct mr_view_part *list);
+bool mr_view_parts_hurry(const struct mr_view_part *list);
 
-// Folds rows `from` to `to` of a chunk. Worker.
-void mr_view_part_fold(
-	struct mr_view_part *p, const struct mr_chunk *c, uint32_t from, uint32_t to);
+// ---- any thread
 
-// Folds what was stored before the view was attached, and makes the view ready. SQL threads;
-// 0 or negative with diag.
-[[nodiscard]] int mr_view_fill(struct mr_view *v, _Atomic bool *cancelled, struct mr_diag *diag);
+// Sets a state aside as unsealed; takes it.
+void mr_view_push(struct mr_view *v, struct mr_fold_state *fold, uint32_t part, uint64_t sequence);
+void mr_view_state_put(struct mr_view_state *s);
+// Adds a run; takes the reference.
+void mr_view_add_run(struct mr_view *v, struct mr_run *run);
+// In one step: the run comes, and the states go that it was made from.
+void mr_view_swap(struct mr_view *v, uint32_t part, uint64_t sequence, struct mr_run *run);
+// Asks every worker to set its active state aside.
+void mr_view_freeze(struct mr_view *v);
+
+// What there is of a view at this moment.
+struct mr_view_figures {
+	uint64_t groups; // of the base
+	bool has_base;
+	uint64_t active_bytes;
+	uint64_t unsealed, unsealed_bytes;
+	uint64_t base_bytes;
+	uint64_t runs, run_groups, run_bytes;
+	uint64_t rows_folded;
+	uint64_t rows_failed, rows_untimed; // left out since the view was made
+};
+// Sets active states aside, to count what they left out. SQL and HTTP threads.
+void mr_view_figures(struct mr_view *v, struct mr_view_figures *out);
+
+// ---- filling (view_fill.c): SQL threads; 0 or negative with diag
+
+// Folds what was in memory when the view was attached. Meanwhile nothing of the table is sealed
+// (mr_seal_hold), so that no segment is committed without what the view needs of it.
+[[nodiscard]] int mr_view_fill_memory(
+	struct mr_view *v, _Atomic bool *cancelled, struct mr_diag *diag);
+// Folds what was in segments then, into runs, and makes the view ready.
+[[nodiscard]] int mr_view_fill_stored(
+	struct mr_view *v, _Atomic bool *cancelled, struct mr_diag *diag);
+// At a start: takes the view's runs over. When they are not exactly what the table's segments hold
+// (the process ended while the view was filled, or the fold means something else now), they are
+// discarded and the view is filled anew. Control, before workers run.
+[[nodiscard]] int mr_view_open(struct mr_view *v, struct mr_diag *diag);

@@ -1,12 +1,24 @@
 // Scans of views.
 #include "host/view/view_scan.h"
 
+#include "host/view/view_base.h"
+
 #include <errno.h>
+
+// Of a view read in passes: what one of them merges, about.
+enum { PASS_BYTES = 32 << 20, PASS_SHARE = 4 };
 
 struct mr_scan {
 	struct mr_view *view;
-	struct mr_view_base *base;
-	struct mr_query query; // the caller's, with an arena of the scan's own for blocks
+	struct mr_view_reading reading;
+	// Of a reading without base.
+	struct mr_run_reader *reader;
+	struct mr_view_merging merging;
+	struct mr_fold_state *pass; // or NULL
+	uint64_t pass_bytes;        // counted as the query's
+
+	struct mr_query *counted; // the caller's
+	struct mr_query query;    // the same, with an arena of the scan's own for blocks
 	struct mr_arena arena;
 	uint64_t cursor;
 	const uint32_t *columns;
@@ -14,6 +26,19 @@ struct mr_scan {
 	struct mr_col *cols;
 	struct mr_scan_stats stats;
 };
+
+static int passes_begin(struct mr_scan *s)
+{
+	uint64_t room = mr_budget_room(s->query.memory);
+	int rc = mr_run_reader_create(&s->reader);
+
+	if (rc < 0)
+		return rc;
+	mr_view_merging_begin(&s->merging, s->view, &s->reading.sources, s->reader,
+		MR_MIN(room / PASS_SHARE, (uint64_t)PASS_BYTES));
+	s->merging.cancelled = s->query.cancelled;
+	return 0;
+}
 
 static int view_begin(const struct mr_relation *r, const struct mr_scan_spec *spec,
 	struct mr_scan **out, struct mr_diag *diag)
@@ -29,17 +54,73 @@ static int view_begin(const struct mr_relation *r, const struct mr_scan_spec *sp
 	s->view = r->owner;
 	rc = mr_table_whole(s->view->table, diag);
 	if (rc == 0)
-		rc = mr_view_read(s->view, &s->base, diag);
+		rc = mr_view_read(s->view, spec->query->cancelled, &s->reading, diag);
 	if (rc < 0)
 		return rc;
 	mr_view_get(s->view);
 	mr_arena_init_budget(&s->arena, spec->query->memory);
+	s->counted = spec->query;
 	s->query = *spec->query;
 	s->query.arena = &s->arena;
 	s->columns = spec->columns;
 	s->columns_count = spec->columns_count;
+	if (!s->reading.base && passes_begin(s) < 0) {
+		mr_view_reading_end(s->view, &s->reading);
+		mr_view_put(s->view);
+		return mr_diag_set(diag, -ENOMEM, "53200", 0, "out of memory");
+	}
 	*out = s;
 	return 0;
+}
+
+static void pass_end(struct mr_scan *s)
+{
+	mr_fold_state_destroy(s->pass);
+	mr_budget_give(s->query.memory, s->pass_bytes);
+	s->pass = NULL;
+	s->pass_bytes = 0;
+	s->cursor = 0;
+}
+
+// 1, 0 when there is no further pass, or negative with diag.
+static int pass_next(struct mr_scan *s, struct mr_diag *diag)
+{
+	struct mr_fold_parts parts;
+	uint64_t bytes;
+	int rc;
+
+	pass_end(s);
+	s->merging.bytes_max = mr_budget_room(s->query.memory);
+	rc = mr_view_merging_next(&s->merging, &s->pass, &parts, diag);
+	if (rc == MR_ERR_LIMIT)
+		return mr_query_no_memory(s->counted, diag);
+	if (rc <= 0)
+		return rc;
+	bytes = mr_fold_state_bytes(s->pass) + mr_run_reader_bytes(s->reader);
+	if (!mr_budget_take(s->query.memory, bytes))
+		return mr_query_no_memory(s->counted, diag);
+	s->pass_bytes = bytes;
+	return 1;
+}
+
+// The next block of groups, of whichever state.
+static int read_block(struct mr_scan *s, struct mr_block *out, struct mr_diag *diag)
+{
+	int rc = 0;
+
+	if (s->reading.base)
+		return mr_fold_read(s->reading.base->fold, &s->query, &s->cursor, out, diag);
+	for (;;) {
+		if (s->pass)
+			rc = mr_fold_read(s->pass, &s->query, &s->cursor, out, diag);
+		if (rc == 0)
+			rc = pass_next(s, diag);
+		else
+			return rc;
+		if (rc <= 0)
+			return rc;
+		rc = 0;
+	}
 }
 
 static int view_next(struct mr_scan *s, struct mr_block *out, struct mr_diag *diag)
@@ -48,7 +129,7 @@ static int view_next(struct mr_scan *s, struct mr_block *out, struct mr_diag *di
 	int rc;
 
 	mr_arena_reset(&s->arena);
-	rc = mr_fold_read(s->base->fold, &s->query, &s->cursor, &all, diag);
+	rc = read_block(s, &all, diag);
 	if (rc <= 0)
 		return rc;
 	for (uint32_t i = 0; i < s->columns_count; i++)
@@ -66,8 +147,10 @@ static void view_stats(const struct mr_scan *s, struct mr_scan_stats *out)
 
 static void view_end(struct mr_scan *s)
 {
+	pass_end(s);
+	mr_run_reader_destroy(s->reader);
 	mr_arena_fini(&s->arena);
-	mr_view_unread(s->view, s->base);
+	mr_view_reading_end(s->view, &s->reading);
 	mr_view_put(s->view);
 }
 

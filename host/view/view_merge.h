@@ -1,0 +1,90 @@
+// Merging: from the states and runs that a view consists of to one state, for all hash parts at
+// once or for a few at a time, so that what does not fit in memory is worked through in passes.
+//
+// Readers, the base, sealing and the merging of runs all do the same thing here with other sources
+// and another end of it.
+#pragma once
+
+#include "host/view/view.h"
+
+// What is merged: references are held.
+struct mr_view_sources {
+	struct mr_view_state **states;
+	uint32_t states_count;
+	struct mr_run **runs;
+	uint32_t runs_count;
+};
+
+// Everything set aside and stored at this moment.
+[[nodiscard]] int mr_view_sources_all(struct mr_view *v, struct mr_view_sources *out);
+// The states of the table part's pieces up to one.
+[[nodiscard]] int mr_view_sources_of(
+	struct mr_view *v, uint32_t part, uint64_t sequence, struct mr_view_sources *out);
+void mr_view_sources_fini(struct mr_view_sources *s);
+// What they may take in memory when merged; groups that are in several count several times.
+size_t mr_view_sources_bytes(const struct mr_view *v, const struct mr_view_sources *s);
+
+// A merging in passes.
+struct mr_view_merging {
+	struct mr_view *view;
+	const struct mr_view_sources *sources;
+	struct mr_run_reader *reader; // borrowed
+	size_t bytes_max;             // of a pass; 0: no limit
+	_Atomic bool *cancelled;      // or NULL
+	uint32_t step;                // parts of a pass
+	uint32_t next;                // part
+};
+
+// Divides the parts into passes of about `pass_bytes`.
+void mr_view_merging_begin(struct mr_view_merging *m, struct mr_view *v,
+	const struct mr_view_sources *s, struct mr_run_reader *reader, size_t pass_bytes);
+// Merges the next pass into a fresh state, which is the caller's; `parts` says which parts it has.
+// 1; 0: there is no more; negative with diag, MR_ERR_LIMIT when bytes_max is passed.
+[[nodiscard]] int mr_view_merging_next(struct mr_view_merging *m, struct mr_fold_state **out,
+	struct mr_fold_parts *parts, struct mr_diag *diag);
+
+// Tools of a thread that writes runs.
+struct mr_view_tools {
+	struct mr_run_writer *writer;
+	struct mr_run_reader *reader;
+	struct mr_buf raw;
+};
+
+[[nodiscard]] int mr_view_tools_init(struct mr_view_tools *t, struct mr_disk *disk);
+void mr_view_tools_fini(struct mr_view_tools *t);
+
+// Writes the merged sources as the file of a new run and fills `info` but for its ranges.
+[[nodiscard]] int mr_view_write(struct mr_view_tools *t, struct mr_view *v,
+	const struct mr_view_sources *s, struct mr_run_info *info, struct mr_diag *diag);
+// The same from one state of which nobody else knows yet.
+[[nodiscard]] int mr_view_write_state(struct mr_view_tools *t, struct mr_view *v,
+	const struct mr_fold_state *state, struct mr_run_info *info);
+// Removes the file of a run that was not committed.
+void mr_view_unlink(struct mr_view *v, const struct mr_run_info *info);
+
+// ---- sealing
+
+// The runs that go with one segment.
+struct mr_view_sealing {
+	struct mr_view **views; // references
+	uint32_t count;
+	struct mr_run_info *infos; // one for each view
+	bool *wanted;              // committed with the segment
+	struct mr_buf records;
+	uint32_t part;
+	uint64_t sequence;
+};
+
+// Writes a run of each view of the table, from the states of the part's pieces up to `sequence`.
+// `segment` lends its ranges. Sealing thread.
+[[nodiscard]] int mr_view_sealing_write(struct mr_view_sealing *s, struct mr_view_tools *t,
+	struct mr_view *const *views, size_t views_count, const struct mr_table_part *part,
+	uint64_t sequence, const struct mr_segment_info *segment);
+// The records of the runs that are still wanted, into `out`, which has room for one a view. Under
+// the commit lock. Returns their count or -ENOMEM.
+[[nodiscard]] int mr_view_sealing_records(
+	struct mr_view_sealing *s, struct mr_manifest_record *out);
+// Afterwards. `rc` 0: committed; the runs take the place of the states. 1: not wanted, the files
+// go. Negative: the append failed; unless it says that nothing was written, the record may be
+// there, and the next start decides.
+void mr_view_sealing_end(struct mr_view_sealing *s, int rc);
