@@ -383,6 +383,8 @@ bool mr_table_part_may_take(struct mr_table_part *p)
 	const struct mr_chunk_form *f = &p->forms[MR_PIECE_ROWS];
 	const struct mr_chunk *c = p->open ? mr_piece_chunk(p->open, MR_PIECE_ROWS) : NULL;
 
+	if (p->seal && mr_view_parts_full(p->views))
+		return false;
 	if (c && !c->full)
 		return c->rows > 0 || mr_chunk_pool_has(p->pool, MR_CHUNK_BLOCK_BYTES);
 	return mr_chunk_pool_has(p->pool, mr_chunk_bytes_min(f->types, f->types_count, f->plain));

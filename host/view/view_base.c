@@ -2,6 +2,7 @@
 #include "host/view/view_base.h"
 
 #include "host/view/view_int.h"
+#include "host/worker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -201,6 +202,8 @@ void mr_view_sealed(struct mr_view *v, uint32_t part, uint64_t sequence, struct 
 	}
 	mr_view_swap(v, part, sequence, run);
 	pthread_mutex_unlock(&v->merging);
+	for (uint32_t i = 0; i < v->parts_count; i++)
+		mr_worker_memory_freed(v->host->workers[i]);
 }
 
 // ---- few states
