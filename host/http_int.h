@@ -51,6 +51,3 @@ const char *mr_http_reason(int status);
 void mr_http_query(struct mr_http_session *s);
 // http_page.c
 void mr_http_page(struct mr_http_session *s);
-
-// A JSON string with its quotes; `text` is UTF-8.
-void mr_http_json_string(struct mr_buf *b, struct mr_span text);

@@ -139,32 +139,3 @@ void mr_http_put_text(struct mr_http_out *o, int status, const char *text)
 	mr_buf_printf(&o->body, "%s\n", text);
 	mr_http_end(o);
 }
-
-void mr_http_json_string(struct mr_buf *b, struct mr_span text)
-{
-	static const char hex[] = "0123456789abcdef";
-	size_t from = 0;
-
-	mr_buf_u8(b, '"');
-	for (size_t i = 0; i < text.bytes; i++) {
-		uint8_t c = text.data[i];
-		char short_form = c == '\n' ? 'n' : c == '\r' ? 'r' : c == '\t' ? 't' : 0;
-
-		if (c >= ' ' && c != '"' && c != '\\')
-			continue;
-		mr_buf_add(b, text.data + from, i - from);
-		from = i + 1;
-		mr_buf_u8(b, '\\');
-		if (c == '"' || c == '\\') {
-			mr_buf_u8(b, c);
-		} else if (short_form) {
-			mr_buf_u8(b, (uint8_t)short_form);
-		} else {
-			mr_buf_str(b, "u00");
-			mr_buf_u8(b, (uint8_t)hex[c >> 4]);
-			mr_buf_u8(b, (uint8_t)hex[c & 15]);
-		}
-	}
-	mr_buf_add(b, text.data + from, text.bytes - from);
-	mr_buf_u8(b, '"');
-}

@@ -18,6 +18,7 @@
 // takes a part for the whole.
 #include "host/http_int.h"
 
+#include "host/base/quote.h"
 #include "host/base/utf8.h"
 #include "host/base/value.h"
 
@@ -58,13 +59,13 @@ static void put_member(struct mr_buf *b, const char *name, const char *value)
 	if (!*value)
 		return;
 	mr_buf_printf(b, ",\"%s\":", name);
-	mr_http_json_string(b, mr_span_str(value));
+	mr_quote_json(b, mr_span_str(value));
 }
 
 static void put_error(struct mr_buf *b, const struct mr_diag *d)
 {
 	mr_buf_str(b, "\"error\":{\"sqlstate\":");
-	mr_http_json_string(b, mr_span_str(d->sqlstate));
+	mr_quote_json(b, mr_span_str(d->sqlstate));
 	put_member(b, "message", d->message);
 	put_member(b, "detail", d->detail);
 	put_member(b, "hint", d->hint);
@@ -128,7 +129,7 @@ static void put_json_value(struct query *q, struct mr_typeref t, const void *val
 	if (type == MR_TYPE_TEXT) {
 		const struct mr_str *s = value;
 
-		mr_http_json_string(q->out, mr_span(s->data, s->bytes));
+		mr_quote_json(q->out, mr_span(s->data, s->bytes));
 		return;
 	}
 	mr_buf_reset(&q->text);
@@ -141,7 +142,7 @@ static void put_json_value(struct query *q, struct mr_typeref t, const void *val
 		!(q->numbers_as_text && (type == MR_TYPE_INT8 || type == MR_TYPE_NUMERIC)))
 		mr_buf_add(q->out, first, q->text.bytes);
 	else
-		mr_http_json_string(q->out, mr_buf_span(&q->text));
+		mr_quote_json(q->out, mr_buf_span(&q->text));
 }
 
 static void put_csv_text(struct mr_buf *b, struct mr_span text)
@@ -202,7 +203,7 @@ static void put_row(struct query *q, const struct mr_block *block, uint32_t row)
 		if (i)
 			mr_buf_u8(b, ',');
 		if (q->format == FORMAT_NDJSON) {
-			mr_http_json_string(b, q->columns[i].name);
+			mr_quote_json(b, q->columns[i].name);
 			mr_buf_u8(b, ':');
 		}
 		put_value(q, &block->columns[i], row);
@@ -230,7 +231,7 @@ static void put_result_head(struct query *q)
 		}
 		mr_typeref_format(q->columns[i].type, type);
 		mr_buf_str(b, "{\"name\":");
-		mr_http_json_string(b, q->columns[i].name);
+		mr_quote_json(b, q->columns[i].name);
 		mr_buf_printf(b, ",\"type\":\"%s\"}",
 			q->columns[i].type.type == MR_TYPE_NULL ? "text" : type);
 	}
@@ -245,7 +246,7 @@ static void put_result_end(struct query *q, const char *tag)
 	if (q->format == FORMAT_JSON) {
 		mr_buf_printf(q->out, "%s],\"row_count\":%llu,\"tag\":", q->rows ? "\n" : "",
 			(unsigned long long)q->rows);
-		mr_http_json_string(q->out, mr_span_str(tag));
+		mr_quote_json(q->out, mr_span_str(tag));
 		mr_buf_str(q->out, "}\n");
 	}
 	mr_http_end(&q->s->out);

@@ -12,6 +12,8 @@
 
 struct mr_agg_fn;
 
+#define MR_AGG_TOP_MAX 1000 // k of approx_top_k
+
 // One aggregate of a query.
 struct mr_agg_call {
 	const struct mr_agg_fn *fn;
@@ -22,7 +24,7 @@ struct mr_agg_call {
 	bool distinct;
 	bool desc;         // WITHIN GROUP (ORDER BY x DESC)
 	double fraction;   // of percentiles
-	int32_t parameter; // precision of approx_count_distinct
+	int32_t parameter; // precision of approx_count_distinct, k of approx_top_k
 	uint32_t offset;   // of the state in a group's row
 };
 
@@ -49,6 +51,7 @@ enum mr_agg_flags {
 	MR_AGG_PRECISION = 4,    // the second argument is a constant precision
 	MR_AGG_UNBOUNDED = 8,    // the state grows with the rows: no materialized views of it
 	MR_AGG_RET_ARG = 16,     // the result has the argument's type
+	MR_AGG_TOP = 32,         // the second argument is a constant number of items
 };
 
 struct mr_agg_fn {

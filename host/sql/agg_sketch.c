@@ -1,11 +1,17 @@
-// approx_count_distinct and approx_percentile, over kernels/hll.h and kernels/quantile.h.
+// approx_count_distinct, approx_percentile and approx_top_k, over kernels/hll.h, quantile.h,
+// topk.h.
 //
 // The sketches own their memory, outside the arena of the groups; it is counted with it.
 #include "host/sql/agg.h"
 
+#include "host/base/quote.h"
+#include "host/base/utf8.h"
+#include "host/base/value.h"
+#include "host/sql/fn.h"
 #include "host/sql/groups.h"
 #include "kernels/hll.h"
 #include "kernels/quantile.h"
+#include "kernels/topk.h"
 
 #include <errno.h>
 #include <math.h>
@@ -236,12 +242,168 @@ static void quantile_fini(void *state)
 	s->open = false;
 }
 
+// ---- approx_top_k ----
+//
+// Items are told apart by their text, which is the session's in nothing: time in UTC. The sketch
+// has room for 16 items for each one wanted, so its error is at most an eighth of a share of 1/k.
+
+struct topk_state {
+	struct mr_topk topk;
+	bool open;
+};
+
+static uint32_t topk_capacity(const struct mr_agg_run *x)
+{
+	return MR_MAX(MR_TOPK_CAPACITY_DEFAULT, 16 * (uint32_t)x->call->parameter);
+}
+
+static struct mr_topk *topk_open(const struct mr_agg_run *x, struct topk_state *s)
+{
+	if (!s->open)
+		mr_topk_init(&s->topk, topk_capacity(x));
+	s->open = true;
+	return &s->topk;
+}
+
+static struct mr_span topk_item(struct mr_typeref t, const void *value, struct mr_buf *text)
+{
+	if (t.type == MR_TYPE_TEXT)
+		return mr_span(((const struct mr_str *)value)->data,
+			((const struct mr_str *)value)->bytes);
+	mr_buf_reset(text);
+	mr_value_format(t, value, mr_tz_utc(), text);
+	return mr_buf_span(text);
+}
+
+static int topk_update(struct mr_agg_run *x, uint8_t *const *rows, const struct mr_vec *args,
+	const uint32_t *sel, uint32_t n)
+{
+	struct mr_buf text = {0};
+	int rc = 0;
+
+	for (uint32_t k = 0; k < n && rc == 0; k++) {
+		struct mr_topk *t = topk_open(x, mr_agg_state(x, rows[k]));
+		size_t before = mr_topk_memory(t);
+		const void *value = mr_vec_at(&args[0], mr_sel(sel, k));
+
+		if (mr_topk_add(t, topk_item(args[0].col.type, value, &text), 1) < 0 || text.failed)
+			rc = mr_agg_limit(x);
+		else
+			rc = mr_agg_account(x, before, mr_topk_memory(t));
+	}
+	mr_buf_fini(&text);
+	return rc;
+}
+
+static int topk_merge(struct mr_agg_run *x, void *state, const void *other)
+{
+	const struct topk_state *o = other;
+	struct mr_topk *t;
+	size_t before;
+
+	if (!o->open)
+		return 0;
+	t = topk_open(x, state);
+	before = mr_topk_memory(t);
+	if (mr_topk_merge(t, &o->topk) < 0)
+		return mr_agg_limit(x);
+	return mr_agg_account(x, before, mr_topk_memory(t));
+}
+
+// A value as JSON: a number or boolean as it is, all else as a string. A long one was cut.
+static void put_item(struct mr_buf *b, char category, struct mr_span item)
+{
+	size_t digit = item.bytes > 1 && item.data[0] == '-';
+	bool number =
+		category == 'N' && item.bytes && item.data[digit] >= '0' && item.data[digit] <= '9';
+
+	if (category == 'B')
+		mr_buf_str(b, item.data[0] == 't' ? "true" : "false");
+	else if (number)
+		mr_buf_add(b, item.data, item.bytes);
+	else
+		mr_quote_json(b, mr_span(item.data, mr_utf8_valid_bytes(item)));
+}
+
+// [{"value": …, "count": …, "error": …}, …], the greatest count first. The arena is the reader's.
+static int topk_finish(struct mr_agg_run *x, const void *state, void *out)
+{
+	const struct topk_state *s = state;
+	char category = mr_type_info((enum mr_type)x->call->args[0]->type.type)->category;
+	struct mr_buf b = {.budget = x->arena->budget};
+	struct mr_topk_item *items;
+	struct mr_span copy;
+	int n;
+
+	if (!s->open)
+		return 1;
+	items = mr_arena_alloc(x->arena, (size_t)x->call->parameter * sizeof(*items));
+	n = items ? mr_topk_list(&s->topk, (uint32_t)x->call->parameter, items) : -ENOMEM;
+	if (n < 0)
+		return mr_agg_limit(x);
+	mr_buf_u8(&b, '[');
+	for (int i = 0; i < n; i++) {
+		mr_buf_str(&b, i ? ", {\"value\": " : "{\"value\": ");
+		put_item(&b, category, items[i].item);
+		mr_buf_printf(&b, ", \"count\": %llu, \"error\": %llu}",
+			(unsigned long long)items[i].count,
+			(unsigned long long)mr_topk_error(&s->topk));
+	}
+	mr_buf_u8(&b, ']');
+	copy = b.failed ? (struct mr_span){0} : mr_arena_copy(x->arena, mr_buf_span(&b));
+	mr_buf_fini(&b);
+	*(struct mr_str *)out = (struct mr_str){copy.data, (uint32_t)copy.bytes, 0};
+	return copy.data ? 0 : mr_agg_limit(x);
+}
+
+static int topk_write(const void *sketch, uint8_t *to)
+{
+	return mr_topk_save(sketch, to);
+}
+
+static void topk_save(const struct mr_agg_run *, const void *state, struct mr_buf *out)
+{
+	const struct topk_state *s = state;
+
+	mr_buf_u8(out, s->open);
+	if (s->open)
+		save_sized(out, mr_topk_save_bytes_max(&s->topk), &s->topk, topk_write);
+}
+
+static int topk_load(struct mr_agg_run *x, void *state, struct mr_reader *in)
+{
+	struct topk_state *s = state;
+	struct mr_span bytes;
+	int rc;
+
+	if (!read_sized(in, &bytes))
+		return in->bad ? MR_ERR_CORRUPT : 0;
+	rc = mr_topk_load(&s->topk, bytes);
+	if (rc < 0)
+		return rc == -ENOMEM ? MR_ERR_LIMIT : MR_ERR_CORRUPT;
+	s->open = true;
+	return s->topk.capacity == topk_capacity(x) ? 0 : MR_ERR_CORRUPT;
+}
+
+static void topk_fini(void *state)
+{
+	struct topk_state *s = state;
+
+	if (s->open)
+		mr_topk_fini(&s->topk);
+	s->open = false;
+}
+
 #define HLL                                                                                        \
 	sizeof(struct hll_state), hll_update, hll_merge, hll_finish, hll_save, hll_load, hll_fini, \
 		NULL
 #define QUANTILE                                                                         \
 	sizeof(struct quantile_state), quantile_update, quantile_merge, quantile_finish, \
 		quantile_save, quantile_load, quantile_fini, NULL
+
+#define TOPK                                                                                   \
+	sizeof(struct topk_state), topk_update, topk_merge, topk_finish, topk_save, topk_load, \
+		topk_fini, NULL
 
 const struct mr_agg_fn mr_agg_sketch[] = {
 	{"approx_count_distinct", 1, {MR_TYPE_COUNT}, MR_TYPE_INT8, 0, HLL},
@@ -251,5 +413,6 @@ const struct mr_agg_fn mr_agg_sketch[] = {
 		QUANTILE},
 	{"approx_percentile", 2, {MR_TYPE_FLOAT8, MR_TYPE_FLOAT8}, MR_TYPE_FLOAT8,
 		MR_AGG_FRACTION | MR_AGG_WITHIN_GROUP, QUANTILE},
+	{"approx_top_k", 2, {MR_FN_ANY, MR_TYPE_INT4}, MR_TYPE_TEXT, MR_AGG_TOP, TOPK},
 };
 const size_t mr_agg_sketch_count = MR_COUNT_OF(mr_agg_sketch);

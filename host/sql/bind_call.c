@@ -159,6 +159,14 @@ static int direct_argument(struct mr_bind *b, struct mr_agg_call *call, struct m
 				"percentile value %g is not between 0 and 1", call->fraction);
 		return rc;
 	}
+	if (call->fn->flags & MR_AGG_TOP) {
+		rc = constant_number(b, e, "number of items", &v);
+		if (rc == 0 && !(v >= 1 && v <= MR_AGG_TOP_MAX))
+			return mr_bind_error(b, e->position, "22023",
+				"k of %s must be between 1 and %d", call->fn->name, MR_AGG_TOP_MAX);
+		call->parameter = (int32_t)v;
+		return rc;
+	}
 	rc = constant_number(b, e, "precision", &v);
 	if (rc == 0 && !(v >= 4 && v <= 16))
 		return mr_bind_error(b, e->position, "22023",
@@ -214,7 +222,7 @@ static int agg_types(
 	bool small = count && args[0]->type.type == MR_TYPE_NUMERIC &&
 		     mr_type_phys(args[0]->type) == MR_PHYS_I64;
 	const struct mr_agg_fn *fn = call->fn;
-	bool direct = fn->flags & (MR_AGG_FRACTION | MR_AGG_PRECISION) && count == 2;
+	bool direct = fn->flags & (MR_AGG_FRACTION | MR_AGG_PRECISION | MR_AGG_TOP) && count == 2;
 	int rc = 0;
 
 	call->args_count = direct ? 1 : count;
@@ -385,7 +393,7 @@ static int call_shape(struct mr_bind *b, const struct mr_ast_expr *ast, bool is_
 	if (is_agg ||
 		!(c->distinct || c->star || c->filter || c->within_group || c->order_by.count))
 		return 0;
-	if (strcmp(c->name, "approx_top_k") == 0 || strcmp(c->name, "array_agg") == 0)
+	if (strcmp(c->name, "array_agg") == 0)
 		return mr_bind_unsupported(b, ast->pos, "%s", c->name);
 	return mr_bind_error(b, ast->pos, "42809",
 		"%s specified, but %s is not an aggregate function",
@@ -419,7 +427,7 @@ int mr_bind_call(
 	rc = bind_special(b, c->name, args, count, ast->pos, out);
 	if (rc <= 0)
 		return rc;
-	if (strcmp(c->name, "approx_top_k") == 0 || strcmp(c->name, "array_agg") == 0)
+	if (strcmp(c->name, "array_agg") == 0)
 		return mr_bind_unsupported(b, ast->pos, "%s", c->name);
 	return mr_bind_function(b, mr_span_str(c->name), args, count, ast->pos, false, out);
 }

@@ -2,6 +2,7 @@
 // expressions, privileges) has the answer of an empty PostgreSQL.
 //
 // An array is its text, '{a,b}': see pgcatalog.h.
+#include "host/base/quote.h"
 #include "host/sql/fn_int.h"
 #include "host/sql/pgcatalog.h"
 #include "host/sql/session_int.h"
@@ -289,22 +290,6 @@ static int size_pretty(struct mr_fn_call *c, const void *const *a, void *out)
 
 // ---- JSON ----
 
-static void json_string(struct mr_buf *out, struct mr_span s)
-{
-	mr_buf_u8(out, '"');
-	for (size_t i = 0; i < s.bytes; i++) {
-		uint8_t b = s.data[i];
-
-		if (b < 0x20)
-			mr_buf_printf(out, "\\u%04x", b);
-		else if (b == '"' || b == '\\')
-			mr_buf_printf(out, "\\%c", b);
-		else
-			mr_buf_u8(out, b);
-	}
-	mr_buf_u8(out, '"');
-}
-
 static void json_value(
 	struct mr_fn_call *c, uint32_t i, const void *v, bool key, struct mr_buf *out)
 {
@@ -320,7 +305,7 @@ static void json_value(
 		mr_buf_str(&plain, "null");
 	}
 	if (key || (v && category != 'N' && category != 'B'))
-		json_string(out, mr_buf_span(&plain));
+		mr_quote_json(out, mr_buf_span(&plain));
 	else
 		mr_buf_add(out, plain.data, plain.bytes);
 	mr_buf_fini(&plain);

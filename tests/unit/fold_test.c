@@ -26,6 +26,9 @@ static const char *const queries[] = {
 	 "seconds', INTERVAL '1 minute') WHERE i % 3 <> 0 GROUP BY window_start, window_end HAVING "
 	 "count(*) > 1"),
 	("SELECT count(*) AS c, sum(b) AS s, avg(i) AS a FROM t WHERE k LIKE 'k1%'"),
+	("SELECT k, approx_top_k(i % 7, 3) AS t, approx_top_k(n, 2) FILTER (WHERE i > 0) AS f FROM "
+	 "t GROUP BY k HAVING count(*) > 2"),
+	("SELECT approx_top_k(k, 5) AS t, approx_top_k(at, 1) AS l FROM t"),
 	("SELECT i % 10 AS m, upper(k) AS u, sum(n * 2) FILTER (WHERE i > 5) AS s FROM t GROUP BY "
 	 "1, 2"),
 };
