@@ -1,6 +1,5 @@
-// Top-k and count-min: exact while small, errors within the stated bounds beyond, saving is the
-// identity and damage is refused.
-#include "kernels/cms.h"
+// Top-k: exact while small, errors within the stated bounds beyond, saving is the identity and
+// damage is refused.
 #include "kernels/topk.h"
 
 #include "host/base/hash.h"
@@ -150,68 +149,12 @@ static void topk_save_is_identity_and_damage_is_refused(void **)
 	}
 }
 
-static void cms_never_underestimates_and_seldom_over(void **)
-{
-	enum { ITEMS = 20000, ROWS = 200000, WIDTH = 2048 };
-	static uint64_t truth[ITEMS];
-	struct mr_cms a, b;
-	struct mr_rand r;
-	int over = 0;
-
-	mr_rand_init(&r, seed);
-	assert_int_equal(mr_cms_init(&a, WIDTH, 5), 0);
-	assert_int_equal(mr_cms_init(&b, WIDTH, 5), 0);
-	for (int i = 0; i < ROWS; i++) {
-		uint64_t item = zipf(&r, ITEMS);
-
-		truth[item]++;
-		mr_cms_add(i % 2 ? &a : &b, mr_hash64(item, MR_HASH_SEED), 1);
-	}
-	mr_cms_merge(&a, &b);
-	for (uint64_t i = 0; i < ITEMS; i++) {
-		uint64_t got = mr_cms_estimate(&a, mr_hash64(i, MR_HASH_SEED));
-
-		assert_true(got >= truth[i]);
-		over += (double)(got - truth[i]) > M_E / WIDTH * ROWS;
-	}
-	assert_true(over < ITEMS * exp(-5));
-	mr_cms_fini(&a);
-	mr_cms_fini(&b);
-}
-
-static void cms_save_is_identity_and_damage_is_refused(void **)
-{
-	static uint8_t saved[24 + 64 * 3 * 8], again[sizeof(saved)];
-	struct mr_cms c, back;
-
-	assert_int_equal(mr_cms_init(&c, 64, 3), 0);
-	for (uint64_t i = 0; i < 1000; i++)
-		mr_cms_add(&c, mr_hash64(i, MR_HASH_SEED), i);
-	mr_cms_add(&c, 5, UINT64_MAX);
-	assert_true(mr_cms_estimate(&c, 5) == UINT64_MAX);
-	assert_int_equal(mr_cms_save_bytes(&c), sizeof(saved));
-	mr_cms_save(&c, saved);
-	assert_int_equal(mr_cms_load(&back, mr_span(saved, sizeof(saved))), 0);
-	mr_cms_save(&back, again);
-	assert_memory_equal(saved, again, sizeof(saved));
-	mr_cms_fini(&back);
-	for (size_t at = 0; at < sizeof(saved); at++) {
-		saved[at] ^= 0x10;
-		assert_int_equal(mr_cms_load(&back, mr_span(saved, sizeof(saved))), MR_ERR_CORRUPT);
-		saved[at] ^= 0x10;
-		assert_int_equal(mr_cms_load(&back, mr_span(saved, at)), MR_ERR_CORRUPT);
-	}
-	mr_cms_fini(&c);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(topk_is_exact_and_orderless_while_small),
 		cmocka_unit_test(topk_error_stays_below_the_bound),
 		cmocka_unit_test(topk_save_is_identity_and_damage_is_refused),
-		cmocka_unit_test(cms_never_underestimates_and_seldom_over),
-		cmocka_unit_test(cms_save_is_identity_and_damage_is_refused),
 	};
 	const char *given = getenv("MR_SEED");
 
