@@ -235,7 +235,7 @@ static void read_done(struct mr_log_read *r, int res)
 static void read_start(struct mr_worker *w, struct mr_feed *f, const struct mr_log_entry *e)
 {
 	uint64_t bytes = mr_log_record_bytes(e->bytes);
-	size_t need = mr_log_read_bytes(e->lsn, bytes);
+	size_t need = mr_log_read_bytes(bytes);
 	int rc;
 
 	if (f->read_memory_bytes < need) {
@@ -248,6 +248,9 @@ static void read_start(struct mr_worker *w, struct mr_feed *f, const struct mr_l
 		.log_id = e->log_id,
 		.lsn = e->lsn,
 		.bytes = bytes,
+		.topic = f->partition->topic->topic.id,
+		.partition = (int32_t)f->partition->number,
+		.base_offset = e->base_offset,
 		.data = f->read_memory,
 		.buffer = -1};
 	f->reading = true;

@@ -14,6 +14,7 @@ enum { READS_AT_ONCE = 8, ITEMS_MIN = 16, ITEMS_MAX = 4096, PART_BYTES_MAX = 16 
 
 struct fetch_item {
 	struct mr_log_entry entry;
+	struct mr_uuid topic;
 	struct mr_fetch_part *part;
 	uint32_t at; // in the part's records
 };
@@ -106,7 +107,8 @@ static void plan_part(struct mr_fetch_wait *fw, struct mr_fetch_part *part, size
 			(bytes + e.bytes > limit ||
 				*total + e.bytes > (size_t)MR_MAX(fw->fetch->bytes_max, 0)))
 			break;
-		fw->items[fw->items_count++] = (struct fetch_item){e, part, (uint32_t)bytes};
+		fw->items[fw->items_count++] =
+			(struct fetch_item){e, p->topic->topic.id, part, (uint32_t)bytes};
 		bytes += e.bytes;
 		*total += e.bytes;
 		offset = e.base_offset + e.offset_count;
@@ -193,7 +195,10 @@ static bool read_start(struct mr_fetch_wait *fw, struct fetch_read *fr, struct f
 		.log_id = it->entry.log_id,
 		.lsn = it->entry.lsn,
 		.bytes = bytes,
-		.data = aligned_alloc(MR_IO_ALIGN, mr_log_read_bytes(it->entry.lsn, bytes)),
+		.topic = it->topic,
+		.partition = it->part->partition,
+		.base_offset = it->entry.base_offset,
+		.data = aligned_alloc(MR_IO_ALIGN, mr_log_read_bytes(bytes)),
 		.buffer = -1};
 	fr->fetch = fw;
 	fr->item = it;

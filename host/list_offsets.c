@@ -65,7 +65,8 @@ static void read_done(struct mr_log_read *r, int res)
 }
 
 // True when a read is under way.
-static bool read_start(struct list_wait *lw, const struct mr_log_entry *e)
+static bool read_start(
+	struct list_wait *lw, const struct mr_partition *p, const struct mr_log_entry *e)
 {
 	uint64_t bytes = mr_log_record_bytes(e->bytes);
 
@@ -73,7 +74,10 @@ static bool read_start(struct list_wait *lw, const struct mr_log_entry *e)
 		.log_id = e->log_id,
 		.lsn = e->lsn,
 		.bytes = bytes,
-		.data = aligned_alloc(MR_IO_ALIGN, mr_log_read_bytes(e->lsn, bytes)),
+		.topic = p->topic->topic.id,
+		.partition = (int32_t)p->number,
+		.base_offset = e->base_offset,
+		.data = aligned_alloc(MR_IO_ALIGN, mr_log_read_bytes(bytes)),
 		.buffer = -1};
 	if (lw->read.data &&
 		mr_log_store_read(lw->worker->store, lw->worker->reads.io, &lw->read) == 0)
@@ -101,7 +105,7 @@ static bool look_up_time(
 	if (e.log_id == mr_log_id(w->log))
 		hot = mr_log_hot(w->log, e.lsn, mr_log_record_bytes(e.bytes));
 	if (!hot)
-		return read_start(lw, &e);
+		return read_start(lw, p, &e);
 	find_record(w, o, mr_span(hot + sizeof(struct mr_log_record), e.bytes));
 	return false;
 }

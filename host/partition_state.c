@@ -154,8 +154,12 @@ static int recover_log(struct mr_recovered *r, struct mr_log_store *store,
 	const struct mr_log_info *log, struct mr_diag *diag)
 {
 	struct look look = {0};
-	int rc = mr_log_store_scan(store, log->id, log->lsn_last, look_at, &look, diag);
+	int rc = 0;
 
+	// Batches that cleaning moved were in a log whose checkpoints came after them.
+	if (log->is_long)
+		return 0;
+	rc = mr_log_store_scan(store, log->id, log->lsn_last, look_at, &look, diag);
 	if (rc >= 0)
 		rc = mr_log_store_scan(store, log->id,
 			look.complete ? log->lsn_last : log->lsn_first, recover_record, r, diag);

@@ -263,13 +263,17 @@ static bool fits(const struct mr_log *log, uint64_t end, uint64_t spare)
 	       end + index + spare <= mr_log_file_end(f);
 }
 
-// While no next file is ready the last part of this one is for urgent records.
+// While no next file is ready the last part of this one is for urgent records. Once one record was
+// refused for that, so are smaller ones, until there is a file: clients see one state.
 static int check_headroom(struct mr_log *log, uint64_t end)
 {
 	uint64_t room = MR_MIN(file_now(log)->bytes / HEAD_ROOM_SHARE, (uint64_t)HEAD_ROOM_MAX);
 	bool disk_full;
 
-	if (fits(log, end, room) || mr_log_store_has_ready(log->store, log->id, &disk_full))
+	if (!log->no_room && fits(log, end, room))
+		return 0;
+	log->no_room = !mr_log_store_has_ready(log->store, log->id, &disk_full);
+	if (!log->no_room)
 		return 0;
 	return disk_full ? refuse(&log->stats.disk_full, -ENOSPC)
 			 : refuse(&log->stats.file_wait, -EAGAIN);

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { RECORD_WORDS_MAX = 8 };
+enum { RECORD_WORDS_MAX = 256 };
 
 static uint64_t key_of_log(const void *item)
 {
@@ -75,33 +75,52 @@ static int apply_open(struct mr_log_store *s, const uint64_t *w)
 	return 0;
 }
 
+static int apply_open_long(struct mr_log_store *s, const uint64_t *w)
+{
+	int rc = apply_open(s, w);
+
+	if (!rc)
+		mr_log_store_log(s, w[0])->is_long = true;
+	return rc;
+}
+
+// A new file joins its log.
+static int list_file(struct mr_log_store *s, struct mr_log_meta *m, struct mr_log_file *f)
+{
+	size_t at = mr_log_list_find(&s->files, f->id, key_of_file);
+
+	if (mr_log_list_insert(&s->files, at, f))
+		return -ENOMEM;
+	if (mr_log_list_insert(&m->files, m->files.count, f)) {
+		mr_log_list_remove(&s->files, at);
+		return -ENOMEM;
+	}
+	m->sequence_next = f->sequence + 1;
+	s->file_id_next = MR_MAX(s->file_id_next, f->id + 1);
+	return 0;
+}
+
 static int apply_file_add(struct mr_log_store *s, const uint64_t *w)
 {
 	struct mr_log_meta *m = mr_log_store_log(s, w[1]);
-	size_t at = mr_log_list_find(&s->files, w[0], key_of_file);
 	struct mr_log_file *f;
+	int rc;
 
 	if (!m || mr_log_store_file(s, w[0]) || w[3] < 2 * MR_IO_ALIGN || w[3] % MR_IO_ALIGN ||
 		w[2] < m->sequence_next)
 		return MR_ERR_CORRUPT;
 	f = (struct mr_log_file *)calloc(1, sizeof(*f));
-	if (!f || mr_log_list_insert(&s->files, at, f)) {
-		free(f);
+	if (!f)
 		return -ENOMEM;
-	}
-	if (mr_log_list_insert(&m->files, m->files.count, f)) {
-		mr_log_list_remove(&s->files, at);
-		free(f);
-		return -ENOMEM;
-	}
 	f->id = w[0];
 	f->log_id = w[1];
 	f->sequence = w[2];
 	f->bytes = f->disk_bytes = w[3];
 	f->index_lsn = MR_LOG_NO_LSN;
-	m->sequence_next = f->sequence + 1;
-	s->file_id_next = MR_MAX(s->file_id_next, f->id + 1);
-	return 0;
+	rc = list_file(s, m, f);
+	if (rc)
+		free(f);
+	return rc;
 }
 
 static int apply_file_seal(struct mr_log_store *s, const uint64_t *w)
@@ -147,6 +166,43 @@ static int apply_file_remove(struct mr_log_store *s, const uint64_t *w)
 	return 0;
 }
 
+// The file that the cleaner has ready in memory takes the place of those it was copied from.
+static int join(struct mr_log_store *s, struct mr_log_file *f)
+{
+	int rc = list_file(s, mr_log_store_log(s, f->log_id), f);
+
+	if (rc)
+		return rc;
+	rc = mr_log_runs_room(s, f);
+	if (rc)
+		return rc;
+	mr_log_runs_add(s, f);
+	f->indexed = true;
+	s->open++;
+	return 0;
+}
+
+static int apply_cleaned(struct mr_log_store *s, const uint64_t *w, size_t count)
+{
+	const uint64_t seal[] = {w[0], w[4], w[5], w[6], w[7], w[8], w[9], 0};
+	const struct mr_log_meta *m = mr_log_store_log(s, w[1]);
+	int rc = 0;
+
+	if (!m || !m->is_long || mr_log_store_file(s, w[0]) || w[2] < m->sequence_next)
+		return MR_ERR_CORRUPT;
+	for (size_t i = MR_LOG_CLEANED_WORDS; i < count && !rc; i++)
+		rc = apply_file_remove(s, &w[i]);
+	if (rc)
+		return rc;
+	if (s->incoming) {
+		rc = join(s, s->incoming);
+		s->incoming = rc ? s->incoming : NULL;
+		return rc;
+	}
+	rc = apply_file_add(s, w);
+	return rc ? rc : apply_file_seal(s, seal);
+}
+
 static int apply_seal(struct mr_log_store *s, const uint64_t *w)
 {
 	struct mr_log_meta *m = mr_log_store_log(s, w[0]);
@@ -188,23 +244,29 @@ static const struct {
 	[MR_LOG_M_SEAL] = {apply_seal, 2},
 	[MR_LOG_M_REMOVE] = {apply_remove, 1},
 	[MR_LOG_M_NEXT] = {apply_next, 2},
+	[MR_LOG_M_OPEN_LONG] = {apply_open_long, 1},
 };
 
 static int replay(void *ctx, const struct mr_manifest_record *r, struct mr_diag *diag)
 {
 	struct mr_log_store *s = (struct mr_log_store *)ctx;
 	uint64_t words[RECORD_WORDS_MAX];
+	size_t count = r->payload.bytes / sizeof(*words);
 	int rc;
 
-	if (r->type >= MR_COUNT_OF(applies) || !applies[r->type].apply)
+	if (r->type != MR_LOG_M_CLEANED &&
+		(r->type >= MR_COUNT_OF(applies) || !applies[r->type].apply))
 		return mr_diag_set(diag, MR_ERR_VERSION, "XX000", 0,
 			"manifest record of type %u is newer than this program", r->type);
-	if (r->payload.bytes != applies[r->type].words * sizeof(*words))
+	if (r->payload.bytes % sizeof(*words) || count > RECORD_WORDS_MAX ||
+		(r->type == MR_LOG_M_CLEANED ? count <= MR_LOG_CLEANED_WORDS
+					     : count != applies[r->type].words))
 		return mr_diag_set(diag, MR_ERR_CORRUPT, "XX001", 0,
 			"manifest record of type %u has %zu bytes", r->type, r->payload.bytes);
 	memcpy(words, r->payload.data, r->payload.bytes);
 	pthread_mutex_lock(&s->lock);
-	rc = applies[r->type].apply(s, words);
+	rc = r->type == MR_LOG_M_CLEANED ? apply_cleaned(s, words, count)
+					 : applies[r->type].apply(s, words);
 	pthread_mutex_unlock(&s->lock);
 	if (rc == MR_ERR_CORRUPT)
 		return mr_diag_set(diag, rc, "XX001", 0,
@@ -237,7 +299,7 @@ static void snapshot(void *ctx, struct mr_buf *out)
 	for (size_t i = 0; i < s->logs.count; i++) {
 		const struct mr_log_meta *m = mr_log_at_log(&s->logs, i);
 
-		emit(out, MR_LOG_M_OPEN, &m->id, 1);
+		emit(out, m->is_long ? MR_LOG_M_OPEN_LONG : MR_LOG_M_OPEN, &m->id, 1);
 		for (size_t k = 0; k < m->files.count; k++)
 			emit_file(out, mr_log_at_file(&m->files, k));
 		if (m->sealed)

@@ -8,7 +8,8 @@
 
 static void fill_info(const struct mr_log_meta *m, struct mr_log_info *out)
 {
-	*out = (struct mr_log_info){.id = m->id, .open = m->open, .lsn_first = UINT64_MAX};
+	*out = (struct mr_log_info){
+		.id = m->id, .open = m->open, .is_long = m->is_long, .lsn_first = UINT64_MAX};
 	for (size_t i = 0; i < m->files.count; i++) {
 		const struct mr_log_file *f = mr_log_at_file(&m->files, i);
 
@@ -35,6 +36,31 @@ size_t mr_log_store_logs(struct mr_log_store *s, struct mr_log_info *out, size_t
 	count = s->logs.count;
 	for (size_t i = 0; i < MR_MIN(count, max); i++)
 		fill_info(mr_log_at_log(&s->logs, i), &out[i]);
+	pthread_mutex_unlock(&s->lock);
+	return count;
+}
+
+size_t mr_log_store_files(struct mr_log_store *s, struct mr_log_file_info *out, size_t max)
+{
+	size_t count;
+
+	pthread_mutex_lock(&s->lock);
+	count = s->files.count;
+	for (size_t i = 0; i < MR_MIN(count, max); i++) {
+		const struct mr_log_file *f = mr_log_at_file(&s->files, i);
+		bool ended = mr_log_file_ended(f);
+
+		out[i] = (struct mr_log_file_info){
+			.id = f->id,
+			.log_id = f->log_id,
+			.sequence = f->sequence,
+			.bytes = f->disk_bytes,
+			.bytes_live = ended ? f->bytes_live : 0,
+			.batches = ended ? f->entry_count : 0,
+			.sealed = f->state == MR_LOG_FILE_SEALED,
+			.is_long = mr_log_store_log(s, f->log_id)->is_long,
+		};
+	}
 	pthread_mutex_unlock(&s->lock);
 	return count;
 }
@@ -84,6 +110,18 @@ static const struct mr_log_part *find_part(
 	uint32_t part;
 
 	return mr_log_map_find(&s->part_map, topic, partition, &part) ? &s->parts[part] : NULL;
+}
+
+const struct mr_log_index_entry *mr_log_entry_at(const struct mr_log_store *s, struct mr_uuid topic,
+	int32_t partition, int64_t offset, struct mr_log_file **file)
+{
+	const struct mr_log_part *p = find_part(s, topic, partition);
+	size_t at = p ? mr_log_run_above(p, offset) : 0;
+
+	if (!p || at == p->run_end)
+		return NULL;
+	*file = p->runs[at]->file;
+	return find_in(p->runs[at], &(struct want){.offset = offset});
 }
 
 static int store_find(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,

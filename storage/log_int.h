@@ -137,6 +137,8 @@ struct mr_log_file {
 	size_t run_count;
 	uint64_t bytes_live; // of records of live batches; 0: no batch is needed
 	bool indexed;        // its runs are in their partitions' histories
+	bool cleaning;       // being copied from
+	bool keep;           // a batch in it could not be copied
 	uint64_t disk_bytes; // as long as it is: `bytes`, or less once its tail was cut
 	bool used;           // since the cache of open files looked last
 	struct mr_log_file *leaving_next;
@@ -151,6 +153,7 @@ struct mr_log_list {
 
 struct mr_log_meta {
 	uint64_t id;
+	bool is_long; // written by cleaning only: nothing but batches
 	bool sealed;
 	bool open; // has a writer
 	uint64_t end_lsn;
@@ -197,7 +200,12 @@ struct mr_log_store {
 	uint64_t spares[MR_LOG_SPARES_MAX]; // file ids; of file_bytes, not in the manifest
 	size_t spare_count;
 	struct mr_log_store_stats stats;
-	pthread_mutex_t work_lock; // one worker at a time
+	struct mr_log_file *incoming; // a cleaned file, until the manifest has it
+	uint64_t long_log;            // this life's, once there is one; 0: none yet
+	uint64_t long_lsn;            // its end
+	uint64_t long_checksum;       // of its last frame
+	pthread_mutex_t work_lock;    // one worker at a time
+	pthread_mutex_t clean_lock;   // one cleaner at a time; taken before work_lock
 };
 
 // log_file.c: names, heads, frames.
@@ -272,6 +280,10 @@ void mr_log_runs_remove(struct mr_log_store *s, const struct mr_log_file *f);
 // dead by that.
 bool mr_log_part_release(struct mr_log_part *p, int64_t retain_offset);
 
+// log_find.c: the batch that ends above `offset`, or NULL. Under the store's lock.
+const struct mr_log_index_entry *mr_log_entry_at(const struct mr_log_store *s, struct mr_uuid topic,
+	int32_t partition, int64_t offset, struct mr_log_file **file);
+
 // log_list.c
 // The first place whose key is not below `key`. Keys: id of a log or file, sequence of a file.
 size_t mr_log_list_find(
@@ -343,7 +355,11 @@ enum {
 	MR_LOG_M_SEAL,
 	MR_LOG_M_REMOVE,
 	MR_LOG_M_NEXT,
+	MR_LOG_M_OPEN_LONG,
+	MR_LOG_M_CLEANED, // as many words, then the ids of the files that go
 };
+
+enum { MR_LOG_CLEANED_WORDS = 10 };
 
 // A few records on their way to the manifest.
 struct mr_log_batch {

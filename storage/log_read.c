@@ -28,17 +28,40 @@ static struct mr_log_file *file_at(const struct mr_log_meta *m, uint64_t lsn)
 	return low ? mr_log_at_file(&m->files, low - 1) : NULL;
 }
 
-// The file that holds `lsn`, pinned. A writer's own file is found too, for its owner.
-static struct mr_log_file *pin(struct mr_log_store *s, uint64_t log_id, uint64_t lsn)
+// The file that holds the place, or NULL. A writer's own file is found too, for its owner.
+static struct mr_log_file *file_of(const struct mr_log_store *s, const struct mr_log_read *r)
 {
-	struct mr_log_meta *m;
+	const struct mr_log_meta *m = mr_log_store_log(s, r->log_id);
+	struct mr_log_file *f = m ? file_at(m, r->lsn) : NULL;
+
+	if (f && r->lsn >= (f->state == MR_LOG_FILE_ACTIVE ? mr_log_file_end(f) : f->end_lsn))
+		return NULL;
+	return f;
+}
+
+// Where the batch is now; `r` says so too.
+static struct mr_log_file *file_moved_to(const struct mr_log_store *s, struct mr_log_read *r)
+{
+	struct mr_log_file *f;
+	const struct mr_log_index_entry *e =
+		mr_log_entry_at(s, r->topic, r->partition, r->base_offset, &f);
+
+	if (!e || e->base_offset != r->base_offset || mr_log_record_bytes(e->bytes) != r->bytes)
+		return NULL;
+	r->log_id = f->log_id;
+	r->lsn = e->lsn;
+	return f;
+}
+
+// The file that holds the batch, pinned, or NULL.
+static struct mr_log_file *pin(struct mr_log_store *s, struct mr_log_read *r)
+{
 	struct mr_log_file *f;
 
 	pthread_mutex_lock(&s->lock);
-	m = mr_log_store_log(s, log_id);
-	f = m ? file_at(m, lsn) : NULL;
-	if (f && lsn >= (f->state == MR_LOG_FILE_ACTIVE ? mr_log_file_end(f) : f->end_lsn))
-		f = NULL;
+	f = file_of(s, r);
+	if (!f)
+		f = file_moved_to(s, r);
 	if (f)
 		mr_log_file_pin(f);
 	pthread_mutex_unlock(&s->lock);
@@ -90,12 +113,12 @@ static void read_done(struct mr_io_op *op, int res)
 
 int mr_log_store_read(struct mr_log_store *s, struct mr_io *io, struct mr_log_read *r)
 {
-	uint64_t start = r->lsn & ~(uint64_t)(MR_IO_ALIGN - 1);
+	uint64_t start;
 	int rc;
 
 	r->store = s;
 	r->records = mr_span(NULL, 0);
-	r->file = pin(s, r->log_id, r->lsn);
+	r->file = pin(s, r);
 	if (!r->file)
 		return -ENOENT;
 	rc = mr_log_file_open(s, r->file);
@@ -103,12 +126,13 @@ int mr_log_store_read(struct mr_log_store *s, struct mr_io *io, struct mr_log_re
 		mr_log_file_unpin(s, r->file);
 		return rc;
 	}
+	start = r->lsn & ~(uint64_t)(MR_IO_ALIGN - 1);
 	r->op = (struct mr_io_op){
 		.done = read_done,
 		.file = r->file->file,
 		.offset = mr_log_file_offset(r->file, start),
 		.data = r->data,
-		.bytes = (uint32_t)mr_log_read_bytes(r->lsn, r->bytes),
+		.bytes = (uint32_t)mr_round_up(r->lsn - start + r->bytes, MR_IO_ALIGN),
 		.buffer = r->buffer,
 		.kind = MR_IO_READ,
 	};

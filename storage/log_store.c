@@ -46,6 +46,7 @@ int mr_log_store_create(struct mr_log_store **out, const struct mr_log_store_opt
 	mr_rand_init(&s->rand, o->seed);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->work_lock, NULL);
+	pthread_mutex_init(&s->clean_lock, NULL);
 	mr_log_store_register(s);
 	*out = s;
 	return 0;
@@ -73,6 +74,7 @@ void mr_log_store_destroy(struct mr_log_store *s)
 	mr_log_map_fini(&s->part_map);
 	pthread_mutex_destroy(&s->lock);
 	pthread_mutex_destroy(&s->work_lock);
+	pthread_mutex_destroy(&s->clean_lock);
 	free(s);
 }
 
@@ -231,10 +233,11 @@ static int assign_file(struct mr_log_store *s, uint64_t log_id, uint64_t sequenc
 	if (!rc || rc == -ENOSPC)
 		s->stats.disk_full = rc == -ENOSPC;
 	pthread_mutex_unlock(&s->lock);
-	if (rc && file) {
+	if (rc)
 		mr_file_close(file);
+	// After any other error of the manifest the file may be named there all the same.
+	if (file && (rc == -ENOSPC || rc == -ENOMEM))
 		mr_log_file_unlink(s, id);
-	}
 	return rc;
 }
 
@@ -328,9 +331,9 @@ static bool is_dead(const struct mr_log_meta *m, const struct mr_log_file *f)
 {
 	const struct mr_log_file *next;
 
-	if (f->state != MR_LOG_FILE_SEALED || !f->indexed || f->bytes_live)
+	if (f->state != MR_LOG_FILE_SEALED || !f->indexed || f->bytes_live || f->cleaning)
 		return false;
-	if (f->end_lsn > m->retain_lsn && f->end_lsn != f->first_lsn)
+	if (!m->is_long && f->end_lsn > m->retain_lsn && f->end_lsn != f->first_lsn)
 		return false;
 	// A file that took over in the middle needs the bindings of the one before it.
 	next = mr_log_file_next(m, f);

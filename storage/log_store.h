@@ -60,6 +60,7 @@ struct mr_log_info {
 	uint64_t lsn_end;   // of a log being written: of its last filled file
 	uint64_t bytes;     // of files on disk
 	bool open;          // being written
+	bool is_long;       // written by cleaning: batches of other logs, and no state
 };
 // Fills at most `max`, ascending by id; returns how many there are.
 size_t mr_log_store_logs(struct mr_log_store *s, struct mr_log_info *out, size_t max);
@@ -103,27 +104,34 @@ void mr_log_store_extent(
 	struct mr_log_store *s, struct mr_uuid topic, int32_t partition, struct mr_log_extent *out);
 
 // Asynchronous read of whole records from disk, each verified by its own checksum.
+//
+// Cleaning may move a batch between the time that it was found and the time that it is read: then
+// it is read where it is now, and log_id and lsn say where that was.
 struct mr_log_read {
-	// The caller's: `data` is aligned to 4096, of at least mr_log_read_bytes(lsn, bytes).
+	// The caller's: `data` is aligned to 4096, of at least mr_log_read_bytes(bytes).
 	void (*done)(struct mr_log_read *r, int res); // 0, -errno or MR_ERR_CORRUPT
 	uint64_t log_id;
 	uint64_t lsn;
-	uint64_t bytes; // of records, headers included, all in one file
+	uint64_t bytes; // of the record, header included
+	struct mr_uuid topic;
+	int32_t partition;
+	int64_t base_offset;
 	uint8_t *data;
 	int buffer;
-	// Set when done: the bytes at `lsn`. Iterate with mr_log_record_next.
+	// Set when done: the record.
 	struct mr_span records;
 	// The store's.
 	struct mr_io_op op;
 	struct mr_log_store *store;
 	struct mr_log_file *file;
 };
-static inline size_t mr_log_read_bytes(uint64_t lsn, uint64_t bytes)
+// Records begin at multiples of 8.
+static inline size_t mr_log_read_bytes(uint64_t bytes)
 {
-	return mr_round_up(lsn % MR_IO_ALIGN + bytes, MR_IO_ALIGN);
+	return mr_round_up(bytes + MR_IO_ALIGN - 8, MR_IO_ALIGN);
 }
-// Starts it on the caller's io. -ENOENT when that part of the log is gone. The file stays while the
-// read is under way. Only records of one frame (an entry's) may be asked for at once.
+// Starts it on the caller's io. -ENOENT when the batch is gone. The file stays while the read is
+// under way.
 [[nodiscard]] int mr_log_store_read(
 	struct mr_log_store *s, struct mr_io *io, struct mr_log_read *r);
 
@@ -167,6 +175,40 @@ struct mr_log_store_stats {
 	uint64_t files_recycled;
 	uint64_t files_removed;
 	uint64_t open_evictions; // files closed because of open_files_max
+	uint64_t cleanings;      // files written from others
+	uint64_t cleaned_files;  // that went by that
+	uint64_t cleaned_bytes;  // of those, on disk
+	uint64_t copied_bytes;   // of records, into the files written
+	uint64_t clean_failures; // cleanings that did not get through; of these
+	uint64_t clean_no_room;  // for want of room on the disk
+	uint64_t clean_damaged;  // because of a damaged batch; that file is kept
 	bool disk_full;          // the last attempt to make a file found no room
 };
 struct mr_log_store_stats mr_log_store_stats(struct mr_log_store *s);
+
+// Cleaning: sealed files that are less than half alive are copied together into files of a long
+// log, and given back. A background thread's; blocks. No commit waits for it.
+struct mr_log_cleaner {
+	// Called between reads and writes, each of at most a mebibyte or one record: it may sleep.
+	// Non-zero ends the cleaning as if it had never begun. NULL: full speed.
+	int (*pace)(void *ctx, uint64_t bytes);
+	void *ctx;
+};
+// One new file's worth, with 8 MiB of memory or so. 1: done, there may be more. 0: nothing is worth
+// cleaning, or there is no room for it (counted). -ECANCELED, MR_ERR_CORRUPT (the file is kept and
+// not tried again), -errno.
+[[nodiscard]] int mr_log_store_clean(struct mr_log_store *s, const struct mr_log_cleaner *c);
+
+// A file as it stands.
+struct mr_log_file_info {
+	uint64_t id;
+	uint64_t log_id;
+	uint64_t sequence;
+	uint64_t bytes;      // on disk
+	uint64_t bytes_live; // of records of batches not released; 0 while it is being written
+	uint64_t batches;
+	bool sealed;
+	bool is_long;
+};
+// Fills at most `max`, ascending by id; returns how many there are.
+size_t mr_log_store_files(struct mr_log_store *s, struct mr_log_file_info *out, size_t max);

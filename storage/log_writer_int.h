@@ -63,6 +63,7 @@ struct mr_log {
 	size_t file_count;
 	bool begun;     // the first file has its beginning
 	bool rolling;   // inside begin_file: places are sure
+	bool no_room;   // a record was refused because no next file was ready
 	bool head_done; // of files[0]
 	bool head_in_flight;
 	bool head_failed; // the failure was the head of files[head_index]

@@ -13,9 +13,9 @@ static const struct life_options plain_options = {0};
 static const struct life_options look_options = {.read_only = true};
 
 // Appends until a random moment, then the power goes or the process dies.
-static void live_and_die(struct life *l, struct mr_rand *r)
+static void live_and_die(struct life *l, struct mr_rand *r, bool clean)
 {
-	uint64_t turns = 1 + mr_rand_below(r, 60);
+	uint64_t turns = 1 + mr_rand_below(r, clean ? 120 : 60);
 	uint32_t bytes_max = (uint32_t[]){200, 3000, 40000}[mr_rand_below(r, 3)];
 
 	for (uint64_t t = 0; t < turns; t++) {
@@ -26,8 +26,18 @@ static void live_and_die(struct life *l, struct mr_rand *r)
 		mr_log_flush(l->log);
 		if (mr_rand_below(r, 3))
 			life_turn(l);
+		if (clean && mr_rand_below(r, 20) == 0)
+			life_retain_and_clean(l, r);
 	}
-	if (mr_rand_below(r, 8) == 0)
+	if (clean) {
+		life_settle(l);
+		// The power goes at some flush of a cleaning, or of what comes behind it.
+		l->sim->die_at_flush = l->sim->flushes + 1 + mr_rand_below(r, 8);
+		life_retain_and_clean(l, r);
+		if (!l->sim->dead)
+			life_turn(l);
+		l->sim->die_at_flush = l->sim->dead ? l->sim->die_at_flush : 0;
+	} else if (mr_rand_below(r, 8) == 0)
 		assert_int_equal(life_close_log(l), 0);
 	if (mr_rand_below(r, 4) == 0)
 		mr_io_sim_kill(l->sim);
@@ -83,9 +93,10 @@ struct verdict {
 	uint64_t wrong;
 	uint64_t refused;
 	uint64_t batches;
+	uint64_t cleanings;
 };
 
-static void run_seed(uint64_t seed, bool no_flush, struct verdict *v)
+static void run_seed(uint64_t seed, bool no_flush, bool clean, struct verdict *v)
 {
 	struct mr_io_sim_options o = {
 		.seed = seed, .sector = seed % 2 ? 512 : 4096, .no_flush = no_flush};
@@ -115,7 +126,7 @@ static void run_seed(uint64_t seed, bool no_flush, struct verdict *v)
 			life_end(&l);
 			break;
 		}
-		live_and_die(&l, &r);
+		live_and_die(&l, &r, clean);
 		if (!no_flush) {
 			if (round == 1) {
 				mr_io_sim_power_cut(&sim);
@@ -124,11 +135,12 @@ static void run_seed(uint64_t seed, bool no_flush, struct verdict *v)
 			recover_through_cuts(&sim, &m);
 		}
 	}
+	v->cleanings += m.cleanings;
 	mr_io_sim_fini(&sim);
 	life_model_fini(&m);
 }
 
-static void log_survives_power_cuts(void **)
+static void run_seeds(bool clean)
 {
 	const char *from = getenv("MILLRACE_SEED");
 	uint64_t first = from ? strtoull(from, NULL, 0) : 1;
@@ -136,13 +148,26 @@ static void log_survives_power_cuts(void **)
 	struct verdict v = {0};
 
 	for (uint64_t seed = first; seed < first + count; seed++)
-		run_seed(seed, false, &v);
-	print_message("seeds=%llu batches=%llu\n", (unsigned long long)count,
-		(unsigned long long)v.batches);
+		run_seed(seed, false, clean, &v);
+	print_message("seeds=%llu batches=%llu cleanings=%llu\n", (unsigned long long)count,
+		(unsigned long long)v.batches, (unsigned long long)v.cleanings);
 	assert_int_equal(v.lost, 0);
 	assert_int_equal(v.wrong, 0);
 	assert_int_equal(v.refused, 0);
-	assert_true(v.batches > 1000);
+	assert_true(v.batches > 1000 || from);
+	assert_true(!clean || v.cleanings > 100 || from);
+}
+
+static void log_survives_power_cuts(void **)
+{
+	run_seeds(false);
+}
+
+// Retention gives up most of what there is, the rest is moved, and the power goes at any flush of
+// that: nothing kept is lost, moved by halves or there twice.
+static void cleaning_survives_power_cuts(void **)
+{
+	run_seeds(true);
 }
 
 static void control_without_flush_is_caught(void **)
@@ -150,7 +175,7 @@ static void control_without_flush_is_caught(void **)
 	struct verdict v = {0};
 
 	for (uint64_t seed = 1; seed <= 20; seed++)
-		run_seed(seed, true, &v);
+		run_seed(seed, true, seed % 2, &v);
 	assert_true(v.lost + v.wrong + v.refused > 10);
 }
 
@@ -158,6 +183,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(log_survives_power_cuts),
+		cmocka_unit_test(cleaning_survives_power_cuts),
 		cmocka_unit_test(control_without_flush_is_caught),
 	};
 

@@ -106,6 +106,8 @@ int life_begin(
 		rc = mr_log_open(&l->log, l->store,
 			&(struct mr_log_options){&sim->io, 4 << 20,
 				{l, on_durable, on_stopped, on_checkpoint_bytes, on_checkpoint}});
+	for (int p = 0; p < LIFE_PARTITIONS && !rc; p++)
+		mr_log_store_retain_offset(l->store, topic_of(p), number_of(p), m->parts[p].start);
 	snprintf(l->message, sizeof(l->message), "%s", diag.message);
 	return rc;
 }
@@ -185,8 +187,33 @@ void life_settle(struct life *l)
 		life_turn(l);
 }
 
+void life_retain_and_clean(struct life *l, struct mr_rand *r)
+{
+	static const struct mr_log_cleaner at_once;
+	struct mr_log_info logs[64];
+	size_t count = mr_log_store_logs(l->store, logs, MR_COUNT_OF(logs));
+	int rc;
+
+	for (size_t i = 0; i < MR_MIN(count, MR_COUNT_OF(logs)); i++)
+		mr_log_store_retain_lsn(
+			l->store, logs[i].id, logs[i].open ? mr_log_durable(l->log) : UINT64_MAX);
+	for (int p = 1; p < LIFE_PARTITIONS; p++) {
+		int64_t span = l->model->parts[p].acked - l->model->parts[p].start;
+
+		if (span <= 0)
+			continue;
+		l->model->parts[p].start += (int64_t)mr_rand_below(r, (uint64_t)span + 1);
+		mr_log_store_retain_offset(
+			l->store, topic_of(p), number_of(p), l->model->parts[p].start);
+	}
+	while ((rc = mr_log_store_clean(l->store, &at_once)) > 0)
+		l->model->cleanings++;
+	l->model->wrong += rc == MR_ERR_CORRUPT;
+}
+
 struct check {
 	struct life_model *model;
+	uint8_t *seen[LIFE_PARTITIONS];
 	int64_t next[LIFE_PARTITIONS];
 	uint64_t batches;
 };
@@ -204,14 +231,28 @@ static int check_record(void *arg, const struct mr_log_scan_record *r)
 
 		if (r->partition != number_of(p) || !mr_uuid_eq(r->topic, topic_of(p)))
 			continue;
-		if (offset != c->next[p] || offset >= c->model->parts[p].sent ||
-			c->model->parts[p].checksums[offset] != mr_checksum(s.data, s.bytes))
+		if (offset < 0 || offset >= c->model->parts[p].sent || c->seen[p][offset]++ ||
+			c->model->parts[p].checksums[offset] != mr_checksum(s.data, s.bytes)) {
 			c->model->wrong++;
-		c->next[p] = offset + 1;
+			return 0;
+		}
+		c->next[p] = MR_MAX(c->next[p], offset + 1);
 		return 0;
 	}
 	c->model->wrong++;
 	return 0;
+}
+
+// Nothing is missing from the partition's start to its end, and the index leads to all of it.
+static void check_part(struct life *l, const struct check *c, int p)
+{
+	for (int64_t at = l->model->parts[p].start; at < c->next[p]; at++) {
+		struct mr_log_entry e;
+		int rc = mr_log_store_find(l->store, topic_of(p), number_of(p), at, &e);
+
+		if (!c->seen[p][at] || rc || e.base_offset != at)
+			l->model->wrong++;
+	}
 }
 
 int life_check(struct life *l, bool adopt)
@@ -224,16 +265,24 @@ int life_check(struct life *l, bool adopt)
 
 	MR_ASSERT(count <= MR_COUNT_OF(logs));
 	l->model->lost = l->model->wrong = 0;
+	for (int p = 0; p < LIFE_PARTITIONS; p++) {
+		c.seen[p] = (uint8_t *)calloc(LIFE_BATCHES_MAX, 1);
+		MR_ASSERT(c.seen[p]);
+		c.next[p] = l->model->parts[p].start;
+	}
 	for (size_t i = 0; i < count && !rc; i++)
 		rc = mr_log_store_scan(l->store, logs[i].id, 0, check_record, &c, &diag);
 	if (rc)
 		snprintf(l->message, sizeof(l->message), "%s", diag.message);
 	l->model->batches = c.batches;
 	for (int p = 0; p < LIFE_PARTITIONS && !rc; p++) {
+		check_part(l, &c, p);
 		if (c.next[p] < l->model->parts[p].acked)
 			l->model->lost += (uint64_t)(l->model->parts[p].acked - c.next[p]);
 		if (adopt)
 			l->model->parts[p].sent = l->model->parts[p].acked = c.next[p];
 	}
+	for (int p = 0; p < LIFE_PARTITIONS; p++)
+		free(c.seen[p]);
 	return rc;
 }

@@ -2,7 +2,8 @@
 //
 // Producers append batches to a few partitions; the model keeps, off the disk, what was appended
 // and what was acknowledged. After a crash, recovery must give for each partition a prefix of what
-// was appended that covers everything acknowledged, with the right bytes, nothing twice.
+// was appended that covers everything acknowledged, with the right bytes, nothing twice. What
+// retention gave up may be gone; cleaning may have moved anything.
 #pragma once
 
 #include "storage/dir.h"
@@ -14,11 +15,13 @@ enum { LIFE_PARTITIONS = 5, LIFE_BATCHES_MAX = 20000 };
 struct life_model {
 	struct {
 		uint64_t *checksums; // of each batch's payload; one batch holds one offset
+		int64_t start;       // retention gave up what lies below
 		int64_t sent;
 		int64_t acked;
 	} parts[LIFE_PARTITIONS];
-	uint64_t lost;    // acknowledged, not recovered
-	uint64_t wrong;   // recovered with other bytes, out of order or twice
+	uint64_t lost;  // acknowledged, not recovered
+	uint64_t wrong; // recovered with other bytes, twice, or not found
+	uint64_t cleanings;
 	uint64_t batches; // recovered at the last check
 };
 
@@ -63,6 +66,9 @@ void life_end(struct life *l);
 int life_append(struct life *l, struct mr_rand *r, uint32_t bytes_max);
 // A turn of a worker's loop and of the background thread.
 void life_turn(struct life *l);
+// Gives up acknowledged batches of all partitions but the first, and cleans until there is nothing
+// to clean or the disk fails.
+void life_retain_and_clean(struct life *l, struct mr_rand *r);
 // Until all that was appended is acknowledged, or nothing moves any more.
 void life_settle(struct life *l);
 

@@ -1,8 +1,6 @@
 // The log and its store: on real files with both queues, and on the simulated disk where a full
 // disk or a crash is wanted.
-#include "storage/dir.h"
-#include "storage/io_sim.h"
-#include "storage/log_store.h"
+#include "tests/lib/log_rig.h"
 #include "tests/lib/mr_test.h"
 
 #include <errno.h>
@@ -10,209 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { FILE_BYTES = 1 << 20 };
-
-static const struct mr_uuid topic = {{7}};
-
-// One start of the storage on some disk.
-struct rig {
-	char path[40];
-	struct mr_io_sim sim;
-	bool is_sim;
-	bool plain;
-	uint64_t file_bytes;
-	uint64_t file_bytes_first;
-	unsigned open_files_max;
-	struct mr_disk *disk;
-	struct mr_uring *ring;
-	struct mr_io *io;
-	struct mr_manifest *manifest;
-	struct mr_log_store *store;
-	struct mr_log *log;
-	uint32_t ref[4];
-	uint64_t durable;
-	struct mr_diag diag;
-};
-
-static void on_durable(void *ctx, uint64_t lsn)
-{
-	((struct rig *)ctx)->durable = lsn;
-}
-
-static int rig_start(struct rig *g)
-{
-	struct mr_log_store_options so = {.clock = &mr_clock_system,
-		.file_bytes = g->file_bytes ? g->file_bytes : FILE_BYTES,
-		.file_bytes_first = g->file_bytes_first,
-		.open_files_max = g->open_files_max,
-		.bytes_free_min = 1 << 20,
-		.seed = 9};
-	struct mr_manifest_options mo = {.file_bytes = 1 << 20};
-	int rc = 0;
-
-	if (g->is_sim) {
-		g->disk = &g->sim.disk;
-		g->io = &g->sim.io;
-		g->sim.locked = false;
-	} else {
-		rc = mr_dir_open(&g->disk, g->path, &g->diag);
-		assert_int_equal(rc, 0);
-		if (g->plain) {
-			assert_int_equal(mr_io_plain_create(&g->io), 0);
-		} else {
-			assert_int_equal(mr_uring_create(&g->ring, NULL), 0);
-			assert_int_equal(mr_io_uring_create(&g->io, g->ring), 0);
-		}
-	}
-	assert_int_equal(mr_dir_init(g->disk, &g->diag), 0);
-	mo.disk = so.disk = g->disk;
-	assert_int_equal(mr_manifest_create(&g->manifest, &mo), 0);
-	so.manifest = g->manifest;
-	assert_int_equal(mr_log_store_create(&g->store, &so), 0);
-	rc = mr_manifest_open(g->manifest, &g->diag);
-	if (!rc)
-		rc = mr_log_store_recover(g->store, &g->diag);
-	if (!rc)
-		rc = mr_log_open(&g->log, g->store,
-			&(struct mr_log_options){
-				.io = g->io, .events = {.ctx = g, .durable = on_durable}});
-	for (int i = 0; i < 4 && !rc; i++)
-		rc = mr_log_bind(g->log, topic, i, &g->ref[i]);
-	g->durable = 0;
-	return rc;
-}
-
-static void rig_stop(struct rig *g)
-{
-	if (g->log)
-		assert_int_equal(mr_log_close(g->log), 0);
-	g->log = NULL;
-	mr_log_store_destroy(g->store);
-	mr_manifest_destroy(g->manifest);
-	mr_io_destroy(g->io);
-	mr_uring_destroy(g->ring);
-	g->ring = NULL;
-	mr_disk_destroy(g->disk);
-}
-
-static struct rig *rig_real(bool plain)
-{
-	struct rig *g = (struct rig *)calloc(1, sizeof(*g));
-
-	snprintf(g->path, sizeof(g->path), "/tmp/mr_log_XXXXXX");
-	assert_non_null(mkdtemp(g->path));
-	g->plain = plain;
-	return g;
-}
-
-static struct rig *rig_sim(uint64_t capacity)
-{
-	struct rig *g = (struct rig *)calloc(1, sizeof(*g));
-
-	mr_io_sim_init(&g->sim, &(struct mr_io_sim_options){.seed = 4, .capacity_bytes = capacity});
-	g->is_sim = true;
-	return g;
-}
-
-static void rig_free(struct rig *g)
-{
-	char command[64];
-
-	if (g->is_sim) {
-		mr_io_sim_fini(&g->sim);
-	} else {
-		snprintf(command, sizeof(command), "rm -rf %s", g->path);
-		assert_int_equal(system(command), 0);
-	}
-	free(g);
-}
-
-static void turn(struct rig *g)
-{
-	mr_log_flush(g->log);
-	while (mr_log_store_work(g->store) > 0)
-		;
-	if (g->io->in_flight)
-		assert_true(mr_io_wait(g->io) >= 0);
-}
-
-static void settle(struct rig *g)
-{
-	while (mr_log_durable(g->log) < mr_log_head(g->log))
-		turn(g);
-}
-
-static void fill_batch(uint8_t *p, uint32_t bytes, int partition, int64_t offset)
-{
-	for (uint32_t i = 0; i < bytes; i++)
-		p[i] = (uint8_t)(i * 3 + (uint32_t)partition * 11 + (uint64_t)offset * 7);
-}
-
-// Appends a batch of `count` offsets; retries while the log asks for patience.
-static int append(struct rig *g, int partition, int64_t offset, uint32_t count, uint32_t bytes)
-{
-	struct mr_log_record *r;
-	int rc = mr_log_reserve(g->log, MR_LOG_BATCH, bytes, 0, &r);
-
-	for (int i = 0; rc == -EAGAIN && i < 100000; i++) {
-		turn(g);
-		rc = mr_log_reserve(g->log, MR_LOG_BATCH, bytes, 0, &r);
-	}
-	if (rc)
-		return rc;
-	fill_batch(mr_log_payload(r), bytes, partition, offset);
-	r->partition_ref = g->ref[partition];
-	r->base_offset = offset;
-	r->offset_count = count;
-	r->max_timestamp_ms = 1000 + offset;
-	mr_log_commit(g->log);
-	return 0;
-}
-
-struct read_call {
-	struct mr_log_read read;
-	bool done;
-	int res;
-};
-
-static void read_done(struct mr_log_read *r, int res)
-{
-	struct read_call *c = MR_CONTAINER(r, struct read_call, read);
-
-	c->done = true;
-	c->res = res;
-}
-
-// Reads the batch back from disk and compares.
-static int read_back(struct rig *g, const struct mr_log_entry *e, int partition)
-{
-	uint64_t bytes = mr_log_record_bytes(e->bytes);
-	struct read_call c = {.read = {.done = read_done,
-				      .log_id = e->log_id,
-				      .lsn = e->lsn,
-				      .bytes = bytes,
-				      .buffer = -1}};
-	uint8_t *want = (uint8_t *)malloc(e->bytes);
-	int rc;
-
-	c.read.data = (uint8_t *)aligned_alloc(4096, mr_log_read_bytes(e->lsn, bytes));
-	rc = mr_log_store_read(g->store, g->io, &c.read);
-	while (!rc && !c.done)
-		assert_true(mr_io_wait(g->io) >= 0);
-	if (!rc && !c.res) {
-		const struct mr_log_record *r =
-			(const struct mr_log_record *)(const void *)c.read.records.data;
-
-		fill_batch(want, e->bytes, partition, e->base_offset);
-		assert_int_equal(r->type, MR_LOG_BATCH);
-		assert_true(r->base_offset == e->base_offset);
-		assert_memory_equal(r + 1, want, e->bytes);
-	}
-	free(c.read.data);
-	free(want);
-	return rc ? rc : c.res;
-}
 
 static void keeps_and_finds(bool plain)
 {
@@ -223,34 +18,34 @@ static void keeps_and_finds(bool plain)
 
 	assert_int_equal(rig_start(g), 0);
 	for (int i = 0; i < BATCHES; i++) {
-		assert_int_equal(append(g, i % 4, i / 4 * STEP, STEP, 9000 + (uint32_t)i), 0);
+		assert_int_equal(rig_append(g, i % 4, i / 4 * STEP, STEP, 9000 + (uint32_t)i), 0);
 		if (i % 10 == 0)
-			turn(g);
+			rig_turn(g);
 	}
-	settle(g);
+	rig_settle(g);
 	assert_true(g->durable == mr_log_head(g->log));
 	assert_true(mr_log_stats(g->log)->rolls >= 4);
 	for (int i = 0; i < BATCHES; i += 37) {
-		assert_int_equal(mr_log_find(g->log, topic, i % 4, i / 4 * STEP + 1, &e), 0);
+		assert_int_equal(mr_log_find(g->log, rig_topic, i % 4, i / 4 * STEP + 1, &e), 0);
 		assert_true(e.base_offset == i / 4 * STEP);
 		assert_non_null(mr_log_hot(g->log, e.lsn, mr_log_record_bytes(e.bytes)));
-		assert_int_equal(read_back(g, &e, i % 4), 0);
+		assert_int_equal(rig_read_back(g, &e, i % 4), 0);
 	}
-	assert_int_equal(mr_log_find(g->log, topic, 0, BATCHES * STEP, &e), -ENOENT);
+	assert_int_equal(mr_log_find(g->log, rig_topic, 0, BATCHES * STEP, &e), -ENOENT);
 	rig_stop(g);
 
 	// A second start: everything is found through the store, by offset and by time.
 	assert_int_equal(rig_start(g), 0);
-	mr_log_store_extent(g->store, topic, 1, &x);
+	mr_log_store_extent(g->store, rig_topic, 1, &x);
 	assert_true(x.offset_first == 0 && x.offset_end == BATCHES / 4 * STEP);
 	assert_int_equal(x.batches, BATCHES / 4);
 	for (int i = 0; i < BATCHES; i += 41) {
 		assert_int_equal(
-			mr_log_store_find(g->store, topic, i % 4, i / 4 * STEP + 2, &e), 0);
+			mr_log_store_find(g->store, rig_topic, i % 4, i / 4 * STEP + 2, &e), 0);
 		assert_true(e.base_offset == i / 4 * STEP);
-		assert_int_equal(read_back(g, &e, i % 4), 0);
-		assert_int_equal(
-			mr_log_store_find_time(g->store, topic, i % 4, 0, 1000 + i / 4 * STEP, &e),
+		assert_int_equal(rig_read_back(g, &e, i % 4), 0);
+		assert_int_equal(mr_log_store_find_time(
+					 g->store, rig_topic, i % 4, 0, 1000 + i / 4 * STEP, &e),
 			0);
 		assert_true(e.base_offset == i / 4 * STEP);
 	}
@@ -269,21 +64,22 @@ static void log_finds_by_offset_and_time_while_it_is_written(void **)
 	for (int i = 0; i < 300; i++) {
 		int64_t offset = i / 4 * 2;
 
-		assert_int_equal(append(g, i % 4, offset, 2, 9000), 0);
+		assert_int_equal(rig_append(g, i % 4, offset, 2, 9000), 0);
 		for (int64_t at = offset + 1; at >= 0; at -= 1 + at / 3) {
-			assert_int_equal(mr_log_find(g->log, topic, i % 4, at, &e), 0);
+			assert_int_equal(mr_log_find(g->log, rig_topic, i % 4, at, &e), 0);
 			assert_true(e.base_offset == at / 2 * 2);
 			// Batches that end at or below the offset do not count, though old enough.
-			assert_int_equal(mr_log_find_time(g->log, topic, i % 4, at, 1000, &e), 0);
-			assert_true(e.base_offset == at / 2 * 2);
 			assert_int_equal(
-				mr_log_find_time(g->log, topic, i % 4, 0, 1000 + at / 2 * 2, &e),
+				mr_log_find_time(g->log, rig_topic, i % 4, at, 1000, &e), 0);
+			assert_true(e.base_offset == at / 2 * 2);
+			assert_int_equal(mr_log_find_time(g->log, rig_topic, i % 4, 0,
+						 1000 + at / 2 * 2, &e),
 				0);
 			assert_true(e.base_offset == at / 2 * 2);
 		}
-		assert_int_equal(mr_log_find(g->log, topic, i % 4, offset + 2, &e), -ENOENT);
+		assert_int_equal(mr_log_find(g->log, rig_topic, i % 4, offset + 2, &e), -ENOENT);
 		if (i % 10 == 0)
-			turn(g);
+			rig_turn(g);
 	}
 	assert_true(mr_log_stats(g->log)->rolls >= 2);
 	rig_stop(g);
@@ -297,17 +93,18 @@ static void store_skips_whole_files_of_old_batches(void **)
 
 	assert_int_equal(rig_start(g), 0);
 	for (int64_t rolls = 0; rolls < 3; rolls = (int64_t)mr_log_stats(g->log)->rolls) {
-		assert_int_equal(append(g, 0, end++, 1, 9000), 0);
-		turn(g);
+		assert_int_equal(rig_append(g, 0, end++, 1, 9000), 0);
+		rig_turn(g);
 	}
-	settle(g);
-	assert_int_equal(mr_log_store_skip_old(g->store, topic, 0, 0, end, 1000), 0);
-	assert_int_equal(mr_log_store_skip_old(g->store, topic, 0, 0, 10, INT64_MAX), 0);
-	skipped = mr_log_store_skip_old(g->store, topic, 0, 0, end, INT64_MAX);
+	rig_settle(g);
+	assert_int_equal(mr_log_store_skip_old(g->store, rig_topic, 0, 0, end, 1000), 0);
+	assert_int_equal(mr_log_store_skip_old(g->store, rig_topic, 0, 0, 10, INT64_MAX), 0);
+	skipped = mr_log_store_skip_old(g->store, rig_topic, 0, 0, end, INT64_MAX);
 	assert_true(skipped > end / 2 && skipped < end);
-	assert_true(mr_log_store_skip_old(g->store, topic, 0, 0, end, 1000 + end / 2) < skipped);
+	assert_true(
+		mr_log_store_skip_old(g->store, rig_topic, 0, 0, end, 1000 + end / 2) < skipped);
 	assert_int_equal(
-		mr_log_store_skip_old(g->store, topic, 0, skipped, end, INT64_MAX), skipped);
+		mr_log_store_skip_old(g->store, rig_topic, 0, skipped, end, INT64_MAX), skipped);
 	rig_stop(g);
 	rig_free(g);
 }
@@ -333,17 +130,17 @@ static void log_takes_records_of_16_mib_and_refuses_larger(void **)
 	g->file_bytes = 40 << 20;
 	assert_int_equal(rig_start(g), 0);
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(append(g, 0, i, 1, 16 << 20), 0);
-	settle(g);
+		assert_int_equal(rig_append(g, 0, i, 1, 16 << 20), 0);
+	rig_settle(g);
 	assert_int_equal(mr_log_reserve(g->log, MR_LOG_BATCH, 17 << 20, 0, &r), -EMSGSIZE);
-	assert_int_equal(mr_log_find(g->log, topic, 0, 1, &e), 0);
-	assert_int_equal(read_back(g, &e, 0), 0);
+	assert_int_equal(mr_log_find(g->log, rig_topic, 0, 1, &e), 0);
+	assert_int_equal(rig_read_back(g, &e, 0), 0);
 	rig_stop(g);
-	g->file_bytes = FILE_BYTES;
+	g->file_bytes = RIG_FILE_BYTES;
 	assert_int_equal(rig_start(g), 0);
-	assert_int_equal(append(g, 0, 3, 1, 2 << 20), -EMSGSIZE);
-	assert_int_equal(mr_log_store_find(g->store, topic, 0, 2, &e), 0);
-	assert_int_equal(read_back(g, &e, 0), 0);
+	assert_int_equal(rig_append(g, 0, 3, 1, 2 << 20), -EMSGSIZE);
+	assert_int_equal(mr_log_store_find(g->store, rig_topic, 0, 2, &e), 0);
+	assert_int_equal(rig_read_back(g, &e, 0), 0);
 	rig_stop(g);
 	rig_free(g);
 }
@@ -367,7 +164,7 @@ static void log_ring_pushes_back_and_loses_nothing(void **)
 	}
 	assert_int_equal(rc, -EAGAIN);
 	assert_true(mr_log_stats(g->log)->ring_full == 1);
-	settle(g);
+	rig_settle(g);
 	// What decoding still needs is not overwritten either.
 	mr_log_keep(g->log, mr_log_tail(g->log));
 	assert_int_equal(mr_log_reserve(g->log, MR_LOG_BATCH, 8 << 20, 0, &r), -EAGAIN);
@@ -386,18 +183,18 @@ static void log_abort_leaves_no_trace(void **)
 	uint64_t head;
 
 	assert_int_equal(rig_start(g), 0);
-	settle(g);
+	rig_settle(g);
 	head = mr_log_head(g->log);
 	assert_int_equal(mr_log_reserve(g->log, MR_LOG_BATCH, 5000, 0, &r), 0);
 	mr_log_abort(g->log);
 	assert_true(mr_log_head(g->log) == head);
-	assert_int_equal(append(g, 0, 0, 1, 100), 0);
+	assert_int_equal(rig_append(g, 0, 0, 1, 100), 0);
 	assert_int_equal(mr_log_reserve(g->log, MR_LOG_BATCH, 5000, 0, &r), 0);
 	mr_log_abort(g->log);
-	assert_int_equal(append(g, 0, 1, 1, 100), 0);
-	settle(g);
-	assert_int_equal(mr_log_find(g->log, topic, 0, 1, &e), 0);
-	assert_int_equal(read_back(g, &e, 0), 0);
+	assert_int_equal(rig_append(g, 0, 1, 1, 100), 0);
+	rig_settle(g);
+	assert_int_equal(mr_log_find(g->log, rig_topic, 0, 1, &e), 0);
+	assert_int_equal(rig_read_back(g, &e, 0), 0);
 	rig_stop(g);
 	rig_free(g);
 }
@@ -411,37 +208,37 @@ static void store_recycles_files_that_nobody_needs(void **)
 
 	assert_int_equal(rig_start(g), 0);
 	for (int i = 0; i < 500; i++)
-		assert_int_equal(append(g, i < 250 ? 0 : 1, i, 1, 20000), 0);
-	settle(g);
+		assert_int_equal(rig_append(g, i < 250 ? 0 : 1, i, 1, 20000), 0);
+	rig_settle(g);
 	before = mr_log_store_stats(g->store);
 	assert_true(before.files > 8);
 	mr_log_store_retain_lsn(g->store, mr_log_id(g->log), UINT64_MAX);
-	turn(g);
+	rig_turn(g);
 	assert_int_equal(mr_log_store_stats(g->store).files, before.files);
-	mr_log_store_retain_offset(g->store, topic, 0, 250);
-	turn(g);
+	mr_log_store_retain_offset(g->store, rig_topic, 0, 250);
+	rig_turn(g);
 	after = mr_log_store_stats(g->store);
 	assert_true(after.files < before.files - 2);
 	assert_true(after.bytes_live < before.bytes_live);
 	// The file in which one partition ends and the other begins is all that is left of the
 	// first.
-	assert_int_equal(mr_log_store_find(g->store, topic, 0, 0, &e), 0);
+	assert_int_equal(mr_log_store_find(g->store, rig_topic, 0, 0, &e), 0);
 	assert_true(e.base_offset > 180);
-	assert_int_equal(mr_log_store_find(g->store, topic, 1, 300, &e), 0);
-	assert_int_equal(read_back(g, &e, 1), 0);
+	assert_int_equal(mr_log_store_find(g->store, rig_topic, 1, 300, &e), 0);
+	assert_int_equal(rig_read_back(g, &e, 1), 0);
 	for (int i = 500; i < 700; i++)
-		assert_int_equal(append(g, 1, i, 1, 20000), 0);
-	settle(g);
+		assert_int_equal(rig_append(g, 1, i, 1, 20000), 0);
+	rig_settle(g);
 	assert_true(mr_log_store_stats(g->store).files_recycled > 0);
 	rig_stop(g);
 	// After a start the same is found, and what is released now goes with its whole log.
 	assert_int_equal(rig_start(g), 0);
-	assert_int_equal(mr_log_store_find(g->store, topic, 1, 699, &e), 0);
-	assert_int_equal(read_back(g, &e, 1), 0);
-	mr_log_store_retain_offset(g->store, topic, 0, INT64_MAX);
-	mr_log_store_retain_offset(g->store, topic, 1, INT64_MAX);
+	assert_int_equal(mr_log_store_find(g->store, rig_topic, 1, 699, &e), 0);
+	assert_int_equal(rig_read_back(g, &e, 1), 0);
+	mr_log_store_retain_offset(g->store, rig_topic, 0, INT64_MAX);
+	mr_log_store_retain_offset(g->store, rig_topic, 1, INT64_MAX);
 	mr_log_store_retain_lsn(g->store, e.log_id, UINT64_MAX);
-	turn(g);
+	rig_turn(g);
 	assert_int_equal(mr_log_store_stats(g->store).logs, 1);
 	rig_stop(g);
 	rig_free(g);
@@ -459,22 +256,22 @@ static void log_refuses_in_time_when_the_disk_is_full(void **)
 
 	assert_int_equal(rig_start(g), 0);
 	while (!rc)
-		rc = append(g, 0, offset++, 1, 20000);
+		rc = rig_append(g, 0, offset++, 1, 20000);
 	offset--;
 	assert_int_equal(rc, -ENOSPC);
 	assert_true(offset > 200);
-	settle(g);
+	rig_settle(g);
 	assert_true(mr_log_store_stats(g->store).disk_full);
-	assert_int_equal(append(g, 0, offset, 1, 20000), -ENOSPC);
+	assert_int_equal(rig_append(g, 0, offset, 1, 20000), -ENOSPC);
 	assert_int_equal(mr_log_reserve(g->log, MR_LOG_PARTITION, 24, MR_LOG_URGENT, &r), 0);
 	mr_log_abort(g->log);
-	assert_int_equal(mr_log_find(g->log, topic, 0, 3, &e), 0);
-	assert_int_equal(read_back(g, &e, 0), 0);
+	assert_int_equal(mr_log_find(g->log, rig_topic, 0, 3, &e), 0);
+	assert_int_equal(rig_read_back(g, &e, 0), 0);
 	mr_log_store_retain_lsn(g->store, mr_log_id(g->log), UINT64_MAX);
-	mr_log_store_retain_offset(g->store, topic, 0, offset / 2);
-	turn(g);
-	assert_int_equal(append(g, 0, offset, 1, 20000), 0);
-	settle(g);
+	mr_log_store_retain_offset(g->store, rig_topic, 0, offset / 2);
+	rig_turn(g);
+	assert_int_equal(rig_append(g, 0, offset, 1, 20000), 0);
+	rig_settle(g);
 	assert_false(mr_log_store_stats(g->store).disk_full);
 	rig_stop(g);
 	rig_free(g);
@@ -494,8 +291,8 @@ static void *background_main(void *arg)
 
 	while (!b->stop) {
 		MR_ASSERT(mr_log_store_work(b->g->store) >= 0);
-		mr_log_store_extent(b->g->store, topic, 0, &x);
-		mr_log_store_retain_offset(b->g->store, topic, 0, x.offset_end - 100);
+		mr_log_store_extent(b->g->store, rig_topic, 0, &x);
+		mr_log_store_retain_offset(b->g->store, rig_topic, 0, x.offset_end - 100);
 		b->found += mr_log_store_logs(b->g->store, logs, 4);
 		nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
 	}
@@ -519,7 +316,7 @@ static void store_works_beside_a_writing_worker(void **)
 
 		assert_true(rc == 0 || rc == -EAGAIN);
 		if (!rc) {
-			fill_batch(mr_log_payload(r), 20000, 0, i);
+			rig_fill_batch(mr_log_payload(r), 20000, 0, i);
 			r->partition_ref = g->ref[0];
 			r->base_offset = i++;
 			r->offset_count = 1;
@@ -534,8 +331,8 @@ static void store_works_beside_a_writing_worker(void **)
 		if (g->io->in_flight)
 			assert_true(mr_io_wait(g->io) >= 0);
 	}
-	assert_int_equal(mr_log_find(g->log, topic, 0, 790, &e), 0);
-	assert_int_equal(read_back(g, &e, 0), 0);
+	assert_int_equal(mr_log_find(g->log, rig_topic, 0, 790, &e), 0);
+	assert_int_equal(rig_read_back(g, &e, 0), 0);
 	b.stop = true;
 	pthread_join(thread, NULL);
 	assert_true(b.found > 0);
@@ -554,8 +351,8 @@ static void store_keeps_few_files_open(void **)
 	g->open_files_max = 6;
 	assert_int_equal(rig_start(g), 0);
 	for (int i = 0; i < 700; i++)
-		assert_int_equal(append(g, 0, i, 1, 20000), 0);
-	settle(g);
+		assert_int_equal(rig_append(g, 0, i, 1, 20000), 0);
+	rig_settle(g);
 	rig_stop(g);
 	assert_int_equal(rig_start(g), 0);
 	st = mr_log_store_stats(g->store);
@@ -563,8 +360,8 @@ static void store_keeps_few_files_open(void **)
 	// The new log's files are open too, and those are never closed.
 	assert_true(st.files_open <= 6 + 2);
 	for (int i = 0; i < 700; i += 23) {
-		assert_int_equal(mr_log_store_find(g->store, topic, 0, i, &e), 0);
-		assert_int_equal(read_back(g, &e, 0), 0);
+		assert_int_equal(mr_log_store_find(g->store, rig_topic, 0, i, &e), 0);
+		assert_int_equal(rig_read_back(g, &e, 0), 0);
 	}
 	st = mr_log_store_stats(g->store);
 	assert_true(st.files_open <= 6 + 2);
@@ -584,13 +381,13 @@ static void log_begins_with_a_small_file(void **)
 	assert_int_equal(rig_start(g), 0);
 	assert_int_equal(mr_log_store_stats(g->store).files_made, 1);
 	assert_true(mr_log_store_stats(g->store).bytes == 512 << 10);
-	assert_int_equal(append(g, 0, 0, 1, 20000), 0);
-	assert_int_equal(append(g, 0, 1, 1, 1 << 20), 0);
-	settle(g);
+	assert_int_equal(rig_append(g, 0, 0, 1, 20000), 0);
+	assert_int_equal(rig_append(g, 0, 1, 1, 1 << 20), 0);
+	rig_settle(g);
 	assert_int_equal(mr_log_stats(g->log)->rolls, 1);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(mr_log_find(g->log, topic, 0, i, &e), 0);
-		assert_int_equal(read_back(g, &e, 0), 0);
+		assert_int_equal(mr_log_find(g->log, rig_topic, 0, i, &e), 0);
+		assert_int_equal(rig_read_back(g, &e, 0), 0);
 	}
 	rig_stop(g);
 	rig_free(g);
@@ -604,8 +401,8 @@ static void store_uses_the_files_of_an_earlier_life(void **)
 		struct mr_log_store_stats st;
 
 		assert_int_equal(rig_start(g), 0);
-		assert_int_equal(append(g, 0, 0, 1, 20000), 0);
-		settle(g);
+		assert_int_equal(rig_append(g, 0, 0, 1, 20000), 0);
+		rig_settle(g);
 		if (crash) {
 			mr_log_discard(g->log);
 			g->log = NULL;
@@ -616,8 +413,8 @@ static void store_uses_the_files_of_an_earlier_life(void **)
 		st = mr_log_store_stats(g->store);
 		assert_int_equal(st.files_recycled, 2);
 		assert_int_equal(st.files_made, 0);
-		assert_int_equal(append(g, 0, 1, 1, 20000), 0);
-		settle(g);
+		assert_int_equal(rig_append(g, 0, 1, 1, 20000), 0);
+		rig_settle(g);
 		rig_stop(g);
 		rig_free(g);
 	}
@@ -638,8 +435,8 @@ static void store_scan_stops_where_told_and_starts_where_asked(void **)
 
 	assert_int_equal(rig_start(g), 0);
 	for (int i = 0; i < 100; i++)
-		assert_int_equal(append(g, i % 4, i, 1, 30000), 0);
-	settle(g);
+		assert_int_equal(rig_append(g, i % 4, i, 1, 30000), 0);
+	rig_settle(g);
 	rig_stop(g);
 	assert_int_equal(rig_start(g), 0);
 	assert_int_equal(mr_log_store_logs(g->store, logs, 4), 2);
@@ -664,7 +461,7 @@ static void store_refuses_foreign_and_missing_log_files(void **)
 	FILE *f;
 
 	assert_int_equal(rig_start(g), 0);
-	assert_int_equal(append(g, 0, 0, 1, 100), 0);
+	assert_int_equal(rig_append(g, 0, 0, 1, 100), 0);
 	rig_stop(g);
 	snprintf(path, sizeof(path), "%s/log/readme.txt", g->path);
 	f = fopen(path, "w");

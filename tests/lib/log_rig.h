@@ -1,0 +1,49 @@
+// A store and one log on a real or a simulated disk, for unit tests: four partitions of one topic,
+// batches whose bytes follow from partition and offset.
+#pragma once
+
+#include "storage/dir.h"
+#include "storage/io_sim.h"
+#include "storage/log_store.h"
+
+enum { RIG_FILE_BYTES = 1 << 20 };
+
+extern const struct mr_uuid rig_topic;
+
+// One start of the storage on some disk.
+struct rig {
+	char path[40];
+	struct mr_io_sim sim;
+	bool is_sim;
+	bool plain;
+	uint64_t file_bytes;
+	uint64_t file_bytes_first;
+	unsigned open_files_max;
+	struct mr_disk *disk;
+	struct mr_uring *ring;
+	struct mr_io *io;
+	struct mr_manifest *manifest;
+	struct mr_log_store *store;
+	struct mr_log *log;
+	uint32_t ref[4];
+	uint64_t durable;
+	struct mr_diag diag;
+};
+
+struct rig *rig_real(bool plain);
+struct rig *rig_sim(uint64_t capacity);
+void rig_free(struct rig *g);
+
+// Opens all, recovers, opens a new log and binds its partitions. 0 or the first error.
+int rig_start(struct rig *g);
+void rig_stop(struct rig *g);
+
+// A turn of a worker and of the background.
+void rig_turn(struct rig *g);
+// Until all is durable.
+void rig_settle(struct rig *g);
+void rig_fill_batch(uint8_t *p, uint32_t bytes, int partition, int64_t offset);
+// Appends a batch of `count` offsets; retries while the log asks for patience.
+int rig_append(struct rig *g, int partition, int64_t offset, uint32_t count, uint32_t bytes);
+// Reads the batch back from disk and compares.
+int rig_read_back(struct rig *g, const struct mr_log_entry *e, int partition);
