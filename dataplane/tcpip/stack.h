@@ -36,6 +36,7 @@ struct mr_stack_options {
 	bool accept_ra;           // RFC 4861 router advertisements of link-local routers
 	bool answer_echo;
 	uint32_t neighbours_max; // 0: the default above
+	bool secondary;          // of a port that another worker announces and probes for
 	uint64_t seed;
 	int64_t now_ns; // at which it begins
 	struct mr_tcp_options tcp;
