@@ -5,6 +5,7 @@
 #include "host/partition_state.h"
 #include "host/seal.h"
 #include "host/view/view.h"
+#include "host/view/view_merger.h"
 #include "host/worker.h"
 #include "storage/segment_store.h"
 
@@ -659,6 +660,8 @@ static int start_workers(struct mr_control *c, struct mr_diag *diag)
 		rc = listen_all(c, diag);
 	if (rc == 0)
 		rc = mr_seal_start(c->seal);
+	if (rc == 0)
+		rc = mr_view_merger_start(c->view_merger);
 	for (uint32_t i = 0; rc == 0 && i < c->workers_count; i++)
 		rc = mr_worker_start(c->workers[i], diag);
 	c->started = rc == 0;
@@ -719,6 +722,8 @@ int mr_control_start(struct mr_control *c, const struct mr_config *config, struc
 	if (rc == 0)
 		rc = mr_seal_create(c, &c->seal);
 	if (rc == 0)
+		rc = mr_view_merger_create(c, &c->view_merger);
+	if (rc == 0)
 		rc = create_workers(c, diag);
 	if (rc == 0)
 		rc = background_start(c);
@@ -769,6 +774,7 @@ static void stop_workers(struct mr_control *c)
 
 void mr_control_stop(struct mr_control *c)
 {
+	mr_view_merger_stop(c->view_merger);
 	mr_seal_stop(c->seal);
 	if (c->workers)
 		stop_workers(c);
@@ -776,6 +782,7 @@ void mr_control_stop(struct mr_control *c)
 	for (uint32_t i = 0; c->workers && i < c->workers_count; i++)
 		mr_worker_destroy(c->workers[i]);
 	mr_seal_destroy(c->seal);
+	mr_view_merger_destroy(c->view_merger);
 	mr_snapshot_put(c->snapshot);
 	for (uint32_t i = 0; c->pools && i < c->workers_count; i++)
 		if (c->pools[i])

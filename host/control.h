@@ -23,6 +23,7 @@ struct mr_fold;
 struct mr_recovered;
 struct mr_run_store;
 struct mr_seal;
+struct mr_view_merger;
 struct mr_segment_store;
 struct mr_worker;
 
@@ -37,6 +38,7 @@ struct mr_control {
 	struct mr_run_store *runs;
 	struct mr_seal *seal;
 	struct mr_view_host views;
+	struct mr_view_merger *view_merger;
 	struct mr_catalog catalog;
 	struct mr_rand rand;
 	char cluster_id[23]; // base64url of the cluster's UUID

@@ -3,7 +3,7 @@
 
 #include "host/base/note.h"
 #include "host/control.h"
-#include "host/view/view_merge.h"
+#include "host/view/view_merger.h"
 #include "host/worker.h"
 #include "storage/segment_store.h"
 
@@ -254,6 +254,8 @@ static int commit_with_views(struct mr_seal *s, struct mr_table_part *part, uint
 		mr_segment_store_unlock_commits(store);
 	}
 	mr_view_sealing_end(&views, written ? rc : 1);
+	if (rc == 0)
+		mr_view_merger_poke(s->control->view_merger);
 	mr_snapshot_put(now);
 	return rc;
 }

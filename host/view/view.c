@@ -222,6 +222,27 @@ void mr_view_swap(struct mr_view *v, uint32_t part, uint64_t sequence, struct mr
 	}
 }
 
+void mr_view_swap_runs(
+	struct mr_view *v, struct mr_run *const *old, uint32_t count, struct mr_run *run)
+{
+	uint32_t kept = 0;
+
+	pthread_mutex_lock(&v->lock);
+	for (uint32_t i = 0; i < v->runs_count; i++) {
+		bool gone = false;
+
+		for (uint32_t k = 0; k < count; k++)
+			gone |= old[k] == v->runs[i];
+		if (gone)
+			mr_run_put(v->runs[i]); // the caller's reference remains
+		else
+			v->runs[kept++] = v->runs[i];
+	}
+	v->runs_count = kept;
+	add_run(v, run);
+	pthread_mutex_unlock(&v->lock);
+}
+
 // ---- folding
 
 int mr_view_fold_block(struct mr_view_folding *f, const struct mr_block *block, uint32_t from)

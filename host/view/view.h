@@ -186,6 +186,9 @@ void mr_view_state_put(struct mr_view_state *s);
 void mr_view_add_run(struct mr_view *v, struct mr_run *run);
 // In one step: the run comes, and the states go that it was made from.
 void mr_view_swap(struct mr_view *v, uint32_t part, uint64_t sequence, struct mr_run *run);
+// The same for runs that were merged into one.
+void mr_view_swap_runs(
+	struct mr_view *v, struct mr_run *const *old, uint32_t count, struct mr_run *run);
 // Asks every worker to set its active state aside.
 void mr_view_freeze(struct mr_view *v);
 

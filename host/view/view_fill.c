@@ -82,8 +82,7 @@ struct filling {
 	struct mr_view_tools tools;
 	struct mr_run_info *infos;
 	uint32_t count, max;
-	struct mr_offset_range *ranges; // of all segments, ascending by partition
-	uint32_t ranges_count;
+	struct mr_view_ranges ranges; // of all segments
 	_Atomic bool *cancelled;
 	struct mr_diag *diag;
 };
@@ -140,32 +139,6 @@ static int fold_segment(struct filling *k, struct mr_view_folding *f, struct mr_
 	return rc;
 }
 
-// Widens the ranges by those of a segment.
-static int note_ranges(struct filling *k, const struct mr_segment_info *info)
-{
-	for (uint32_t i = 0; i < info->ranges_count; i++) {
-		const struct mr_offset_range *r = &info->ranges[i];
-		struct mr_offset_range *grown;
-		uint32_t at = 0;
-
-		while (at < k->ranges_count && k->ranges[at].partition < r->partition)
-			at++;
-		if (at < k->ranges_count && k->ranges[at].partition == r->partition) {
-			k->ranges[at].from = MR_MIN(k->ranges[at].from, r->from);
-			k->ranges[at].to = MR_MAX(k->ranges[at].to, r->to);
-			continue;
-		}
-		grown = realloc(k->ranges, (k->ranges_count + 1) * sizeof(*grown));
-		if (!grown)
-			return -ENOMEM;
-		k->ranges = grown;
-		memmove(grown + at + 1, grown + at, (k->ranges_count - at) * sizeof(*grown));
-		grown[at] = *r;
-		k->ranges_count++;
-	}
-	return 0;
-}
-
 static int fold_stored(struct filling *k)
 {
 	struct mr_view *v = k->view;
@@ -176,12 +149,12 @@ static int fold_stored(struct filling *k)
 		for (uint32_t n = 0; rc == 0 && n < v->parts[i].stored_count; n++) {
 			struct mr_segment *s = v->parts[i].stored[n].piece->segment;
 
-			rc = note_ranges(k, &s->info);
+			rc = mr_view_ranges_add(&k->ranges, s->info.ranges, s->info.ranges_count);
 			if (rc == 0)
 				rc = fold_segment(k, &f, s);
 		}
 	// One run at least, to say which offsets the view has.
-	if (rc == 0 && !f.state && k->ranges_count && !k->count)
+	if (rc == 0 && !f.state && k->ranges.count && !k->count)
 		rc = mr_fold_state_create(v->fold, SIZE_MAX, &f.state);
 	if (rc == 0 && f.state)
 		rc = stored_full(&f);
@@ -197,8 +170,8 @@ static int commit(struct filling *k)
 	int rc = 0;
 
 	if (k->count) {
-		k->infos[0].ranges = k->ranges;
-		k->infos[0].ranges_count = k->ranges_count;
+		k->infos[0].ranges = k->ranges.items;
+		k->infos[0].ranges_count = k->ranges.count;
 	}
 	mr_segment_store_lock_commits(v->host->segments);
 	if (v->retired || v->table->retired)
@@ -245,7 +218,7 @@ int mr_view_fill_stored(struct mr_view *v, _Atomic bool *cancelled, struct mr_di
 		mr_view_count(&v->stats.runs_written, k.count);
 	forget_stored(v);
 	free(k.infos);
-	free(k.ranges);
+	free(k.ranges.items);
 	if (rc >= 0)
 		atomic_store_explicit(&v->ready, true, memory_order_release);
 	return say(v, MR_MIN(rc, 0), diag);

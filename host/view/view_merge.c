@@ -208,6 +208,31 @@ int mr_view_merging_next(struct mr_view_merging *m, struct mr_fold_state **out,
 
 // ---- writing
 
+int mr_view_ranges_add(
+	struct mr_view_ranges *r, const struct mr_offset_range *items, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct mr_offset_range *grown;
+		uint32_t at = 0;
+
+		while (at < r->count && r->items[at].partition < items[i].partition)
+			at++;
+		if (at < r->count && r->items[at].partition == items[i].partition) {
+			r->items[at].from = MR_MIN(r->items[at].from, items[i].from);
+			r->items[at].to = MR_MAX(r->items[at].to, items[i].to);
+			continue;
+		}
+		grown = realloc(r->items, (r->count + 1) * sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		r->items = grown;
+		memmove(grown + at + 1, grown + at, (r->count - at) * sizeof(*grown));
+		grown[at] = items[i];
+		r->count++;
+	}
+	return 0;
+}
+
 int mr_view_tools_init(struct mr_view_tools *t, struct mr_disk *disk)
 {
 	int rc;
@@ -283,6 +308,7 @@ static int put_merged(struct mr_view_tools *t, struct mr_view *v, const struct m
 	int rc;
 
 	mr_view_merging_begin(&m, v, s, t->reader, mr_view_budget_work(&v->host->budget));
+	m.cancelled = t->cancelled;
 	while ((rc = mr_view_merging_next(&m, &state, &parts, diag)) == 1) {
 		rc = put_fresh(t, state, parts, info);
 		mr_fold_state_destroy(state);

@@ -48,7 +48,17 @@ struct mr_view_tools {
 	struct mr_run_writer *writer;
 	struct mr_run_reader *reader;
 	struct mr_buf raw;
+	_Atomic bool *cancelled; // or NULL
 };
+
+// Offsets of partitions: of each, from the first to the last that was added.
+struct mr_view_ranges {
+	struct mr_offset_range *items; // ascending by partition
+	uint32_t count;
+};
+
+[[nodiscard]] int mr_view_ranges_add(
+	struct mr_view_ranges *r, const struct mr_offset_range *items, uint32_t count);
 
 [[nodiscard]] int mr_view_tools_init(struct mr_view_tools *t, struct mr_disk *disk);
 void mr_view_tools_fini(struct mr_view_tools *t);

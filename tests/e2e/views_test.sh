@@ -56,6 +56,23 @@ start d
 equal "made again, after a restart"
 expect "0|0" "$(figure "rows_folded, rows_filled" by_g)" "rows folded by a restart"
 
+# Many small runs become few, and the view stays what it is.
+for i in $(seq 20); do
+	produce $((1000000 + i * 500)) $((1000500 + i * 500))
+	query CHECKPOINT
+done
+for _ in $(seq 50); do
+	[ "$(figure "runs < 12 AND runs_merged >= 8" by_k)" = t ] && break
+	sleep 0.1
+done
+expect t "$(figure "runs < 12 AND runs_merged >= 8" by_k)" "runs are merged ($(figure "runs, runs_merged" by_k))"
+expect "$(query "SELECT sum(runs) FROM millrace.views")" "$(find "$TMP/d/run" -name '*.run' | wc -l)" "files and runs"
+equal "after merging of runs"
+crash
+start d --workers 3
+equal "after merging of runs and kill -9"
+expect "0|0" "$(figure "rows_folded, rows_filled" by_g)" "rows folded after merging of runs"
+
 # Dropping leaves no file; emptying neither.
 query "TRUNCATE t"
 expect "0|" "$(query "SELECT c, s FROM everything")" "everything after TRUNCATE"
