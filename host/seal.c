@@ -196,6 +196,7 @@ static int source_init(struct source *x, const struct mr_table_part *part,
 		x->sections[k].blocks = x->blocks[k];
 		x->sections[k].columns_count =
 			mr_table_segment_columns(part->table, k, x->columns[k]);
+		mr_table_segment_times(part->table, k, &x->sections[k]);
 		for (uint32_t i = 0; i < count; i++)
 			add_block(x, k, mr_piece_chunk(pieces[i], k), &at);
 	}

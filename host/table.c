@@ -531,6 +531,16 @@ uint32_t mr_table_segment_columns(const struct mr_table *t, int kind, struct mr_
 	return n;
 }
 
+void mr_table_segment_times(const struct mr_table *t, int kind, struct mr_segment_source *out)
+{
+	int32_t watermark = t->def->options.watermark_column;
+	uint32_t stamp = kind == MR_PIECE_ROWS ? t->def->columns_count + MR_HIDDEN_TIMESTAMP
+					       : (uint32_t)MR_DEAD_TIMESTAMP;
+
+	out->time_column = kind == MR_PIECE_ROWS && watermark >= 0 ? (uint32_t)watermark : stamp;
+	out->time_fallback = stamp;
+}
+
 int64_t mr_table_held(const struct mr_table *t, uint32_t partition)
 {
 	return partition < t->held_count ? t->held[partition] : 0;

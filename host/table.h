@@ -162,3 +162,5 @@ void mr_table_part_replace(
 // or MR_DEAD_COUNT. Returns the count.
 uint32_t mr_table_segment_columns(
 	const struct mr_table *t, int kind, struct mr_segment_column *out);
+// Which of them say when a row was: the watermark's column if there is one, else _timestamp.
+void mr_table_segment_times(const struct mr_table *t, int kind, struct mr_segment_source *out);

@@ -51,6 +51,11 @@ struct mr_segment_info {
 	uint32_t footer_raw_bytes;
 	uint64_t footer_checksum;
 	uint64_t fingerprint; // of the columns
+	uint64_t raw_bytes;   // of its values as they are in memory; 0 = not known
+	int64_t time_min;     // microseconds; above time_max when it has no row
+	int64_t time_max;     // what a table's ttl counts from
+	uint16_t merges;      // how often its rows have been merged, at most
+	uint16_t level;       // of zstd, at least
 	uint32_t ranges_count;
 	struct mr_offset_range *ranges; // ascending by partition
 };
@@ -64,18 +69,30 @@ struct mr_segment_column {
 	struct mr_typeref type;
 };
 
-// Up to 65,536 rows; `columns` has as many as the section.
+// Up to 65,536 rows; `columns` has as many as the section, or is NULL: the source's `read` gives
+// them.
 struct mr_segment_rows {
 	uint32_t rows;
 	const struct mr_col *columns;
 };
 
+// The rows of a section, in memory or read as they are wanted: column by column all blocks in
+// order, those of strings twice (the first time perhaps not to the end).
 struct mr_segment_source {
 	const struct mr_segment_column *columns;
 	uint32_t columns_count;
 	const struct mr_segment_rows *blocks; // none of them empty
 	uint32_t blocks_count;
+	// A column of a block, valid until the next call. 0 or negative, which ends the writing.
+	int (*read)(void *ctx, uint32_t column, uint32_t block, struct mr_col *out);
+	void *ctx;
+	// Columns of type timestamp that say when a row was: the first, and the second for rows
+	// where that is null. MR_SEGMENT_NO_COLUMN: none.
+	uint32_t time_column;
+	uint32_t time_fallback;
 };
+
+#define MR_SEGMENT_NO_COLUMN UINT32_MAX
 
 // What tells these columns from others.
 uint64_t mr_segment_fingerprint(const struct mr_segment_column *columns, uint32_t count);
@@ -84,8 +101,14 @@ struct mr_segment_writer;
 [[nodiscard]] int mr_segment_writer_create(struct mr_disk *disk, struct mr_segment_writer **out);
 void mr_segment_writer_destroy(struct mr_segment_writer *w);
 
+// What a writer spends on compression from now on: a level of zstd.
+#define MR_SEGMENT_LEVEL_FAST 1
+void mr_segment_writer_level(struct mr_segment_writer *w, int level);
+// Memory it holds now.
+size_t mr_segment_writer_bytes(const struct mr_segment_writer *w);
+
 // Writes and flushes the file of info->id and its directory; fills what of `info` the file decides
-// (bytes, footer, rows, fingerprint). After an error there is no such file. Blocks.
+// (bytes, footer, rows, fingerprint, times, level). After an error there is no such file. Blocks.
 [[nodiscard]] int mr_segment_write(struct mr_segment_writer *w,
 	const struct mr_segment_source sections[MR_SEGMENT_SECTIONS], struct mr_segment_info *info);
 
@@ -124,6 +147,8 @@ struct mr_segment {
 	struct mr_disk *disk;
 	_Atomic uint32_t references;
 	_Atomic bool dropped; // the file goes with the last reference
+	_Atomic bool placed;  // in the versions that readers pin: it may be replaced
+	_Atomic bool damaged; // some reader has found it so
 	pthread_mutex_t lock;
 	struct mr_segment_footer *footer; // read at first use
 };

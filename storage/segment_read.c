@@ -135,16 +135,17 @@ size_t mr_segment_reader_bytes(const struct mr_segment_reader *r)
 	return bytes;
 }
 
-static int damaged(const struct mr_segment *s, uint64_t at, const char *what, struct mr_diag *diag)
+static int damaged(struct mr_segment *s, uint64_t at, const char *what, struct mr_diag *diag)
 {
 	char name[MR_SEGMENT_NAME_BYTES];
 
+	atomic_store_explicit(&s->damaged, true, memory_order_relaxed);
 	mr_segment_name(s->info.id, name);
 	return mr_diag_set(diag, MR_ERR_CORRUPT, "XX001", 0, "file \"%s\" offset %llu: %s", name,
 		(unsigned long long)at, what);
 }
 
-static int cannot_read(const struct mr_segment *s, uint64_t at, int rc, struct mr_diag *diag)
+static int cannot_read(struct mr_segment *s, uint64_t at, int rc, struct mr_diag *diag)
 {
 	char name[MR_SEGMENT_NAME_BYTES];
 

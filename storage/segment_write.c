@@ -2,7 +2,9 @@
 //
 // A column's blocks lie behind one another, so that a scan of few columns reads long runs. The
 // dictionary of a column is built first, over all its blocks; when strings turn out to be too many
-// for one to pay, the column is stored as plain strings.
+// for one to pay, the column is stored as plain strings. Sources are asked for one column of one
+// block at a time, so what a writer holds does not grow with the rows, but for four bytes each (the
+// codes of one column).
 #include "host/base/hash.h"
 #include "storage/segment_int.h"
 
@@ -10,11 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { WRITE_BYTES = 1 << 20, ZSTD_LEVEL = 1, DICT_SLOTS = 4 * 65536 };
+enum { WRITE_BYTES = 1 << 20, DICT_SLOTS = 4 * 65536 };
 
 // Strings of one column, by code. Entry 0 is the empty string, which null rows name.
 struct dict {
-	struct mr_str *entries;
+	struct mr_str *entries; // in `heap`
+	uint8_t *heap;
 	uint32_t count;
 	size_t bytes;
 	uint32_t *slots; // code, 0 = free
@@ -34,6 +37,8 @@ struct mr_segment_writer {
 	struct mr_buf pending;
 	struct mr_file *file;
 	uint64_t at; // in the file: of pending's end
+	uint64_t raw_bytes;
+	int level;
 };
 
 void mr_segment_name(uint64_t id, char out[MR_SEGMENT_NAME_BYTES])
@@ -50,10 +55,12 @@ int mr_segment_writer_create(struct mr_disk *disk, struct mr_segment_writer **ou
 		rc = mr_zip_create(&w->zip);
 	if (rc == 0) {
 		w->disk = disk;
+		w->level = MR_SEGMENT_LEVEL_FAST;
+		w->dict.heap = malloc(MR_SEGMENT_DICT_BYTES);
 		w->dict.entries = malloc(MR_SEGMENT_DICT_ENTRIES * sizeof(*w->dict.entries));
 		w->dict.slots = malloc(DICT_SLOTS * sizeof(*w->dict.slots));
 		w->dict.map = malloc(MR_ENCODE_ROWS_MAX * sizeof(*w->dict.map));
-		if (!w->dict.entries || !w->dict.slots || !w->dict.map)
+		if (!w->dict.heap || !w->dict.entries || !w->dict.slots || !w->dict.map)
 			rc = -ENOMEM;
 	}
 	if (rc < 0) {
@@ -71,6 +78,7 @@ void mr_segment_writer_destroy(struct mr_segment_writer *w)
 	mr_coder_fini(&w->coder);
 	if (w->zip)
 		mr_zip_destroy(w->zip);
+	free(w->dict.heap);
 	free(w->dict.entries);
 	free(w->dict.slots);
 	free(w->dict.map);
@@ -79,6 +87,28 @@ void mr_segment_writer_destroy(struct mr_segment_writer *w)
 	mr_buf_fini(&w->packed);
 	mr_buf_fini(&w->pending);
 	free(w);
+}
+
+void mr_segment_writer_level(struct mr_segment_writer *w, int level)
+{
+	w->level = level;
+}
+
+size_t mr_segment_writer_bytes(const struct mr_segment_writer *w)
+{
+	return MR_SEGMENT_DICT_BYTES + MR_SEGMENT_DICT_ENTRIES * sizeof(*w->dict.entries) +
+	       DICT_SLOTS * sizeof(*w->dict.slots) + w->codes_max * sizeof(*w->codes) +
+	       w->raw.bytes_max + w->packed.bytes_max + w->pending.bytes_max;
+}
+
+// One column of one block.
+static int source_column(
+	const struct mr_segment_source *s, uint32_t column, uint32_t block, struct mr_col *out)
+{
+	if (s->read)
+		return s->read(s->ctx, column, block, out);
+	*out = s->blocks[block].columns[column];
+	return 0;
 }
 
 // ---- dictionaries
@@ -105,21 +135,19 @@ static uint32_t dict_code(struct dict *d, struct mr_str s)
 			return code;
 	if (d->count == MR_SEGMENT_DICT_ENTRIES || d->bytes + s.bytes > MR_SEGMENT_DICT_BYTES)
 		return UINT32_MAX;
-	d->entries[d->count] = s;
+	memcpy(d->heap + d->bytes, s.data, s.bytes);
+	d->entries[d->count] = (struct mr_str){.data = d->heap + d->bytes, .bytes = s.bytes};
 	d->bytes += s.bytes;
 	d->slots[i] = d->count;
 	return d->count++;
 }
 
-// A block's codes; each of its own codes is looked up once.
-static bool dict_block(
-	struct dict *d, const struct mr_segment_rows *b, uint32_t column, uint32_t *codes)
+// A block's codes; each of its own codes is looked up once. False: the dictionary is full.
+static bool dict_block(struct dict *d, const struct mr_col *col, uint32_t rows, uint32_t *codes)
 {
-	const struct mr_col *col = &b->columns[column];
-
 	if (col->codes)
 		memset(d->map, 0xff, col->dict->count * sizeof(*d->map));
-	for (uint32_t i = 0; i < b->rows; i++) {
+	for (uint32_t i = 0; i < rows; i++) {
 		uint32_t *known = col->codes ? &d->map[col->codes[i]] : &codes[i];
 
 		if (mr_col_is_null(col, i)) {
@@ -135,8 +163,9 @@ static bool dict_block(
 	return true;
 }
 
-// Codes of all rows of the column into w->codes. False: not worth a dictionary.
-static bool dict_build(
+// Codes of all rows of the column into w->codes. 1; 0: not worth a dictionary; negative: the source
+// failed.
+static int dict_build(
 	struct mr_segment_writer *w, const struct mr_segment_source *s, uint32_t column)
 {
 	uint32_t *codes = w->codes;
@@ -144,13 +173,18 @@ static bool dict_build(
 
 	dict_reset(&w->dict);
 	for (uint32_t b = 0; b < s->blocks_count; b++) {
-		if (!dict_block(&w->dict, &s->blocks[b], column, codes))
-			return false;
+		struct mr_col col;
+		int rc = source_column(s, column, b, &col);
+
+		if (rc < 0)
+			return rc;
+		if (!dict_block(&w->dict, &col, s->blocks[b].rows, codes))
+			return 0;
 		codes += s->blocks[b].rows;
 		rows += s->blocks[b].rows;
 		// A column of mostly distinct strings shows in its first block.
 		if (rows >= 1024 && w->dict.count > rows / 2)
-			return false;
+			return 0;
 	}
 	return rows && w->dict.count <= rows / 2 + 1;
 }
@@ -185,7 +219,7 @@ static struct mr_span squeeze(struct mr_segment_writer *w, struct mr_span raw, b
 	mr_buf_reset(&w->packed);
 	if (raw.bytes < 64 || raw.bytes > MR_ZIP_BYTES_MAX || !mr_buf_room(&w->packed, most))
 		return raw;
-	n = mr_zip_compress(w->zip, MR_CODEC_ZSTD, ZSTD_LEVEL, raw, w->packed.data, most);
+	n = mr_zip_compress(w->zip, MR_CODEC_ZSTD, w->level, raw, w->packed.data, most);
 	if (n < 0)
 		return raw;
 	*zstd = true;
@@ -221,6 +255,18 @@ static int put_dict(struct mr_segment_writer *w, struct mr_segment_column_info *
 	return put_block(w, &c->dict);
 }
 
+// What the values take in memory, without what holds them together.
+static uint64_t value_bytes(const struct mr_col *col, uint32_t rows)
+{
+	uint64_t bytes = 0;
+
+	if (col->phys != MR_PHYS_BYTES)
+		return (uint64_t)rows * mr_phys_bytes((enum mr_phys)col->phys);
+	for (uint32_t i = 0; i < rows; i++)
+		bytes += mr_col_is_null(col, i) ? 0 : mr_col_str(col, i).bytes;
+	return bytes;
+}
+
 static int put_column(struct mr_segment_writer *w, const struct mr_segment_source *s,
 	uint32_t column, struct mr_segment_section_info *info)
 {
@@ -229,20 +275,26 @@ static int put_column(struct mr_segment_writer *w, const struct mr_segment_sourc
 	int rc = 0;
 
 	c->column = s->columns[column];
-	if (mr_type_phys(c->column.type) == MR_PHYS_BYTES && dict_build(w, s, column)) {
+	if (mr_type_phys(c->column.type) == MR_PHYS_BYTES)
+		rc = dict_build(w, s, column);
+	if (rc == 1) {
 		codes = w->codes;
 		rc = put_dict(w, c);
 	}
 	for (uint32_t b = 0; rc == 0 && b < s->blocks_count; b++) {
-		const struct mr_segment_rows *from = &s->blocks[b];
 		struct mr_segment_block *to = &info->blocks[column * s->blocks_count + b];
+		uint32_t rows = s->blocks[b].rows;
+		struct mr_col col;
 
+		rc = source_column(s, column, b, &col);
+		if (rc < 0)
+			break;
 		mr_buf_reset(&w->raw);
-		mr_column_encode(
-			&w->coder, &from->columns[column], codes, from->rows, &w->raw, &to->stats);
+		mr_column_encode(&w->coder, &col, codes, rows, &w->raw, &to->stats);
+		w->raw_bytes += value_bytes(&col, rows);
 		rc = put_block(w, to);
 		if (codes)
-			codes += from->rows;
+			codes += rows;
 	}
 	return rc;
 }
@@ -331,6 +383,38 @@ static int put_footer(struct mr_segment_writer *w, const struct mr_segment_foote
 	return rc;
 }
 
+// Widens `info`'s times by a block's bounds of a column. False: some row has none there.
+static bool note_times(const struct mr_segment_section_info *s, uint32_t column, uint32_t block,
+	struct mr_segment_info *info)
+{
+	const struct mr_block_stats *b;
+
+	if (column == MR_SEGMENT_NO_COLUMN)
+		return false;
+	b = &s->blocks[column * s->blocks_count + block].stats;
+	if (b->has_bounds) {
+		info->time_min = MR_MIN(info->time_min, b->min.i);
+		info->time_max = MR_MAX(info->time_max, b->max.i);
+	}
+	return b->nulls == 0;
+}
+
+static void fill_info(struct mr_segment_writer *w,
+	const struct mr_segment_source sections[MR_SEGMENT_SECTIONS],
+	const struct mr_segment_footer *f, struct mr_segment_info *info)
+{
+	info->rows = f->sections[MR_SEGMENT_ROWS].rows;
+	info->dead_rows = f->sections[MR_SEGMENT_DEAD].rows;
+	info->raw_bytes = w->raw_bytes;
+	info->level = (uint16_t)w->level;
+	info->time_min = INT64_MAX;
+	info->time_max = INT64_MIN;
+	for (int i = 0; i < MR_SEGMENT_SECTIONS; i++)
+		for (uint32_t b = 0; b < sections[i].blocks_count; b++)
+			if (!note_times(&f->sections[i], sections[i].time_column, b, info))
+				note_times(&f->sections[i], sections[i].time_fallback, b, info);
+}
+
 static int write_all(struct mr_segment_writer *w,
 	const struct mr_segment_source sections[MR_SEGMENT_SECTIONS], struct mr_segment_info *info)
 {
@@ -341,10 +425,8 @@ static int write_all(struct mr_segment_writer *w,
 		rc = put_section(w, &sections[i], &f->sections[i]);
 	if (rc == 0)
 		rc = put_footer(w, f, info);
-	if (rc == 0) {
-		info->rows = f->sections[MR_SEGMENT_ROWS].rows;
-		info->dead_rows = f->sections[MR_SEGMENT_DEAD].rows;
-	}
+	if (rc == 0)
+		fill_info(w, sections, f, info);
 	mr_segment_footer_destroy(f);
 	return rc;
 }
@@ -358,7 +440,7 @@ int mr_segment_write(struct mr_segment_writer *w,
 	mr_segment_name(info->id, name);
 	info->fingerprint = mr_segment_fingerprint(
 		sections[MR_SEGMENT_ROWS].columns, sections[MR_SEGMENT_ROWS].columns_count);
-	w->at = 0;
+	w->at = w->raw_bytes = 0;
 	mr_buf_reset(&w->pending);
 	rc = mr_file_open(w->disk, name, MR_FILE_WRITE | MR_FILE_CREATE | MR_FILE_EXCL, &w->file);
 	if (rc < 0)

@@ -69,10 +69,15 @@ static int seal(struct store *s, const int64_t from[PARTITIONS])
 		{.type = columns[0].type, .phys = MR_PHYS_I32, .values = partition},
 		{.type = columns[1].type, .phys = MR_PHYS_I64, .values = offset}};
 	const struct mr_segment_rows block = {PARTITIONS * ROWS, cols};
-	const struct mr_segment_source sources[2] = {
-		{columns, 2, &block, 1}, {columns, 2, NULL, 0}};
+	const struct mr_segment_source none = {.columns = columns,
+		.columns_count = 2,
+		.time_column = MR_SEGMENT_NO_COLUMN,
+		.time_fallback = MR_SEGMENT_NO_COLUMN};
+	struct mr_segment_source sources[2] = {none, none};
 	int rc;
 
+	sources[0].blocks = &block;
+	sources[0].blocks_count = 1;
 	info.ranges_count = PARTITIONS;
 	info.ranges = calloc(PARTITIONS, sizeof(*info.ranges));
 	for (uint32_t p = 0; p < PARTITIONS; p++) {
