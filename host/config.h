@@ -45,6 +45,10 @@ struct mr_config {
 	uint64_t table_seal_after_ms;
 	uint64_t view_memory_bytes;
 	uint64_t max_future_ms;
+	uint64_t seal_failing_max_ms;
+	uint64_t merge_memory_bytes;
+	uint64_t merge_rows;
+	uint64_t merge_bytes;
 
 	uint64_t sql_connections_max;
 	uint64_t sql_memory_bytes;

@@ -2,6 +2,7 @@
 #include "host/control.h"
 
 #include "host/base/note.h"
+#include "host/merge.h"
 #include "host/partition_state.h"
 #include "host/seal.h"
 #include "host/view/view.h"
@@ -97,22 +98,28 @@ static struct mr_table *running_table(const struct mr_snapshot *s, const struct 
 static int table_start(struct mr_control *c, struct mr_table_def *def, struct mr_table **out)
 {
 	struct mr_segment **segments;
+	struct mr_offset_range *expired = NULL;
 	int n = mr_segment_store_list(c->segments, def->id, &segments), rc;
+	int expired_count = mr_segment_store_expired(c->segments, def->id, &expired);
 	const struct mr_table_setup o = {
 		.parts_count = c->workers_count,
 		.pools = c->pools,
 		.chunk_bytes_max = c->config->table_chunk_bytes_max,
 		.seal = c->seal,
 		.segments = segments,
-		.segments_count = n < 0 ? 0 : (uint32_t)n,
+		.segments_count = (uint32_t)MR_MAX(n, 0),
+		.expired = expired,
+		.expired_count = (uint32_t)MR_MAX(expired_count, 0),
 	};
 
-	if (n < 0)
-		return n;
-	rc = mr_table_create(def, mr_catalog_topic_by_id(&c->catalog, def->topic_id), &o, out);
+	rc = MR_MIN(n, expired_count);
+	if (rc >= 0)
+		rc = mr_table_create(
+			def, mr_catalog_topic_by_id(&c->catalog, def->topic_id), &o, out);
 	for (int i = 0; i < n; i++)
 		mr_segment_put(segments[i]);
 	free(segments);
+	free(expired);
 	return rc;
 }
 
@@ -268,7 +275,9 @@ int mr_control_publish(struct mr_control *c, struct mr_diag *diag)
 		mr_snapshot_put(s);
 		return rc;
 	}
+	mr_merge_hold(c->merge);
 	workers_apply(c, s);
+	mr_merge_release(c->merge);
 	pthread_mutex_lock(&c->snapshot_lock);
 	c->snapshot = s;
 	pthread_mutex_unlock(&c->snapshot_lock);
@@ -724,11 +733,15 @@ int mr_control_start(struct mr_control *c, const struct mr_config *config, struc
 	if (rc == 0)
 		rc = mr_view_merger_create(c, &c->view_merger);
 	if (rc == 0)
+		rc = mr_merge_create(c, &c->merge);
+	if (rc == 0)
 		rc = create_workers(c, diag);
 	if (rc == 0)
 		rc = background_start(c);
 	if (rc == 0)
 		rc = start_workers(c, diag);
+	if (rc == 0)
+		rc = mr_merge_start(c->merge);
 	if (rc < 0) {
 		if (!diag->message[0])
 			mr_diag_set(diag, rc, "58000", 0, "cannot start: %s", mr_err_text(rc));
@@ -775,12 +788,14 @@ static void stop_workers(struct mr_control *c)
 void mr_control_stop(struct mr_control *c)
 {
 	mr_view_merger_stop(c->view_merger);
+	mr_merge_stop(c->merge);
 	mr_seal_stop(c->seal);
 	if (c->workers)
 		stop_workers(c);
 	background_stop(c);
 	for (uint32_t i = 0; c->workers && i < c->workers_count; i++)
 		mr_worker_destroy(c->workers[i]);
+	mr_merge_destroy(c->merge);
 	mr_seal_destroy(c->seal);
 	mr_view_merger_destroy(c->view_merger);
 	mr_snapshot_put(c->snapshot);

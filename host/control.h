@@ -20,6 +20,7 @@
 
 struct mr_env;
 struct mr_fold;
+struct mr_merge;
 struct mr_recovered;
 struct mr_run_store;
 struct mr_seal;
@@ -39,6 +40,7 @@ struct mr_control {
 	struct mr_seal *seal;
 	struct mr_view_host views;
 	struct mr_view_merger *view_merger;
+	struct mr_merge *merge;
 	struct mr_catalog catalog;
 	struct mr_rand rand;
 	char cluster_id[23]; // base64url of the cluster's UUID

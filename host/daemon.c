@@ -2,6 +2,7 @@
 #include "host/daemon.h"
 
 #include "host/daemon_metrics.h"
+#include "host/seal.h"
 #include "host/worker.h"
 
 #include <errno.h>
@@ -31,7 +32,20 @@ static int start_pg(struct mr_daemon *d, struct mr_diag *diag)
 	return 0;
 }
 
-// Well: every worker's log acknowledges.
+// Sealing has failed for longer than it may: rows stay in memory until there is none left.
+static int seal_health(const struct mr_control *c, struct mr_diag *diag)
+{
+	const struct mr_seal_stats *s = mr_seal_stats(c->seal);
+	uint64_t since = atomic_load_explicit(&s->failing_since_ns, memory_order_relaxed);
+	int64_t ms = since ? (mr_now_ns(c->clock) - (int64_t)since) / 1000000 : 0;
+
+	if (!since || ms < (int64_t)c->config->seal_failing_max_ms)
+		return 0;
+	return mr_diag_set(diag, -EIO, "58030", 0,
+		"no segment could be written for %lld s; the log says why", (long long)ms / 1000);
+}
+
+// Well: every worker's log acknowledges, and segments can be written.
 static int health(void *owner, struct mr_diag *diag)
 {
 	struct mr_daemon *d = owner;
@@ -43,7 +57,7 @@ static int health(void *owner, struct mr_diag *diag)
 			return mr_diag_set(diag, MR_ERR_STOPPED, "58030", 0,
 				"the log of worker %u has stopped after a disk error", i);
 	}
-	return 0;
+	return seal_health(&d->control, diag);
 }
 
 static void format_address(char out[300], const char *host, uint16_t port)

@@ -3,6 +3,8 @@
 #include "host/daemon_metrics.h"
 
 #include "host/control.h"
+#include "host/merge.h"
+#include "host/seal.h"
 #include "host/worker.h"
 
 #include <errno.h>
@@ -113,10 +115,53 @@ static const struct entry net_entries[] = {
 		N(rxbufs_exhausted)},
 };
 
+#define S(field) offsetof(struct mr_seal_stats, field)
+static const struct entry seal_entries[] = {
+	{"millrace_seal_segments_total", "Segments written from rows in memory.", COUNTER,
+		S(segments)},
+	{"millrace_seal_rows_total", "Rows and dead letters in them.", COUNTER, S(rows)},
+	{"millrace_seal_bytes_total", "Bytes of their files.", COUNTER, S(bytes)},
+	{"millrace_seal_failures_total", "Segments that could not be written.", COUNTER,
+		S(failures)},
+	{"millrace_seal_failing", "Tables whose last segment could not be written, on each worker.",
+		GAUGE, S(failing)},
+	{"millrace_seal_pieces_waiting", "Pieces of tables that wait to be sealed.", GAUGE,
+		S(pieces_waiting)},
+};
+
+#define G(field) offsetof(struct mr_merge_stats, field)
+static const struct entry merge_entries[] = {
+	{"millrace_merges_total", "Segments written by merging.", COUNTER, G(merges)},
+	{"millrace_merge_segments_total", "Segments merged into others.", COUNTER, G(segments)},
+	{"millrace_merge_rows_total", "Rows and dead letters written by merging.", COUNTER,
+		G(rows)},
+	{"millrace_merge_read_bytes_total", "Bytes of the files merged.", COUNTER, G(bytes_read)},
+	{"millrace_merge_written_bytes_total", "Bytes of the files written.", COUNTER,
+		G(bytes_written)},
+	{"millrace_merge_busy_microseconds_total", "Time spent in merges.", COUNTER, G(busy_us)},
+	{"millrace_merge_failures_total", "Merges that failed.", COUNTER, G(failures)},
+	{"millrace_merge_failing", "1 when the last merge failed.", GAUGE, G(failing)},
+	{"millrace_merge_damaged_total", "Segments that merging found damaged.", COUNTER,
+		G(damaged)},
+	{"millrace_merge_disk_waits_total", "Merges put off for want of disk space.", COUNTER,
+		G(disk_waits)},
+	{"millrace_merge_seal_waits_total", "Times that a merge made way for sealing.", COUNTER,
+		G(seal_waits)},
+	{"millrace_merge_memory_bytes", "Most memory held by one merge so far.", GAUGE,
+		G(memory_bytes)},
+	{"millrace_expired_segments_total", "Segments dropped by their table's ttl.", COUNTER,
+		G(expired_segments)},
+	{"millrace_expired_rows_total", "Rows and dead letters in them.", COUNTER, G(expired_rows)},
+	{"millrace_expire_failures_total", "Expired segments that could not be dropped.", COUNTER,
+		G(expire_failures)},
+};
+
 static struct mr_metric metric(const struct entry *e, const char *worker)
 {
-	return (struct mr_metric){
-		.kind = e->kind, .name = e->name, .help = e->help, .labels = {{"worker", worker}}};
+	return (struct mr_metric){.kind = e->kind,
+		.name = e->name,
+		.help = e->help,
+		.labels = {{worker ? "worker" : NULL, worker}}};
 }
 
 static int add_entries(struct mr_metrics *m, const struct entry *entries, size_t count,
@@ -261,12 +306,40 @@ static void emit_tables(struct mr_metrics_out *out, void *owner)
 	mr_snapshot_put(s);
 }
 
+// Since when the oldest rows wait to be sealed, in seconds.
+static double seal_lag(void *owner)
+{
+	struct mr_control *c = owner;
+	const struct mr_seal_stats *s = mr_seal_stats(c->seal);
+	uint64_t since = atomic_load_explicit(&s->waiting_since_ns, memory_order_relaxed);
+
+	return since ? (double)(mr_now_ns(c->clock) - (int64_t)since) / 1e9 : 0;
+}
+
+static int add_background(struct mr_metrics *m, struct mr_control *c)
+{
+	const struct mr_metric lag = {.kind = GAUGE,
+		.name = "millrace_seal_lag_seconds",
+		.help = "Age of the oldest rows that wait to be sealed."};
+	int rc = mr_metrics_add_call(m, &lag, seal_lag, c);
+
+	if (rc == 0)
+		rc = add_entries(
+			m, seal_entries, MR_COUNT_OF(seal_entries), mr_seal_stats(c->seal), NULL);
+	if (rc == 0)
+		rc = add_entries(m, merge_entries, MR_COUNT_OF(merge_entries),
+			mr_merge_stats(c->merge), NULL);
+	return rc;
+}
+
 int mr_daemon_metrics(struct mr_metrics *m, struct mr_control *c)
 {
 	int rc = mr_metrics_add_source(m, emit_partitions, c);
 
 	if (rc == 0)
 		rc = mr_metrics_add_source(m, emit_tables, c);
+	if (rc == 0)
+		rc = add_background(m, c);
 	for (uint32_t i = 0; rc == 0 && i < c->workers_count; i++)
 		rc = add_worker(m, c->workers[i]);
 	return rc;

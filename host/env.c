@@ -4,6 +4,7 @@
 #include "host/base/note.h"
 #include "host/control.h"
 #include "host/insert.h"
+#include "host/merge.h"
 #include "host/seal.h"
 #include "host/sessions.h"
 #include "host/system.h"
@@ -118,11 +119,6 @@ static int insert(struct mr_env *e, const struct mr_relation *r, const uint32_t 
 	return mr_insert(of(e)->control, r, columns, columns_count, rows, diag);
 }
 
-static int not_built(struct mr_diag *diag, const char *what)
-{
-	return mr_diag_set(diag, MR_ERR_UNSUPPORTED, "0A000", 0, "%s is not supported yet", what);
-}
-
 // Bytes of the table's rows in memory.
 static size_t memory_bytes(const struct mr_table *t)
 {
@@ -220,9 +216,18 @@ static int checkpoint(struct mr_env *e, _Atomic bool *cancelled, struct mr_diag 
 	return mr_seal_checkpoint(of(e)->control->seal, cancelled, diag);
 }
 
-static int vacuum(struct mr_env *, const struct mr_relation *, _Atomic bool *, struct mr_diag *diag)
+// What is in memory is sealed first, so that it takes part.
+static int vacuum(struct mr_env *e, const struct mr_relation *r, _Atomic bool *cancelled,
+	struct mr_diag *diag)
 {
-	return not_built(diag, "VACUUM");
+	struct mr_control *c = of(e)->control;
+	int rc;
+
+	if (r && r->kind != MR_RELATION_TABLE)
+		return mr_diag_set(diag, -EINVAL, "42809", 0, "\"%.*s\" is not a table",
+			(int)r->name.bytes, r->name.data);
+	rc = mr_seal_checkpoint(c->seal, cancelled, diag);
+	return rc < 0 ? rc : mr_merge_vacuum(c->merge, r ? r->id : 0, cancelled, diag);
 }
 
 static bool setting(

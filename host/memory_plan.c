@@ -32,6 +32,7 @@ void mr_memory_plan(const struct mr_config *c, struct mr_memory_plan *out)
 		c->kafka_connections_max * KAFKA_CONNECTION_BYTES, w);
 	add(out, "table rows", "table.memory_bytes", c->table_memory_bytes, w);
 	add(out, "views", "view.memory_bytes", c->view_memory_bytes, 1);
+	add(out, "merging segments", "merge.memory_bytes", c->merge_memory_bytes, 1);
 	add(out, "queries", "sql.memory_bytes", c->sql_memory_bytes, 1);
 	add(out, "SQL and HTTP sessions", "sql.connections_max", MR_SESSION_BYTES, sessions);
 }

@@ -156,33 +156,27 @@ static struct mr_version *version_slot(struct mr_piece_list *l, uint32_t pieces)
 	return v;
 }
 
-static bool is_one_of(const struct mr_piece *p, struct mr_piece *const *list, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++)
-		if (list[i] == p)
-			return true;
-	return false;
-}
-
 // Publishes the present list without `old`, `by` at the place of their first or at the end.
 static void publish(struct mr_piece_list *l, struct mr_piece *const *old, uint32_t old_count,
-	struct mr_piece *by)
+	struct mr_piece *const *by, uint32_t by_count)
 {
 	struct mr_version *before = atomic_load_explicit(&l->version, memory_order_relaxed);
-	uint32_t kept = before ? before->count : 0;
-	struct mr_version *v = version_slot(l, kept + 1);
+	uint32_t kept = before ? before->count : 0, gone = 0, next = 0;
+	struct mr_version *v = version_slot(l, kept + by_count);
 
 	v->count = 0;
 	for (uint32_t i = 0; i < kept; i++) {
-		if (!is_one_of(before->pieces[i], old, old_count)) {
+		if (gone == old_count || before->pieces[i] != old[gone]) {
 			v->pieces[v->count++] = mr_piece_get(before->pieces[i]);
-		} else if (by) {
-			v->pieces[v->count++] = by;
-			by = NULL;
+			continue;
 		}
+		gone++;
+		while (next < by_count)
+			v->pieces[v->count++] = by[next++];
 	}
-	if (by)
-		v->pieces[v->count++] = by;
+	MR_ASSERT(gone == old_count);
+	while (next < by_count)
+		v->pieces[v->count++] = by[next++];
 	atomic_store_explicit(&v->references, 1, memory_order_release);
 	atomic_store_explicit(&l->version, v, memory_order_release);
 	if (before)
@@ -193,7 +187,7 @@ void mr_pieces_init(struct mr_piece_list *l)
 {
 	atomic_init(&l->version, NULL);
 	l->slots = NULL;
-	publish(l, NULL, 0, NULL);
+	publish(l, NULL, 0, NULL, 0);
 }
 
 void mr_pieces_fini(struct mr_piece_list *l)
@@ -211,13 +205,13 @@ void mr_pieces_fini(struct mr_piece_list *l)
 	}
 }
 
-void mr_pieces_add(struct mr_piece_list *l, struct mr_piece *added)
+void mr_pieces_add(struct mr_piece_list *l, struct mr_piece *const *added, uint32_t count)
 {
-	publish(l, NULL, 0, added);
+	publish(l, NULL, 0, added, count);
 }
 
 void mr_pieces_replace(
 	struct mr_piece_list *l, struct mr_piece *const *old, uint32_t count, struct mr_piece *by)
 {
-	publish(l, old, count, by);
+	publish(l, old, count, &by, by ? 1 : 0);
 }

@@ -70,12 +70,12 @@ struct mr_piece_list {
 	struct mr_version *slots;
 };
 
-// Worker, or before it runs. `added` is taken.
+// Worker, or before it runs. Those added are taken.
 void mr_pieces_init(struct mr_piece_list *l);
 void mr_pieces_fini(struct mr_piece_list *l);
-void mr_pieces_add(struct mr_piece_list *l, struct mr_piece *added);
+void mr_pieces_add(struct mr_piece_list *l, struct mr_piece *const *added, uint32_t count);
 // Publishes a version with `by` (taken; may be NULL) where the first of the pieces was and without
-// the others.
+// the others; `old` are in the list, in its order.
 void mr_pieces_replace(
 	struct mr_piece_list *l, struct mr_piece *const *old, uint32_t count, struct mr_piece *by);
 // What the worker itself sees, without pinning.

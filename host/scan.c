@@ -40,8 +40,14 @@ int mr_scan_parts(struct mr_table_part *const *parts, uint32_t parts_count, int 
 	if (!s->versions || !s->cols || !s->dicts)
 		return mr_query_no_memory(q, diag);
 	for (uint32_t i = 0; i < parts_count; i++) {
-		struct mr_version *v = mr_pieces_pin(&parts[i]->pieces);
+		struct mr_version *v;
 
+		// All parts of a table at once, of one table after the other.
+		if (i == 0 || parts[i]->table != parts[i - 1]->table)
+			mr_table_pin_begin(parts[i]->table);
+		v = mr_pieces_pin(&parts[i]->pieces);
+		if (i + 1 == parts_count || parts[i]->table != parts[i + 1]->table)
+			mr_table_pin_end(parts[i]->table);
 		s->versions[s->versions_count++] = v;
 		for (uint32_t k = 0; k < v->count; k++)
 			s->pinned_bytes += mr_piece_bytes(v->pieces[k]);
@@ -135,10 +141,14 @@ static bool can_skip(const struct mr_scan *s, uint32_t block)
 
 static void note_rows(struct mr_scan *s, uint32_t rows, const struct mr_col *cols)
 {
+	uint64_t bytes = 0;
+
 	for (uint32_t i = 0; i < s->spec.columns_count; i++)
-		s->stats.bytes += (uint64_t)rows *
-				  (cols[i].codes ? sizeof(uint32_t)
-						 : mr_phys_bytes((enum mr_phys)cols[i].phys));
+		bytes += (uint64_t)rows *
+			 (cols[i].codes ? sizeof(uint32_t)
+					: mr_phys_bytes((enum mr_phys)cols[i].phys));
+	s->stats.bytes += bytes;
+	s->stats.bytes_decoded += s->section ? bytes : 0;
 	s->stats.rows += rows;
 	s->stats.blocks++;
 }
@@ -270,9 +280,10 @@ static int table_scan_begin(const struct mr_relation *r, const struct mr_scan_sp
 
 static int64_t table_rows_known(const struct mr_relation *r)
 {
-	const struct mr_table *t = r->owner;
+	struct mr_table *t = r->owner;
 	uint64_t rows = 0;
 
+	mr_table_pin_begin(t);
 	for (uint32_t i = 0; i < t->parts_count; i++) {
 		struct mr_version *v = mr_pieces_pin(&t->parts[i]->pieces);
 
@@ -280,6 +291,7 @@ static int64_t table_rows_known(const struct mr_relation *r)
 			rows += mr_piece_rows(v->pieces[k], MR_PIECE_ROWS);
 		mr_version_unpin(v);
 	}
+	mr_table_pin_end(t);
 	return (int64_t)rows;
 }
 

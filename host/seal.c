@@ -63,6 +63,11 @@ static void add(_Atomic uint64_t *c, uint64_t n)
 		c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
+static void set_time(_Atomic uint64_t *c, int64_t ns)
+{
+	atomic_store_explicit(c, (uint64_t)ns, memory_order_relaxed);
+}
+
 // ---- from workers
 
 static void handle_piece(struct mr_message *m, void *owner)
@@ -325,9 +330,14 @@ static void give_back(struct mr_seal *s, struct queue *q, struct sealed *b, uint
 
 static void set_failing(struct mr_seal *s, struct queue *q, bool failing)
 {
-	if (q->failing != failing)
-		add(&s->stats.failing, failing ? 1 : (uint64_t)-1);
+	if (q->failing == failing)
+		return;
 	q->failing = failing;
+	add(&s->stats.failing, failing ? 1 : (uint64_t)-1);
+	if (!mr_seal_failing(s))
+		set_time(&s->stats.failing_since_ns, 0);
+	else if (!atomic_load_explicit(&s->stats.failing_since_ns, memory_order_relaxed))
+		set_time(&s->stats.failing_since_ns, mr_now_ns(s->control->clock));
 }
 
 // The other tables' pieces are written meanwhile.
@@ -351,8 +361,10 @@ static bool seal_some(struct mr_seal *s, struct queue *q)
 	MR_ASSERT(b);
 	b->part = q->part;
 	b->count = take(q, b->pieces, &rows);
+	atomic_store_explicit(&s->stats.writing, 1, memory_order_relaxed);
 	if (rows)
 		rc = write_segment(s, q->part, b->pieces, b->count, &segment);
+	atomic_store_explicit(&s->stats.writing, 0, memory_order_relaxed);
 	if (rc == 0 && segment) {
 		rc = mr_piece_create(q->part, &b->by);
 		MR_ASSERT(rc == 0);
@@ -450,6 +462,7 @@ static void seal_round(struct mr_seal *s)
 	bool hurry = atomic_exchange_explicit(&s->hurry, false, memory_order_relaxed) ||
 		     mr_view_budget_hurry(&s->control->views.budget);
 	struct queue **at = &s->queues;
+	int64_t oldest = 0;
 
 	while (*at) {
 		struct queue *q = *at;
@@ -458,12 +471,14 @@ static void seal_round(struct mr_seal *s)
 		while (go && q->head && !atomic_load_explicit(&s->stopping, memory_order_relaxed))
 			go = seal_some(s, q);
 		if (q->head) {
+			oldest = oldest ? MR_MIN(oldest, q->since_ns) : q->since_ns;
 			at = &q->next;
 			continue;
 		}
 		*at = q->next;
 		free(q);
 	}
+	set_time(&s->stats.waiting_since_ns, oldest);
 }
 
 static void *seal_main(void *arg)
@@ -559,6 +574,11 @@ void mr_seal_destroy(struct mr_seal *s)
 const struct mr_seal_stats *mr_seal_stats(const struct mr_seal *s)
 {
 	return &s->stats;
+}
+
+bool mr_seal_busy(const struct mr_seal *s)
+{
+	return atomic_load_explicit(&s->stats.writing, memory_order_relaxed) != 0;
 }
 
 bool mr_seal_failing(const struct mr_seal *s)

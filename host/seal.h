@@ -30,6 +30,11 @@ struct mr_seal_stats {
 	_Atomic uint64_t failures;
 	_Atomic uint64_t pieces_waiting;
 	_Atomic uint64_t failing; // tables whose last write failed, on each worker
+	_Atomic uint64_t writing; // 1: a segment is being written
+	// By the monotonic clock; 0: none. Since when writes fail, and when the oldest of the
+	// pieces that wait came.
+	_Atomic uint64_t failing_since_ns;
+	_Atomic uint64_t waiting_since_ns;
 };
 
 // Borrows control, whose segments, config, clock and workers it uses.
@@ -43,6 +48,8 @@ void mr_seal_destroy(struct mr_seal *s);
 const struct mr_seal_stats *mr_seal_stats(const struct mr_seal *s);
 // The last write failed: memory will not become free for now. Any thread.
 bool mr_seal_failing(const struct mr_seal *s);
+// A segment is being written: other work on the same disk and cores makes way. Any thread.
+bool mr_seal_busy(const struct mr_seal *s);
 
 // A closed piece, all of it visible. Worker; the sealer takes references of its own.
 void mr_seal_push(struct mr_seal *s, struct mr_piece *p);

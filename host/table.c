@@ -175,7 +175,64 @@ void mr_table_part_close(struct mr_table_part *p)
 void mr_table_part_replace(struct mr_table_part *p, struct mr_piece *const *old, uint32_t old_count,
 	struct mr_piece *by)
 {
+	// Before the part may give it away again: it is there for the merging thread from now on.
+	if (by && by->segment)
+		atomic_store_explicit(&by->segment->placed, true, memory_order_release);
 	mr_pieces_replace(&p->pieces, old, old_count, by);
+}
+
+static bool is_among(const struct mr_segment *s, struct mr_segment *const *list, uint32_t count)
+{
+	uint32_t low = 0, high = count;
+
+	while (low < high) {
+		uint32_t mid = (low + high) / 2;
+
+		if ((uintptr_t)list[mid] < (uintptr_t)s)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < count && list[low] == s;
+}
+
+void mr_table_part_swap(
+	struct mr_table_part *p, struct mr_segment *const *old, uint32_t count, struct mr_piece *by)
+{
+	const struct mr_version *v = mr_pieces_now(&p->pieces);
+	struct mr_piece **pieces = calloc(v->count + 1, sizeof(struct mr_piece *));
+	uint32_t n = 0;
+
+	MR_ASSERT(pieces);
+	for (uint32_t i = 0; i < v->count; i++)
+		if (v->pieces[i]->segment && is_among(v->pieces[i]->segment, old, count))
+			pieces[n++] = v->pieces[i];
+	if (n || by)
+		mr_table_part_replace(p, pieces, n, by);
+	free(pieces);
+}
+
+// One part changes in one step; only several need the lock.
+void mr_table_move_begin(struct mr_table *t)
+{
+	if (t->parts_count > 1)
+		pthread_rwlock_wrlock(&t->moves);
+}
+
+void mr_table_move_end(struct mr_table *t)
+{
+	if (t->parts_count > 1)
+		pthread_rwlock_unlock(&t->moves);
+}
+
+void mr_table_pin_begin(struct mr_table *t)
+{
+	pthread_rwlock_rdlock(&t->moves);
+}
+
+void mr_table_pin_end(struct mr_table *t)
+{
+	pthread_rwlock_unlock(&t->moves);
 }
 
 // ---- applying batches
@@ -211,7 +268,7 @@ static int piece_open(struct mr_table_part *p, int kind, struct mr_chunk *chunk)
 	piece->sequence = p->sequence++;
 	atomic_store_explicit(&piece->chunks[kind], chunk, memory_order_release);
 	p->open = piece;
-	mr_pieces_add(&p->pieces, piece);
+	mr_pieces_add(&p->pieces, &piece, 1);
 	return 0;
 }
 
@@ -471,6 +528,7 @@ static void table_destroy(struct mr_table *t)
 	mr_schema_destroy(t->schema);
 	mr_table_def_put(t->def);
 	mr_topic_def_put(t->topic);
+	pthread_rwlock_destroy(&t->moves);
 	free(t);
 }
 
@@ -546,29 +604,88 @@ int64_t mr_table_held(const struct mr_table *t, uint32_t partition)
 	return partition < t->held_count ? t->held[partition] : 0;
 }
 
+// Makes room for a partition.
+static int need_held(struct mr_table *t, uint32_t partition)
+{
+	uint32_t n = partition + 1;
+	int64_t *held;
+
+	if (partition >= MR_TOPIC_PARTITIONS_MAX)
+		return MR_ERR_CORRUPT;
+	if (n <= t->held_count)
+		return 0;
+	held = realloc(t->held, n * sizeof(*held));
+	if (!held)
+		return -ENOMEM;
+	memset(held + t->held_count, 0, (n - t->held_count) * sizeof(*held));
+	t->held = held;
+	t->held_count = n;
+	return 0;
+}
+
 static int note_held(struct mr_table *t, const struct mr_segment_info *info)
 {
 	for (uint32_t i = 0; i < info->ranges_count; i++) {
 		const struct mr_offset_range *r = &info->ranges[i];
+		int rc = need_held(t, r->partition);
 
-		if (r->partition >= MR_TOPIC_PARTITIONS_MAX)
-			return MR_ERR_CORRUPT;
-		if (r->partition >= t->held_count) {
-			uint32_t n = r->partition + 1;
-			int64_t *held = realloc(t->held, n * sizeof(*held));
-
-			if (!held)
-				return -ENOMEM;
-			memset(held + t->held_count, 0, (n - t->held_count) * sizeof(*held));
-			t->held = held;
-			t->held_count = n;
-		}
-		// Segments are committed in the order of their offsets.
+		if (rc < 0)
+			return rc;
+		// In a table's order of segments the ranges of a partition ascend.
 		if (r->from < t->held[r->partition])
 			return MR_ERR_CORRUPT;
 		t->held[r->partition] = r->to;
 	}
 	return 0;
+}
+
+// Rows that have expired are not read from the log again.
+static int note_expired(struct mr_table *t, const struct mr_table_setup *o)
+{
+	for (uint32_t i = 0; i < o->expired_count; i++) {
+		const struct mr_offset_range *r = &o->expired[i];
+		int rc = need_held(t, r->partition);
+
+		if (rc < 0)
+			return rc;
+		t->held[r->partition] = MR_MAX(t->held[r->partition], r->to);
+	}
+	return 0;
+}
+
+static int segment_piece(struct mr_table_part *p, struct mr_segment *s, struct mr_piece **out)
+{
+	int rc = mr_piece_create(p, out);
+
+	if (rc < 0)
+		return rc;
+	(*out)->segment = mr_segment_get(s);
+	(*out)->closed = (*out)->handed = true;
+	(*out)->sequence = p->sequence++;
+	atomic_store_explicit(&s->placed, true, memory_order_release);
+	count(&p->rows_visible, s->info.rows);
+	count(&p->rows_decoded, s->info.rows);
+	count(&p->rows_dead, s->info.dead_rows);
+	return 0;
+}
+
+// Segment i goes to part i modulo their number; each part gets its own in one version.
+static int place_segments(struct mr_table *t, const struct mr_table_setup *o)
+{
+	struct mr_piece **pieces = calloc(o->segments_count + 1, sizeof(struct mr_piece *));
+	int rc = pieces ? 0 : -ENOMEM;
+
+	for (uint32_t k = 0; rc == 0 && k < t->parts_count; k++) {
+		uint32_t n = 0;
+
+		for (uint32_t i = k; rc == 0 && i < o->segments_count; i += t->parts_count) {
+			rc = segment_piece(t->parts[k], o->segments[i], &pieces[n]);
+			n += rc == 0;
+		}
+		mr_pieces_add(&t->parts[k]->pieces, pieces, n);
+	}
+	free(pieces);
+	return rc;
 }
 
 // Stored segments are shared out among the parts; which part has which means nothing.
@@ -583,27 +700,24 @@ static int table_segments(struct mr_table *t, const struct mr_table_setup *o)
 	fingerprint = mr_segment_fingerprint(
 		columns, mr_table_segment_columns(t, MR_PIECE_ROWS, columns));
 	free(columns);
-	for (uint32_t i = 0; rc == 0 && i < o->segments_count; i++) {
-		struct mr_segment *s = o->segments[i];
-		struct mr_table_part *p = t->parts[s->info.id % t->parts_count];
-		struct mr_piece *piece;
+	for (uint32_t i = 0; rc == 0 && i < o->segments_count; i++)
+		rc = o->segments[i]->info.fingerprint == fingerprint
+			     ? note_held(t, &o->segments[i]->info)
+			     : (int)MR_ERR_CORRUPT;
+	if (rc == 0)
+		rc = note_expired(t, o);
+	return rc < 0 ? rc : place_segments(t, o);
+}
 
-		if (s->info.fingerprint != fingerprint)
-			return MR_ERR_CORRUPT;
-		rc = note_held(t, &s->info);
-		if (rc == 0)
-			rc = mr_piece_create(p, &piece);
-		if (rc < 0)
-			break;
-		piece->segment = mr_segment_get(s);
-		piece->closed = piece->handed = true;
-		piece->sequence = p->sequence++;
-		mr_pieces_add(&p->pieces, piece);
-		count(&p->rows_visible, s->info.rows);
-		count(&p->rows_decoded, s->info.rows);
-		count(&p->rows_dead, s->info.dead_rows);
-	}
-	return rc;
+// Merging must not wait for ever behind readers that come one after the other.
+static void moves_init(struct mr_table *t)
+{
+	pthread_rwlockattr_t a;
+
+	pthread_rwlockattr_init(&a);
+	pthread_rwlockattr_setkind_np(&a, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&t->moves, &a);
+	pthread_rwlockattr_destroy(&a);
 }
 
 int mr_table_create(struct mr_table_def *def, struct mr_topic_def *topic,
@@ -616,6 +730,7 @@ int mr_table_create(struct mr_table_def *def, struct mr_topic_def *topic,
 	if (!t)
 		return -ENOMEM;
 	atomic_init(&t->references, 1);
+	moves_init(t);
 	t->def = mr_table_def_get(def);
 	t->topic = mr_topic_def_get(topic);
 	t->parts_count = parts_count;

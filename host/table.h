@@ -82,6 +82,9 @@ struct mr_table {
 	int64_t *held;       // up to which offset
 	uint32_t parts_count;
 	struct mr_table_part **parts;
+	// Held, for moments, by readers that pin the versions of several parts, and by the merging
+	// thread while segments go from parts to others: each is in exactly one of those pinned.
+	pthread_rwlock_t moves;
 	// Any worker: wo, once; readers: ro. A partition's rows end here, since its log cannot be
 	// read.
 	_Atomic int64_t broken_offset;
@@ -101,6 +104,8 @@ struct mr_table_setup {
 	struct mr_segment *const
 		*segments; // what is stored of the table; a reference is taken of each
 	uint32_t segments_count;
+	const struct mr_offset_range *expired; // up to where expired segments held partitions
+	uint32_t expired_count;
 };
 
 // Takes a reference of def and topic. 0 or negative; MR_ERR_CORRUPT when a segment has other
@@ -148,6 +153,17 @@ bool mr_table_part_may_take(struct mr_table_part *p);
 
 // Publishes the rows of all marks up to `durable`.
 void mr_marks_publish(struct mr_marks *m, uint64_t durable);
+
+// Takes those of the segments `old` (ascending by address) that the part has out of its version,
+// and `by` (taken; may be NULL) in. Worker.
+void mr_table_part_swap(struct mr_table_part *p, struct mr_segment *const *old, uint32_t count,
+	struct mr_piece *by);
+// Around swapping in all parts. Merging thread.
+void mr_table_move_begin(struct mr_table *t);
+void mr_table_move_end(struct mr_table *t);
+// Around pinning all parts' versions. Not workers.
+void mr_table_pin_begin(struct mr_table *t);
+void mr_table_pin_end(struct mr_table *t);
 
 // The first offset of the partition that no segment held when the table was made.
 int64_t mr_table_held(const struct mr_table *t, uint32_t partition);

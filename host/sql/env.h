@@ -67,9 +67,10 @@ struct mr_block {
 // What a scan has done so far, for EXPLAIN ANALYZE.
 struct mr_scan_stats {
 	uint64_t rows;
-	uint64_t bytes;
+	uint64_t bytes;         // as the columns are in memory
+	uint64_t bytes_decoded; // of them, from blocks of segments; the others are read in place
 	uint64_t blocks;
-	uint64_t blocks_skipped;
+	uint64_t blocks_skipped; // left out unread, by their bounds
 };
 
 struct mr_relation_ops {

@@ -20,8 +20,8 @@ struct mr_op;
 // What one step did, for EXPLAIN ANALYZE.
 struct mr_op_stats {
 	uint64_t rows;
-	uint64_t bytes; // read by a scan
-	int64_t ns;     // with the steps below it
+	struct mr_scan_stats scan;
+	int64_t ns; // with the steps below it
 };
 
 struct mr_run {

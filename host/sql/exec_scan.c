@@ -27,14 +27,6 @@ static void cut(const struct mr_col *from, uint32_t at, struct mr_col *to)
 		to->valid += at / 64;
 }
 
-static void note_bytes(struct mr_op *op, const struct scan_state *s)
-{
-	struct mr_scan_stats stats;
-
-	op->plan->relation->ops->scan_stats(s->scan, &stats);
-	op->stats.bytes = stats.bytes;
-}
-
 static int scan_next(struct mr_op *op, struct mr_batch *out)
 {
 	struct scan_state *s = op->state;
@@ -44,10 +36,11 @@ static int scan_next(struct mr_op *op, struct mr_batch *out)
 	while (s->at >= s->block.rows) {
 		int rc = ops->scan_next(s->scan, &s->block, op->run->diag);
 
-		if (rc <= 0) {
-			note_bytes(op, s);
+		// A LIMIT may never see the end.
+		if (op->run->timed || rc <= 0)
+			ops->scan_stats(s->scan, &op->stats.scan);
+		if (rc <= 0)
 			return rc;
-		}
 		s->at = 0;
 		op->run->dict_epoch++;
 	}
@@ -103,6 +96,7 @@ int mr_op_scan_open(struct mr_op *op)
 		.ranges = ranges,
 		.ranges_count = p->ranges_count,
 		.query = op->run->query};
+	int64_t start;
 	int rc = 0;
 
 	op->next = scan_next;
@@ -122,7 +116,12 @@ int mr_op_scan_open(struct mr_op *op)
 	}
 	if (rc < 0)
 		return rc;
-	return p->relation->ops->scan_begin(p->relation, &spec, &s->scan, op->run->diag);
+	// Some relations do most of their work here.
+	start = op->run->timed ? mr_now_ns(op->run->clock) : 0;
+	rc = p->relation->ops->scan_begin(p->relation, &spec, &s->scan, op->run->diag);
+	if (op->run->timed)
+		op->stats.ns += mr_now_ns(op->run->clock) - start;
+	return rc;
 }
 
 // ---- WINDOW ----

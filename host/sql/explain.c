@@ -95,8 +95,14 @@ static void print_stats(struct mr_buf *out, const struct mr_run *r, const struct
 	ms = (double)s.ns / 1e6;
 	mr_buf_printf(out, " (actual time=%.3f rows=%llu", ms, (unsigned long long)s.rows);
 	if (p->kind == MR_PLAN_SCAN)
-		mr_buf_printf(out, " bytes=%llu %.1f MB/s", (unsigned long long)s.bytes,
-			ms > 0 ? (double)s.bytes / ms / 1000 : 0.0);
+		mr_buf_printf(out, " bytes=%llu blocks=%llu skipped=%llu",
+			(unsigned long long)s.scan.bytes, (unsigned long long)s.scan.blocks,
+			(unsigned long long)s.scan.blocks_skipped);
+	// What lies in memory is read in place, by the steps above: that has no speed here.
+	if (s.scan.bytes_decoded && ms > 0)
+		mr_buf_printf(out, " decoded=%llu %.1f MB/s",
+			(unsigned long long)s.scan.bytes_decoded,
+			(double)s.scan.bytes_decoded / ms / 1000);
 	mr_buf_str(out, ")");
 }
 
