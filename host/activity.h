@@ -25,6 +25,7 @@ struct mr_activity {
 	uint64_t received_bytes;
 	uint64_t sent_bytes;
 	uint64_t memory_bytes; // of sql.memory_bytes
+	uint64_t pinned_bytes; // of rows in memory
 	char peer[64];         // ADDR:PORT
 	char application_name[64];
 	char query[1024]; // the latest one, cut

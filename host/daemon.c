@@ -118,7 +118,7 @@ static int start_ports(struct mr_daemon *d, struct mr_diag *diag)
 
 int mr_daemon_start(struct mr_daemon *d, const struct mr_config *config, struct mr_diag *diag)
 {
-	const struct mr_sessions_opts sessions = {
+	struct mr_sessions_opts sessions = {
 		.clock = &mr_clock_system,
 		.statement_timeout_ms = config->sql_statement_timeout_ms,
 		.memory_bytes = config->sql_memory_bytes,
@@ -132,12 +132,18 @@ int mr_daemon_start(struct mr_daemon *d, const struct mr_config *config, struct 
 	if (rc == 0)
 		rc = mr_metrics_create(&d->metrics);
 	if (rc == 0)
+		rc = mr_pins_create(&d->pins);
+	sessions.pins = d->pins;
+	if (rc == 0)
 		rc = mr_sessions_create(&sessions, &d->sessions);
 	if (rc < 0)
 		return mr_diag_set(diag, rc, "53200", 0, "out of memory");
 	rc = mr_control_start(&d->control, config, &mr_clock_system, mr_host_env_env(d->env), diag);
+	if (rc < 0)
+		return rc;
 	d->control.sessions = d->sessions;
-	return rc < 0 ? rc : start_ports(d, diag);
+	mr_pins_watch(d->pins, d->control.pools, d->control.workers_count);
+	return start_ports(d, diag);
 }
 
 struct stopping {
@@ -171,8 +177,11 @@ void mr_daemon_stop(struct mr_daemon *d)
 				mr_control_turn(&d->control);
 		pthread_join(thread, NULL);
 	}
+	if (d->pins)
+		mr_pins_unwatch(d->pins);
 	mr_control_stop(&d->control);
 	mr_sessions_destroy(d->sessions);
+	mr_pins_destroy(d->pins);
 	mr_metrics_destroy(d->metrics);
 	mr_host_env_destroy(d->env);
 }

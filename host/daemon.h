@@ -12,6 +12,7 @@ struct mr_daemon {
 	struct mr_control control;
 	struct mr_host_env *env;
 	struct mr_metrics *metrics;
+	struct mr_pins *pins;
 	struct mr_sessions *sessions;
 	struct mr_pg_server *pg;
 	struct mr_http_server *http;

@@ -395,6 +395,7 @@ void mr_http_query(struct mr_http_session *s)
 		.cancelled = &s->seat->cancelled,
 		.query_bytes_max = s->http->query_bytes_max,
 		.memory = &s->seat->memory,
+		.pins = &s->seat->pins,
 		.user = mr_span_str("millrace"),
 		.database = mr_span_str("millrace"),
 		.application_name = mr_span_str("http"),

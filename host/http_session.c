@@ -231,6 +231,7 @@ static bool serve_one(struct mr_http_session *s)
 		return false;
 	s->out.keeps_alive = s->request.keeps_alive && !atomic_load(&s->seat->stopping);
 	mr_seat_request_begin(s->seat);
+	mr_pins_let_go(&s->seat->pins);
 	respond(s);
 	mr_seat_report(s->seat, MR_SESSION_IDLE, NULL, NULL);
 	if (s->body.bytes_max > 4 * MR_HTTP_OUT_BYTES)

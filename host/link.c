@@ -4,25 +4,31 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 // One read of the socket asks for this much; a bigger message grows the buffer by what it needs.
 #define LINK_READ_BYTES (16u << 10)
 
-// Waits for the socket or for the stop. 0, -ETIMEDOUT, MR_ERR_STOPPED or -errno.
+// Waits for the socket, the stop, or, reading, to be woken. 0, -ETIMEDOUT, MR_ERR_STOPPED or
+// -errno.
 static int link_wait(struct mr_link_tcp *t, short events, int timeout_ms)
 {
-	struct pollfd fds[2] = {{t->fd, events, 0}, {t->stop_fd, POLLIN, 0}};
+	struct pollfd fds[3] = {{t->fd, events, 0}, {t->stop_fd, POLLIN, 0},
+		{events == POLLIN ? t->wake_fd : -1, POLLIN, 0}};
+	eventfd_t times;
 	int n;
 
 	do {
-		n = poll(fds, 2, timeout_ms);
+		n = poll(fds, 3, timeout_ms);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
 	if (n == 0)
 		return -ETIMEDOUT;
-	return fds[1].revents ? MR_ERR_STOPPED : 0;
+	if (fds[1].revents)
+		return MR_ERR_STOPPED;
+	return fds[2].revents && eventfd_read(t->wake_fd, &times) == 0 ? -EINTR : 0;
 }
 
 static void count(_Atomic uint64_t *c, ssize_t bytes)
@@ -83,14 +89,29 @@ static void link_tcp_end_input(struct mr_link *l)
 	shutdown(MR_CONTAINER(l, struct mr_link_tcp, link)->fd, SHUT_RD);
 }
 
-static const struct mr_link_ops link_tcp_ops = {link_tcp_read, link_tcp_write, link_tcp_end_input};
+static void link_tcp_wake(struct mr_link *l)
+{
+	const struct mr_link_tcp *t = MR_CONTAINER(l, struct mr_link_tcp, link);
 
-void mr_link_tcp_init(struct mr_link_tcp *t, int fd, int stop_fd)
+	if (t->wake_fd >= 0)
+		eventfd_write(t->wake_fd, 1);
+}
+
+static void link_tcp_cut(struct mr_link *l)
+{
+	shutdown(MR_CONTAINER(l, struct mr_link_tcp, link)->fd, SHUT_RDWR);
+}
+
+static const struct mr_link_ops link_tcp_ops = {
+	link_tcp_read, link_tcp_write, link_tcp_end_input, link_tcp_wake, link_tcp_cut};
+
+void mr_link_tcp_init(struct mr_link_tcp *t, int fd, int stop_fd, int wake_fd)
 {
 	*t = (struct mr_link_tcp){
 		.link = {.ops = &link_tcp_ops},
 		.fd = fd,
 		.stop_fd = stop_fd,
+		.wake_fd = wake_fd,
 		.write_timeout_ms = MR_LINK_WRITE_TIMEOUT_MS,
 	};
 }
@@ -112,7 +133,9 @@ int mr_link_in_more(struct mr_link_in *in, int timeout_ms)
 	room = mr_buf_room(b, LINK_READ_BYTES);
 	if (!room)
 		return -ENOMEM;
-	n = in->link->ops->read(in->link, room, b->bytes_max - b->bytes, timeout_ms);
+	do {
+		n = in->link->ops->read(in->link, room, b->bytes_max - b->bytes, timeout_ms);
+	} while (n == -EINTR && !in->is_wakeable);
 	if (n > 0)
 		b->bytes += (size_t)n;
 	return n;

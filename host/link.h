@@ -20,12 +20,17 @@ struct mr_link;
 
 struct mr_link_ops {
 	// Reads at least one byte. >0: how many; 0: the peer has ended its side; -ETIMEDOUT after
-	// `timeout_ms` of silence (negative: none); MR_ERR_STOPPED when the listener stops; -errno.
+	// `timeout_ms` of silence (negative: none); MR_ERR_STOPPED when the listener stops; -EINTR
+	// after `wake`; -errno.
 	int (*read)(struct mr_link *l, void *data, size_t bytes_max, int timeout_ms);
 	// Writes all of it. 0, -ETIMEDOUT when the peer takes nothing, MR_ERR_STOPPED, -errno.
 	int (*write)(struct mr_link *l, const void *data, size_t bytes);
 	// Makes reads say that the peer has ended, now and from now on. Any thread.
 	void (*end_input)(struct mr_link *l);
+	// Makes the read that waits, or the next one that would, return -EINTR. Any thread.
+	void (*wake)(struct mr_link *l);
+	// Ends both directions: reads and writes that wait fail. Any thread.
+	void (*cut)(struct mr_link *l);
 };
 
 struct mr_link {
@@ -44,17 +49,19 @@ struct mr_link_tcp {
 	struct mr_link link;
 	int fd;
 	int stop_fd; // polls readable for ever once everything must end; -1: none
+	int wake_fd; // eventfd of `wake`; -1: none
 	int write_timeout_ms;
 };
 
-// Borrows both descriptors.
-void mr_link_tcp_init(struct mr_link_tcp *t, int fd, int stop_fd);
+// Borrows the descriptors.
+void mr_link_tcp_init(struct mr_link_tcp *t, int fd, int stop_fd, int wake_fd);
 
 // Input of a link, buffered: what has been read and not been consumed.
 struct mr_link_in {
 	struct mr_link *link;
 	struct mr_buf buf;
 	size_t at;
+	bool is_wakeable; // -EINTR is given to the caller, not waited past
 };
 
 // Unread bytes.

@@ -85,6 +85,7 @@ static void connection_close(struct slot *s)
 			break;
 	}
 	close(fd);
+	close(s->tcp.wake_fd);
 }
 
 static void *connection_thread(void *arg)
@@ -165,17 +166,18 @@ static void connection_begin(struct mr_listener *l, int fd, const struct sockadd
 	struct sockaddr_storage local;
 	socklen_t bytes = sizeof(local);
 	struct slot *s = slot_take(l);
+	int wake_fd = s ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
 	const int on = 1;
 	uint64_t open;
 
-	if (!s) {
+	if (wake_fd < 0) {
 		connection_refuse(l, fd);
 		return;
 	}
 	// Nagle would hold back the end of an answer; keepalive finds peers that have vanished.
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	mr_link_tcp_init(&s->tcp, fd, l->stop_fd);
+	mr_link_tcp_init(&s->tcp, fd, l->stop_fd, wake_fd);
 	peer_text(from, s->tcp.link.peer);
 	s->tcp.link.local_port = l->port;
 	if (getsockname(fd, (struct sockaddr *)&local, &bytes) == 0)
@@ -189,6 +191,7 @@ static void connection_begin(struct mr_listener *l, int fd, const struct sockadd
 	if (connection_thread_create(s) < 0) {
 		atomic_store_explicit(&s->state, SLOT_FREE, memory_order_relaxed);
 		atomic_fetch_sub_explicit(&l->stats.open, 1, memory_order_relaxed);
+		close(wake_fd);
 		connection_refuse(l, fd);
 	}
 }

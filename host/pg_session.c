@@ -246,6 +246,15 @@ static const struct {
 	['f'] = {handle_copy, false},
 };
 
+// Rows that suspended portals and cursors keep in memory are wanted back.
+static void let_go(struct mr_pg_session *s)
+{
+	if (!atomic_load(&s->seat->pins.revoked))
+		return;
+	mr_session_let_go(s->sql);
+	mr_pins_let_go(&s->seat->pins);
+}
+
 static void message_handle(struct mr_pg_session *s, const struct mr_pg_message *m)
 {
 	if (m->type >= MR_COUNT_OF(handlers) || !handlers[m->type].handle) {
@@ -255,6 +264,7 @@ static void message_handle(struct mr_pg_session *s, const struct mr_pg_message *
 	// While skipping, only Sync and the end count.
 	if (s->is_skipping && m->type != 'S' && m->type != 'X')
 		return;
+	let_go(s);
 	if (!s->is_busy)
 		mr_seat_request_begin(s->seat);
 	s->is_busy = true;
@@ -290,10 +300,13 @@ static void messages_run(struct mr_pg_session *s)
 	int rc;
 
 	while (!s->is_ended && !s->out.err) {
+		let_go(s);
 		idle_ms = mr_session_status(s->sql) == 'I' || s->is_busy
 				  ? 0
 				  : setting_ms(s, "idle_in_transaction_session_timeout");
 		rc = mr_pg_message_read(&s->in, bytes_max, idle_ms ? (int)idle_ms : -1, &m);
+		if (rc == -EINTR)
+			continue;
 		if (rc <= 0) {
 			if (rc == 0 && is_stopping(s))
 				rc = MR_ERR_STOPPED;
@@ -310,6 +323,7 @@ void mr_pg_session_run(const struct mr_pg_opts *pg, struct mr_seat *seat)
 		.pg = pg,
 		.seat = seat,
 		.in = {.link = seat->link,
+			.is_wakeable = true,
 			.buf = {.budget = &seat->memory, .bytes_free = MR_LINK_KEEP_BYTES}},
 		.out = {.link = seat->link,
 			.buf = {.bytes_limit = MR_PG_ROW_BYTES_MAX,

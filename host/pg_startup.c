@@ -261,6 +261,7 @@ static bool startup_session(struct mr_pg_session *s, const struct startup *st)
 		.cancelled = &s->seat->cancelled,
 		.query_bytes_max = s->pg->query_bytes_max,
 		.memory = &s->seat->memory,
+		.pins = &s->seat->pins,
 		.user = st->user,
 		.database = st->database,
 		.backend_pid = s->seat->activity.pid,

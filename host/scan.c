@@ -1,6 +1,8 @@
 // Scans of tables: pinned versions, piece by piece, as the executor wants its columns.
 #include "host/scan.h"
 
+#include "host/pins.h"
+
 #include <errno.h>
 #include <math.h>
 
@@ -8,7 +10,7 @@ struct mr_scan {
 	struct mr_query *query;
 	struct mr_scan_spec spec;
 	int kind;
-	struct mr_version **versions;
+	struct mr_pin *pins; // one for each part
 	uint32_t versions_count;
 	uint32_t version_at;
 	uint32_t piece_at;
@@ -16,7 +18,6 @@ struct mr_scan {
 	struct mr_segment_reader *reader;
 	const struct mr_segment_section_info *section;
 	uint32_t block_at;
-	uint64_t pinned_bytes;
 	uint64_t reader_bytes; // counted as the query's
 	struct mr_col *cols;
 	struct mr_dict *dicts;
@@ -34,25 +35,20 @@ int mr_scan_parts(struct mr_table_part *const *parts, uint32_t parts_count, int 
 	s->query = q;
 	s->spec = *spec;
 	s->kind = kind;
-	s->versions = mr_arena_zalloc(q->arena, parts_count + 1, sizeof(struct mr_version *));
+	s->pins = mr_arena_zalloc(q->arena, parts_count + 1, sizeof(*s->pins));
 	s->cols = mr_arena_zalloc(q->arena, spec->columns_count + 1, sizeof(*s->cols));
 	s->dicts = mr_arena_zalloc(q->arena, spec->columns_count + 1, sizeof(*s->dicts));
-	if (!s->versions || !s->cols || !s->dicts)
+	if (!s->pins || !s->cols || !s->dicts)
 		return mr_query_no_memory(q, diag);
 	for (uint32_t i = 0; i < parts_count; i++) {
-		struct mr_version *v;
-
 		// All parts of a table at once, of one table after the other.
 		if (i == 0 || parts[i]->table != parts[i - 1]->table)
 			mr_table_pin_begin(parts[i]->table);
-		v = mr_pieces_pin(&parts[i]->pieces);
+		mr_pin_add(&s->pins[i], q->pins, &parts[i]->pieces, parts[i]->pool);
 		if (i + 1 == parts_count || parts[i]->table != parts[i + 1]->table)
 			mr_table_pin_end(parts[i]->table);
-		s->versions[s->versions_count++] = v;
-		for (uint32_t k = 0; k < v->count; k++)
-			s->pinned_bytes += mr_piece_bytes(v->pieces[k]);
+		s->versions_count++;
 	}
-	q->pinned_bytes += s->pinned_bytes;
 	*out = s;
 	return 0;
 }
@@ -231,7 +227,7 @@ int mr_scan_next(struct mr_scan *s, struct mr_block *out, struct mr_diag *diag)
 	int rc = s->section ? segment_next(s, out, diag) : 0;
 
 	while (rc == 0 && s->version_at < s->versions_count) {
-		const struct mr_version *v = s->versions[s->version_at];
+		const struct mr_version *v = s->pins[s->version_at].version;
 		const struct mr_piece *p;
 
 		if (s->piece_at == v->count) {
@@ -259,12 +255,11 @@ void mr_scan_stats(const struct mr_scan *s, struct mr_scan_stats *out)
 void mr_scan_end(struct mr_scan *s)
 {
 	for (uint32_t i = 0; i < s->versions_count; i++)
-		mr_version_unpin(s->versions[i]);
+		mr_pin_remove(&s->pins[i]);
 	mr_segment_reader_destroy(s->reader);
 	s->reader = NULL;
 	mr_budget_give(s->query->memory, s->reader_bytes);
 	s->reader_bytes = 0;
-	s->query->pinned_bytes -= s->pinned_bytes;
 	s->versions_count = 0;
 }
 

@@ -26,6 +26,7 @@ struct mr_sessions {
 	_Atomic uint64_t timeouts;
 	_Atomic uint64_t queries;
 	struct mr_budget memory; // of all sessions
+	struct mr_pins *pins;
 };
 
 static void count(_Atomic uint64_t *counter)
@@ -109,6 +110,21 @@ static void seat_stop(struct mr_seat *seat)
 	atomic_store(&seat->cancelled, true);
 }
 
+// The seat has pins, so it is there, and its link too.
+static void seat_wake(struct mr_pin_owner *o)
+{
+	const struct mr_seat *seat = MR_CONTAINER(o, struct mr_seat, pins);
+
+	seat->link->ops->wake(seat->link);
+}
+
+static void seat_cut(struct mr_pin_owner *o)
+{
+	const struct mr_seat *seat = MR_CONTAINER(o, struct mr_seat, pins);
+
+	seat->link->ops->cut(seat->link);
+}
+
 static bool pid_is_used(const struct mr_sessions *s, int32_t pid)
 {
 	for (const struct mr_seat *seat = s->seats; seat; seat = seat->next)
@@ -130,6 +146,7 @@ void mr_sessions_attach(struct mr_session_group *g, struct mr_seat *seat, struct
 	seat->activity.local_port = link->local_port;
 	snprintf(seat->activity.peer, sizeof(seat->activity.peer), "%s", link->peer);
 	mr_budget_init(&seat->memory, &s->memory, 0);
+	seat->pins = (struct mr_pin_owner){.pins = s->pins, .wake = seat_wake, .cut = seat_cut};
 	pthread_mutex_lock(&s->lock);
 	do {
 		s->pid_next = s->pid_next == INT32_MAX ? 1 : s->pid_next + 1;
@@ -147,7 +164,7 @@ void mr_sessions_detach(struct mr_seat *seat)
 	struct mr_sessions *s = seat->group->sessions;
 	struct mr_seat **at = &s->seats;
 
-	MR_ASSERT(mr_budget_used(&seat->memory) == 0);
+	MR_ASSERT(mr_budget_used(&seat->memory) == 0 && atomic_load(&seat->pins.bytes) == 0);
 	pthread_mutex_lock(&s->lock);
 	while (*at != seat)
 		at = &(*at)->next;
@@ -202,6 +219,7 @@ static struct mr_activity activity_of(const struct mr_seat *seat)
 	a.received_bytes = atomic_load_explicit(&seat->link->received_bytes, memory_order_relaxed);
 	a.sent_bytes = atomic_load_explicit(&seat->link->sent_bytes, memory_order_relaxed);
 	a.memory_bytes = mr_budget_used(&seat->memory);
+	a.pinned_bytes = atomic_load_explicit(&seat->pins.bytes, memory_order_relaxed);
 	return a;
 }
 
@@ -300,6 +318,7 @@ int mr_sessions_create(const struct mr_sessions_opts *opts, struct mr_sessions *
 		return -ENOMEM;
 	s->clock = opts->clock;
 	s->statement_timeout_ms = opts->statement_timeout_ms;
+	s->pins = opts->pins;
 	mr_budget_init(&s->memory, NULL, opts->memory_bytes);
 	s->memory.reserve = opts->memory_bytes / MEMORY_RESERVE_SHARE;
 	rc = timer_start(s);
@@ -357,5 +376,5 @@ int mr_sessions_metrics(struct mr_sessions *s, struct mr_metrics *m)
 
 	for (size_t i = 0; i < MR_COUNT_OF(counters) && rc == 0; i++)
 		rc = mr_metrics_add(m, &counters[i].metric, counters[i].value);
-	return rc;
+	return rc == 0 && s->pins ? mr_pins_metrics(s->pins, m) : rc;
 }

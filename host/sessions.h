@@ -12,6 +12,7 @@
 #include "host/link.h"
 #include "host/listener.h"
 #include "host/metrics.h"
+#include "host/pins.h"
 
 struct mr_sessions;
 
@@ -33,6 +34,7 @@ struct mr_seat {
 	struct mr_link *link;
 	uint32_t secret;             // of CancelRequest
 	struct mr_budget memory;     // what it holds of the memory for queries
+	struct mr_pin_owner pins;    // what its queries keep in memory
 	uint64_t timeout_ms;         // the session's own limit of a statement; 0 = the server's
 	_Atomic bool cancelled;      // the running statement must end
 	_Atomic bool stopping;       // the session must end
@@ -45,6 +47,7 @@ struct mr_sessions_opts {
 	struct mr_clock *clock;
 	uint64_t statement_timeout_ms; // 0: none
 	uint64_t memory_bytes;         // of the queries of all sessions; 0: no limit
+	struct mr_pins *pins;          // borrowed; NULL: nobody is asked to let go
 };
 
 // 0 or negative.

@@ -21,6 +21,7 @@ enum {
 	COL_RECEIVED,
 	COL_SENT,
 	COL_MEMORY,
+	COL_PINNED,
 };
 
 static void put_conn(struct mr_row_table *rows, const struct mr_worker *w,
@@ -75,6 +76,7 @@ static void put_session(struct mr_row_table *rows, const struct mr_activity *a, 
 	mr_row_int(rows, COL_RECEIVED, (int64_t)a->received_bytes);
 	mr_row_int(rows, COL_SENT, (int64_t)a->sent_bytes);
 	mr_row_int(rows, COL_MEMORY, (int64_t)a->memory_bytes);
+	mr_row_int(rows, COL_PINNED, (int64_t)a->pinned_bytes);
 }
 
 int mr_system_fill_connections(struct mr_control *c, struct mr_row_table *rows)

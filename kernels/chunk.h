@@ -50,6 +50,11 @@ void mr_chunk_pool_give(struct mr_chunk_pool *p, void *memory, size_t bytes);
 bool mr_chunk_pool_has(struct mr_chunk_pool *p, size_t bytes);
 // `wake` runs on the thread that gave memory back, outside the lock. Before threads use the pool.
 void mr_chunk_pool_on_give(struct mr_chunk_pool *p, void (*wake)(void *arg), void *arg);
+// Calls `refused` when somebody is refused, not again before memory has come back: on the thread
+// that was refused and under the pool's lock.
+void mr_chunk_pool_on_refuse(struct mr_chunk_pool *p, void (*refused)(void *arg), void *arg);
+// Whether somebody was refused and no memory has come back since.
+bool mr_chunk_pool_is_wanted(struct mr_chunk_pool *p);
 
 // A share of a pool is a pool to take from: half of the whole is divided evenly among its shares,
 // and what a share has not taken of that is kept for it; the rest is for whoever comes first. So

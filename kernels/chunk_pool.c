@@ -25,6 +25,8 @@ struct mr_chunk_pool {
 	bool wanted; // somebody was refused since the last wake
 	void (*wake)(void *arg);
 	void *wake_arg;
+	void (*refused)(void *arg);
+	void *refused_arg;
 	uint8_t *base;
 	size_t blocks_count;
 	uint8_t taken[];
@@ -113,6 +115,24 @@ void mr_chunk_pool_on_give(struct mr_chunk_pool *p, void (*wake)(void *arg), voi
 	p->wake_arg = arg;
 }
 
+void mr_chunk_pool_on_refuse(struct mr_chunk_pool *p, void (*refused)(void *arg), void *arg)
+{
+	pthread_mutex_lock(&p->lock);
+	p->refused = refused;
+	p->refused_arg = arg;
+	pthread_mutex_unlock(&p->lock);
+}
+
+bool mr_chunk_pool_is_wanted(struct mr_chunk_pool *p)
+{
+	bool wanted;
+
+	pthread_mutex_lock(&p->whole->lock);
+	wanted = p->whole->wanted;
+	pthread_mutex_unlock(&p->whole->lock);
+	return wanted;
+}
+
 size_t mr_chunk_pool_bytes_used(struct mr_chunk_pool *p)
 {
 	size_t blocks;
@@ -172,7 +192,11 @@ static size_t find(struct mr_chunk_pool *p, size_t want, bool urgent)
 
 	if (urgent || may_take(p, want))
 		first = want == 1 ? find_last(w) : find_run(w, want);
-	w->wanted |= first == w->blocks_count;
+	if (first < w->blocks_count || w->wanted)
+		return first;
+	w->wanted = true;
+	if (w->refused)
+		w->refused(w->refused_arg);
 	return first;
 }
 

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 
 struct mr_env;
+struct mr_pin_owner;
 struct mr_scan;
 struct mr_fold;
 
@@ -24,9 +25,15 @@ struct mr_query {
 	_Atomic bool
 		*cancelled; // set by CancelRequest, timeouts and shutdown; polled at every block
 	int64_t now_us;     // transaction time: now()
-	const struct mr_tz *tz; // session time zone (host/base/tz.h)
-	uint64_t pinned_bytes;  // of tables' rows in memory, kept from being freed by open scans
+	const struct mr_tz *tz;    // session time zone (host/base/tz.h)
+	struct mr_pin_owner *pins; // for whom scans pin rows in memory (host/pins.h); or NULL
 };
+
+// 0, or MR_ERR_CANCELLED with diag when the query must end: 57014, or 53200 when the rows it keeps
+// in memory are wanted back.
+[[nodiscard]] int mr_query_poll(const struct mr_query *q, struct mr_diag *diag);
+// The diagnostic of a query that had to let go of its rows. Returns MR_ERR_CANCELLED.
+int mr_query_revoked(struct mr_diag *diag);
 
 // 53200: says whose limit was reached and what helps. Returns MR_ERR_LIMIT.
 int mr_query_no_memory(const struct mr_query *q, struct mr_diag *diag);

@@ -13,9 +13,10 @@ int mr_op_no_memory(struct mr_op *op)
 
 static int poll_cancel(struct mr_run *r)
 {
-	if (r->query->cancelled && atomic_load_explicit(r->query->cancelled, memory_order_relaxed))
-		return mr_diag_set(r->diag, MR_ERR_CANCELLED, "57014", 0,
-			"canceling statement due to user request");
+	int rc = mr_query_poll(r->query, r->diag);
+
+	if (rc < 0)
+		return rc;
 	if (r->deadline_ns && mr_now_ns(r->clock) > r->deadline_ns)
 		return mr_diag_set(r->diag, MR_ERR_CANCELLED, "57014", 0,
 			"canceling statement due to statement timeout");

@@ -112,14 +112,13 @@ static int terminate_backend(struct mr_fn_call *c, const void *const *a, void *o
 static int pg_sleep(struct mr_fn_call *c, const void *const *a, void *out)
 {
 	int64_t end = mr_now_ns(&mr_clock_system) + (int64_t)(MR_MIN(ARG(double, 0), 1e6) * 1e9);
-	const _Atomic bool *cancelled = c->ev->query->cancelled;
 
 	while (mr_now_ns(&mr_clock_system) < end) {
 		struct timespec t = {0, 5000000};
+		int rc = mr_query_poll(c->ev->query, c->ev->diag);
 
-		if (cancelled && atomic_load(cancelled))
-			return mr_diag_set(c->ev->diag, MR_ERR_CANCELLED, "57014", 0,
-				"canceling statement due to user request");
+		if (rc < 0)
+			return rc;
 		nanosleep(&t, NULL);
 	}
 	RESULT(struct mr_str) = (struct mr_str){(const uint8_t *)"", 0, 0};

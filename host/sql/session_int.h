@@ -48,6 +48,7 @@ struct mr_session {
 	struct mr_rand rand;
 	struct mr_named_cursor *cursors;
 	struct mr_named_statement *statements;
+	struct mr_cursor *open; // all cursors, newest first
 };
 
 struct mr_statement {
@@ -73,6 +74,7 @@ struct mr_statement {
 
 struct mr_cursor {
 	struct mr_session *session;
+	struct mr_cursor *older, *newer; // open ones of the session
 	struct mr_statement *statement;
 	struct mr_budget memory; // all the query holds
 	struct mr_arena arena;
@@ -84,6 +86,7 @@ struct mr_cursor {
 	uint32_t params_count;
 	bool running;
 	bool done;
+	bool revoked; // had to let go of its rows
 	struct mr_batch batch;
 	uint32_t batch_at;
 	uint64_t rows;

@@ -14,8 +14,9 @@ struct mr_session_opts {
 	struct mr_env *env;
 	struct mr_clock *clock;
 	_Atomic bool *cancelled;
-	uint64_t query_bytes_max; // memory of one query
-	struct mr_budget *memory; // what queries and statements draw on; NULL: no limit
+	uint64_t query_bytes_max;  // memory of one query
+	struct mr_pin_owner *pins; // for whom scans pin rows in memory; or NULL
+	struct mr_budget *memory;  // what queries and statements draw on; NULL: no limit
 	struct mr_span user;
 	struct mr_span database;
 	struct mr_span application_name;
@@ -72,3 +73,6 @@ struct mr_param {
 // CommandComplete's tag, after the end: "SELECT 5", "INSERT 0 3", "CREATE TABLE".
 const char *mr_cursor_tag(const struct mr_cursor *c);
 void mr_cursor_close(struct mr_cursor *c);
+// Closes the runs of all open cursors, which give up what they pin; reading one of them again is an
+// error (53200). Between statements.
+void mr_session_let_go(struct mr_session *s);

@@ -295,6 +295,10 @@ int mr_cursor_open(struct mr_session *s, struct mr_statement *st, const struct m
 	if (!c)
 		return mr_diag_set(diag, -ENOMEM, "53200", 0, "out of memory");
 	c->session = s;
+	c->older = s->open;
+	if (s->open)
+		s->open->newer = c;
+	s->open = c;
 	c->statement = mr_statement_get(st);
 	c->diag = diag;
 	mr_budget_init(&c->memory, s->opts.memory, s->opts.query_bytes_max);
@@ -302,6 +306,7 @@ int mr_cursor_open(struct mr_session *s, struct mr_statement *st, const struct m
 	mr_arena_init_budget(&c->scratch, &c->memory);
 	c->query = (struct mr_query){.arena = &c->arena,
 		.memory = &c->memory,
+		.pins = s->opts.pins,
 		.cancelled = s->opts.cancelled,
 		.now_us = now_us(s),
 		.tz = s->tz};
@@ -369,8 +374,11 @@ static int query_next(
 {
 	struct mr_eval ev = {.query = &c->query, .arena = &c->scratch, .diag = diag};
 	uint32_t n;
-	int rc = c->running ? 0 : mr_cursor_start(c, diag);
+	int rc;
 
+	if (c->revoked)
+		return mr_query_revoked(diag);
+	rc = c->running ? 0 : mr_cursor_start(c, diag);
 	c->run.diag = diag;
 	for (struct mr_op *op = c->run.ops; op; op = op->older)
 		op->eval.diag = diag;
@@ -548,10 +556,23 @@ const char *mr_cursor_tag(const struct mr_cursor *c)
 	return c->tag;
 }
 
+void mr_session_let_go(struct mr_session *s)
+{
+	for (struct mr_cursor *c = s->open; c; c = c->older) {
+		if (!c->run.ops)
+			continue;
+		mr_run_close(&c->run);
+		c->revoked = true;
+	}
+}
+
 void mr_cursor_close(struct mr_cursor *c)
 {
 	if (!c)
 		return;
+	*(c->newer ? &c->newer->older : &c->session->open) = c->older;
+	if (c->older)
+		c->older->newer = c->newer;
 	mr_run_close(&c->run);
 	mr_cursor_close(c->inner);
 	mr_arena_fini(&c->scratch);

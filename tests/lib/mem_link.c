@@ -8,6 +8,8 @@ static int mem_read(struct mr_link *l, void *data, size_t bytes_max, int)
 	struct mr_mem_link *m = MR_CONTAINER(l, struct mr_mem_link, link);
 	size_t n = MR_MIN(m->input.bytes - m->at, bytes_max);
 
+	if (atomic_exchange(&m->is_woken, false))
+		return -EINTR;
 	if (n == 0)
 		return m->end;
 	if (m->read_max)
@@ -36,7 +38,17 @@ static void mem_end_input(struct mr_link *l)
 	m->input.bytes = m->at;
 }
 
-static const struct mr_link_ops mem_ops = {mem_read, mem_write, mem_end_input};
+static void mem_wake(struct mr_link *l)
+{
+	MR_CONTAINER(l, struct mr_mem_link, link)->is_woken = true;
+}
+
+static void mem_cut(struct mr_link *l)
+{
+	MR_CONTAINER(l, struct mr_mem_link, link)->is_cut = true;
+}
+
+static const struct mr_link_ops mem_ops = {mem_read, mem_write, mem_end_input, mem_wake, mem_cut};
 
 void mr_mem_link_init(struct mr_mem_link *m, struct mr_span input)
 {
