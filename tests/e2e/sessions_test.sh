@@ -11,6 +11,7 @@ background() { # NAME SQL
 		PGAPPNAME=$1 query "$2" >"$TMP/$1.log" 2>&1 || rc=$?
 		echo $rc >"$TMP/$1.rc"
 	) &
+	BACKGROUND=$!
 }
 
 # wait_for WANT SQL: until the query gives that.
@@ -34,13 +35,13 @@ expect "sql|$SQL_PORT|active|1" "$(query "SELECT kind, local_port, state, reques
 	"millrace.connections"
 expect t "$(query "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'sleeper'")" "cancel"
 wait_for 0 "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sleeper'"
-wait
+wait "$BACKGROUND"
 grep -q "canceling statement due to user request" "$TMP/sleeper.log" || fail "$(cat "$TMP/sleeper.log")"
 
 background victim "SELECT pg_sleep(600)"
 wait_for 1 "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'victim' AND state = 'active'"
 expect t "$(query "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'")" "terminate"
-wait
+wait "$BACKGROUND"
 grep -q "terminating connection" "$TMP/victim.log" || fail "$(cat "$TMP/victim.log")"
 expect f "$(query "SELECT pg_cancel_backend(2000000000)")" "no such session"
 expect f "$(query "SELECT pg_terminate_backend(2000000000, 10)")" "no such session"
