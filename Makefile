@@ -125,7 +125,7 @@ $B/tests/kernels/%: $B/tests/kernels/%.o $(CHECK_OBJ)
 $B/tests/%: $B/tests/%.o $(TLIB_OBJ) $(CLI_LIB) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 $B/bench/%: $B/bench/%.o $(TLIB_OBJ) $(LIB)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
 check-bin: $(TESTS) $(FUZZERS) $(DPDK_SO)
 
