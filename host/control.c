@@ -2,6 +2,7 @@
 #include "host/control.h"
 
 #include "host/base/note.h"
+#include "host/clean.h"
 #include "host/merge.h"
 #include "host/partition_state.h"
 #include "host/seal.h"
@@ -749,7 +750,10 @@ int mr_control_start(struct mr_control *c, const struct mr_config *config, struc
 	}
 	mr_control_wait_caught_up(c);
 	release_old_logs(c);
-	return 0;
+	rc = mr_clean_start(c, &c->clean);
+	return rc < 0 ? mr_diag_set(
+				diag, rc, "58000", 0, "cannot start a thread: %s", mr_err_text(rc))
+		      : 0;
 }
 
 void mr_control_refuse_waits(struct mr_control *c)
@@ -787,6 +791,7 @@ static void stop_workers(struct mr_control *c)
 
 void mr_control_stop(struct mr_control *c)
 {
+	mr_clean_stop(c->clean);
 	mr_view_merger_stop(c->view_merger);
 	mr_merge_stop(c->merge);
 	mr_seal_stop(c->seal);

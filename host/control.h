@@ -18,6 +18,7 @@
 
 #include <pthread.h>
 
+struct mr_clean;
 struct mr_env;
 struct mr_fold;
 struct mr_merge;
@@ -38,6 +39,7 @@ struct mr_control {
 	struct mr_segment_store *segments;
 	struct mr_run_store *runs;
 	struct mr_seal *seal;
+	struct mr_clean *clean;
 	struct mr_view_host views;
 	struct mr_view_merger *view_merger;
 	struct mr_merge *merge;

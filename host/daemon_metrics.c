@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define COUNTER MR_METRIC_COUNTER
 #define GAUGE   MR_METRIC_GAUGE
@@ -332,6 +333,56 @@ static int add_background(struct mr_metrics *m, struct mr_control *c)
 	return rc;
 }
 
+// ---- the log store
+
+#define L(field) offsetof(struct mr_log_store_stats, field)
+static const struct entry log_entries[] = {
+	{"millrace_log_files", "Log files that belong to a log.", GAUGE, L(files)},
+	{"millrace_log_files_spare", "Log files kept for use again.", GAUGE, L(files_spare)},
+	{"millrace_log_files_open", "Log files that are open.", GAUGE, L(files_open)},
+	{"millrace_log_bytes", "Bytes of all log files on disk.", GAUGE, L(bytes)},
+	{"millrace_log_live_bytes", "Bytes of ended log files that retention keeps.", GAUGE,
+		L(bytes_live)},
+	{"millrace_log_dead_bytes", "Bytes of ended log files that nobody needs.", GAUGE,
+		L(bytes_dead)},
+	{"millrace_log_files_made_total", "Log files filled with zeros.", COUNTER, L(files_made)},
+	{"millrace_log_files_recycled_total", "Log files used again.", COUNTER, L(files_recycled)},
+	{"millrace_log_files_removed_total", "Log files removed from the disk.", COUNTER,
+		L(files_removed)},
+	{"millrace_log_open_evictions_total",
+		"Log files closed because of log.open_files_max, to be opened again.", COUNTER,
+		L(open_evictions)},
+	{"millrace_log_cleanings_total", "Files written from mostly dead ones.", COUNTER,
+		L(cleanings)},
+	{"millrace_log_cleaned_files_total", "Mostly dead files given back.", COUNTER,
+		L(cleaned_files)},
+	{"millrace_log_cleaned_bytes_total", "Bytes of mostly dead files given back.", COUNTER,
+		L(cleaned_bytes)},
+	{"millrace_log_clean_copied_bytes_total", "Bytes copied out of mostly dead files.", COUNTER,
+		L(copied_bytes)},
+	{"millrace_log_clean_failures_total", "Cleanings that did not get through.", COUNTER,
+		L(clean_failures)},
+	{"millrace_log_clean_no_room_total", "Of these, for want of room.", COUNTER,
+		L(clean_no_room)},
+	{"millrace_log_clean_damaged_total", "Of these, for a damaged batch: that file is kept.",
+		COUNTER, L(clean_damaged)},
+};
+
+static void emit_log(struct mr_metrics_out *out, void *owner)
+{
+	const struct mr_control *c = owner;
+	const struct mr_log_store_stats st = mr_log_store_stats(c->store);
+
+	for (size_t i = 0; i < MR_COUNT_OF(log_entries); i++) {
+		const struct entry *e = &log_entries[i];
+		const struct mr_metric k = {.kind = e->kind, .name = e->name, .help = e->help};
+		uint64_t value;
+
+		memcpy(&value, (const char *)&st + e->offset, sizeof(value));
+		mr_metrics_emit(out, &k, (double)value);
+	}
+}
+
 int mr_daemon_metrics(struct mr_metrics *m, struct mr_control *c)
 {
 	int rc = mr_metrics_add_source(m, emit_partitions, c);
@@ -340,6 +391,8 @@ int mr_daemon_metrics(struct mr_metrics *m, struct mr_control *c)
 		rc = mr_metrics_add_source(m, emit_tables, c);
 	if (rc == 0)
 		rc = add_background(m, c);
+	if (rc == 0)
+		rc = mr_metrics_add_source(m, emit_log, c);
 	for (uint32_t i = 0; rc == 0 && i < c->workers_count; i++)
 		rc = add_worker(m, c->workers[i]);
 	return rc;

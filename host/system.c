@@ -11,6 +11,7 @@
 #include "storage/segment_store.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define T_TEXT                     \
@@ -199,6 +200,31 @@ static int fill_segments(struct mr_control *c, struct mr_row_table *rows)
 	return MR_MIN(n, 0);
 }
 
+static int fill_logs(struct mr_control *c, struct mr_row_table *rows)
+{
+	size_t max = mr_log_store_files(c->store, NULL, 0), count;
+	struct mr_log_file_info *list = calloc(max + 1, sizeof(*list));
+
+	if (!list)
+		return -ENOMEM;
+	count = MR_MIN(mr_log_store_files(c->store, list, max), max);
+	for (size_t i = 0; i < count; i++) {
+		char file[24];
+
+		snprintf(file, sizeof(file), "%016llx.mlog", (unsigned long long)list[i].id);
+		mr_row_begin(rows);
+		mr_row_int(rows, 0, (int64_t)list[i].log_id);
+		mr_row_copy(rows, 1, mr_span_str(file));
+		mr_row_int(rows, 2, (int64_t)list[i].bytes);
+		mr_row_int(rows, 3, (int64_t)list[i].bytes_live);
+		mr_row_int(rows, 4, (int64_t)list[i].batches);
+		mr_row_int(rows, 5, list[i].sealed);
+		mr_row_int(rows, 6, list[i].is_long);
+	}
+	free(list);
+	return 0;
+}
+
 static void fill_view(struct mr_row_table *rows, struct mr_view *v)
 {
 	struct mr_view_figures f;
@@ -265,6 +291,9 @@ static const struct system_def defs[] = {
 		{{"topic", T_TEXT}, {"partition", T_INT4}, {"offset", T_INT8},
 			{"timestamp", T_TIME}, {"key", T_BYTEA}, {"value", T_BYTEA},
 			{"reason", T_TEXT}}},
+	{"logs", fill_logs,
+		{{"log_id", T_INT8}, {"file", T_TEXT}, {"bytes", T_INT8}, {"bytes_live", T_INT8},
+			{"batches", T_INT8}, {"sealed", T_BOOL}, {"is_long", T_BOOL}}},
 	{"partitions", fill_all_partitions,
 		{{"topic", T_TEXT}, {"partition", T_INT4}, {"worker", T_INT4},
 			{"log_start_offset", T_INT8}, {"high_watermark", T_INT8},

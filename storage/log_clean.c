@@ -384,5 +384,5 @@ int mr_log_store_clean(struct mr_log_store *s, const struct mr_log_cleaner *c)
 		say_failed(&j, rc);
 	finish(&j);
 	pthread_mutex_unlock(&s->clean_lock);
-	return rc == -ENOSPC ? 0 : rc ? rc : 1;
+	return rc ? rc : 1;
 }

@@ -195,8 +195,8 @@ struct mr_log_cleaner {
 	void *ctx;
 };
 // One new file's worth, with 8 MiB of memory or so. 1: done, there may be more. 0: nothing is worth
-// cleaning, or there is no room for it (counted). -ECANCELED, MR_ERR_CORRUPT (the file is kept and
-// not tried again), -errno.
+// cleaning. -ENOSPC: no room for it now. -ECANCELED, MR_ERR_CORRUPT (the file is kept and not tried
+// again), -errno. All but -ECANCELED are counted.
 [[nodiscard]] int mr_log_store_clean(struct mr_log_store *s, const struct mr_log_cleaner *c);
 
 // A file as it stands.

@@ -1,8 +1,6 @@
 // See log_rig.h.
 #include "tests/lib/log_rig.h"
 
-#include "tests/lib/mr_test.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,19 +29,19 @@ int rig_start(struct rig *g)
 		g->sim.locked = false;
 	} else {
 		rc = mr_dir_open(&g->disk, g->path, &g->diag);
-		assert_int_equal(rc, 0);
+		MR_ASSERT(rc == 0);
 		if (g->plain) {
-			assert_int_equal(mr_io_plain_create(&g->io), 0);
+			MR_ASSERT(mr_io_plain_create(&g->io) == 0);
 		} else {
-			assert_int_equal(mr_uring_create(&g->ring, NULL), 0);
-			assert_int_equal(mr_io_uring_create(&g->io, g->ring), 0);
+			MR_ASSERT(mr_uring_create(&g->ring, NULL) == 0);
+			MR_ASSERT(mr_io_uring_create(&g->io, g->ring) == 0);
 		}
 	}
-	assert_int_equal(mr_dir_init(g->disk, &g->diag), 0);
+	MR_ASSERT(mr_dir_init(g->disk, &g->diag) == 0);
 	mo.disk = so.disk = g->disk;
-	assert_int_equal(mr_manifest_create(&g->manifest, &mo), 0);
+	MR_ASSERT(mr_manifest_create(&g->manifest, &mo) == 0);
 	so.manifest = g->manifest;
-	assert_int_equal(mr_log_store_create(&g->store, &so), 0);
+	MR_ASSERT(mr_log_store_create(&g->store, &so) == 0);
 	rc = mr_manifest_open(g->manifest, &g->diag);
 	if (!rc)
 		rc = mr_log_store_recover(g->store, &g->diag);
@@ -60,7 +58,7 @@ int rig_start(struct rig *g)
 void rig_stop(struct rig *g)
 {
 	if (g->log)
-		assert_int_equal(mr_log_close(g->log), 0);
+		MR_ASSERT(mr_log_close(g->log) == 0);
 	g->log = NULL;
 	mr_log_store_destroy(g->store);
 	mr_manifest_destroy(g->manifest);
@@ -75,7 +73,7 @@ struct rig *rig_real(bool plain)
 	struct rig *g = (struct rig *)calloc(1, sizeof(*g));
 
 	snprintf(g->path, sizeof(g->path), "/tmp/mr_log_XXXXXX");
-	assert_non_null(mkdtemp(g->path));
+	MR_ASSERT(mkdtemp(g->path) != NULL);
 	g->plain = plain;
 	return g;
 }
@@ -97,7 +95,7 @@ void rig_free(struct rig *g)
 		mr_io_sim_fini(&g->sim);
 	} else {
 		snprintf(command, sizeof(command), "rm -rf %s", g->path);
-		assert_int_equal(system(command), 0);
+		MR_ASSERT(system(command) == 0);
 	}
 	free(g);
 }
@@ -108,7 +106,7 @@ void rig_turn(struct rig *g)
 	while (mr_log_store_work(g->store) > 0)
 		;
 	if (g->io->in_flight)
-		assert_true(mr_io_wait(g->io) >= 0);
+		MR_ASSERT(mr_io_wait(g->io) >= 0);
 }
 
 void rig_settle(struct rig *g)
@@ -176,15 +174,15 @@ int rig_read_back(struct rig *g, const struct mr_log_entry *e, int partition)
 	c.read.data = (uint8_t *)aligned_alloc(4096, mr_log_read_bytes(bytes));
 	rc = mr_log_store_read(g->store, g->io, &c.read);
 	while (!rc && !c.done)
-		assert_true(mr_io_wait(g->io) >= 0);
+		MR_ASSERT(mr_io_wait(g->io) >= 0);
 	if (!rc && !c.res) {
 		const struct mr_log_record *r =
 			(const struct mr_log_record *)(const void *)c.read.records.data;
 
 		rig_fill_batch(want, e->bytes, partition, e->base_offset);
-		assert_int_equal(r->type, MR_LOG_BATCH);
-		assert_true(r->base_offset == e->base_offset);
-		assert_memory_equal(r + 1, want, e->bytes);
+		MR_ASSERT(r->type == MR_LOG_BATCH);
+		MR_ASSERT(r->base_offset == e->base_offset);
+		MR_ASSERT(memcmp(r + 1, want, e->bytes) == 0);
 	}
 	free(c.read.data);
 	free(want);
