@@ -250,8 +250,10 @@ static int bind_not(
 	struct mr_expr *e = mr_bind_new(b, MR_EXPR_NOT, MR_TYPE_BOOL, 1, ast->pos);
 	int rc = e ? mr_bind_condition(b, s, ast->arg, "NOT", &e->args[0]) : mr_bind_no_memory(b);
 
+	if (rc < 0)
+		return rc;
 	*out = mr_bind_fold(b, e);
-	return rc;
+	return 0;
 }
 
 static int bind_is(
