@@ -63,6 +63,8 @@ int mr_net_create(const struct mr_net_options *o, struct mr_net **out)
 		filled.streams_max = STREAMS_MAX_DEFAULT;
 	if (!mr_is_pow2(filled.rxbufs) || filled.rxbufs < 2 || filled.rxbufs > 32768)
 		return -EINVAL;
+	if (filled.stack)
+		return mr_net_tcp_create(&filled, out);
 	return filled.uring ? mr_net_uring_create(&filled, out) : mr_net_plain_create(&filled, out);
 }
 

@@ -2,8 +2,8 @@
 //
 // A `struct mr_net` is one worker's network: its listeners, its connections, its loop. What carries
 // the bytes is an implementation behind `struct mr_stream_ops`: kernel sockets through io_uring
-// (stream_uring.c), kernel sockets through epoll (stream_plain.c), and later our own TCP on a port.
-// They are of equal rank; nothing above this header knows which one runs.
+// (stream_uring.c), kernel sockets through epoll (stream_plain.c), and our own TCP on a port
+// (stream_tcp.c). They are of equal rank; nothing above this header knows which one runs.
 //
 //	struct mr_net_options o = {.clock = &mr_clock_system, .node = -1};
 //	if (mr_uring_probe() == 0)
@@ -48,6 +48,8 @@ struct mr_net;
 struct mr_stream;
 struct mr_listener;
 struct mr_uring;
+struct mr_stack;
+struct mr_port;
 
 #define MR_NET_PIECES_MAX     128 // pieces of one mr_stream_send
 #define MR_NET_RXBUF_BYTES    (16 << 10)
@@ -179,7 +181,7 @@ static inline void mr_net_count(_Atomic uint64_t *c, uint64_t n)
 
 // One implementation. The functions of a stream may be called from callbacks and between turns.
 struct mr_stream_ops {
-	const char *name; // "uring", "plain"
+	const char *name; // "uring", "plain", "tcp"
 	// The net: waits up to wait_ns when nothing is there, then handles all completions.
 	int (*turn)(struct mr_net *net, int64_t wait_ns);
 	// Hands outgoing work to the kernel or the port; after the tasks of a turn.
@@ -207,6 +209,11 @@ struct mr_net_options {
 	uint32_t streams_max;   // connections beyond it are closed at once; 0: 4,096
 	uint32_t send_buffer;   // SO_SNDBUF and SO_RCVBUF for tests; 0: the kernel's own choice
 	uint32_t receive_buffer;
+	struct mr_stack *stack; // our own TCP, on `port`; both borrowed. NULL: kernel sockets
+	struct mr_port *port;
+	int64_t idle_ns; // our own TCP: nothing to do for so long before it sleeps
+	bool busy;       // our own TCP: polls and never sleeps
+	bool announces;  // our own TCP: tells the link of its addresses when that comes up
 };
 
 // 0 or -errno. Returns owned.

@@ -52,3 +52,4 @@ struct mr_rxbuf *mr_rxbuf_spill(struct mr_rxbuf *b);
 
 int mr_net_plain_create(const struct mr_net_options *o, struct mr_net **out);
 int mr_net_uring_create(const struct mr_net_options *o, struct mr_net **out);
+int mr_net_tcp_create(const struct mr_net_options *o, struct mr_net **out);

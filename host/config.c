@@ -19,6 +19,9 @@ enum kind { KIND_TEXT, KIND_COUNT, KIND_BYTES, KIND_MS, KIND_BOOL, KIND_CHOICE }
 
 static const char *const io_choices[] = {"auto", "uring", "plain", NULL};
 static const char *const dataplane_choices[] = {"socket", "dpdk", NULL};
+static const char *const sum_choices[] = {"hw", "sw", "trust", NULL};
+static const char *const poll_choices[] = {"adaptive", "busy", NULL};
+static const char *const remote_choices[] = {"warn", "refuse", NULL};
 static const char *const level_choices[] = {"error", "warning", "notice", "info", "debug", NULL};
 
 // `flag` is the long option that sets the key; NULL means --set only.
@@ -57,6 +60,34 @@ static const struct key {
 	{"pin", NULL, KIND_BOOL, AT(pin), 0, 1, "on", NULL, "pin worker threads to cores"},
 	{"log_level", NULL, KIND_CHOICE, AT(log_level), 0, 0, "notice", level_choices,
 		"least important lines on stderr"},
+	{"net.address", NULL, KIND_TEXT, AT(net_address), 0, 0, "", NULL,
+		"dpdk: ADDRESS/PREFIX of the port, IPv4 or IPv6, several with commas"},
+	{"net.gateway", NULL, KIND_TEXT, AT(net_gateway), 0, 0, "", NULL,
+		"dpdk: routers, one of each family"},
+	{"net.port", NULL, KIND_TEXT, AT(net_port), 0, 0, "", NULL,
+		"dpdk: the device's name; default: the first"},
+	{"net.module", NULL, KIND_TEXT, AT(net_module), 0, 0, "", NULL,
+		"dpdk: path of millrace-dpdk.so; default: beside the daemon"},
+	{"net.vlan", NULL, KIND_COUNT, AT(net_vlan), 0, 4094, "0", NULL,
+		"dpdk: 802.1Q tag; 0 = none"},
+	{"net.mtu", NULL, KIND_COUNT, AT(net_mtu), 1280, 9000, "1500", NULL,
+		"dpdk: longest IP packet"},
+	{"net.checksum", NULL, KIND_CHOICE, AT(net_checksum), 0, 0, "hw", sum_choices,
+		"dpdk: hw = the device where it can, sw, or trust = nobody checks"},
+	{"net.poll", NULL, KIND_CHOICE, AT(net_poll_busy), 0, 0, "adaptive", poll_choices,
+		"dpdk: adaptive = workers sleep when idle, busy = they never do"},
+	{"net.idle_us", NULL, KIND_COUNT, AT(net_idle_us), 0, 1000000, "100", NULL,
+		"dpdk: microseconds without work before a worker sleeps"},
+	{"net.queues", NULL, KIND_COUNT, AT(net_queues), 0, 128, "0", NULL,
+		"dpdk: queues of the device at most; 0 = one for each worker"},
+	{"net.remote_node", NULL, KIND_CHOICE, AT(net_refuse_remote), 0, 0, "warn", remote_choices,
+		"dpdk: a worker on another NUMA node than the device: warn or refuse"},
+	{"net.memory_bytes", NULL, KIND_BYTES, AT(net_memory_bytes), MIB(4), GIB(64), "256MiB",
+		NULL, "dpdk: memory of TCP's queues, per worker"},
+	{"net.window_bytes", NULL, KIND_BYTES, AT(net_window_bytes), KIB(64), MIB(16), "1MiB", NULL,
+		"dpdk: largest TCP receive window"},
+	{"net.accept_ra", NULL, KIND_BOOL, AT(net_accept_ra), 0, 1, "on", NULL,
+		"dpdk: learn IPv6 routers from their advertisements"},
 	{"log.file_bytes", NULL, KIND_BYTES, AT(log_file_bytes), MIB(1), GIB(4), "256MiB", NULL,
 		"size of one log file; preallocated"},
 	{"log.ring_bytes", NULL, KIND_BYTES, AT(log_ring_bytes), MIB(1), GIB(4), "64MiB", NULL,

@@ -22,6 +22,22 @@ struct mr_config {
 	bool pin;
 	uint64_t log_level; // enum mr_note_level
 
+	// --dataplane dpdk
+	char net_address[1024]; // ADDRESS/PREFIX, commas between
+	char net_gateway[128];
+	char net_port[64];     // device; empty: the first
+	char net_module[1024]; // millrace-dpdk.so; empty: beside the daemon
+	uint64_t net_vlan;     // 0: untagged
+	uint64_t net_mtu;
+	uint64_t net_checksum;  // enum mr_dpdk_sums
+	uint64_t net_poll_busy; // 0: adaptive
+	uint64_t net_idle_us;
+	uint64_t net_queues; // 0: one for each worker
+	uint64_t net_refuse_remote;
+	uint64_t net_memory_bytes;
+	uint64_t net_window_bytes;
+	bool net_accept_ra;
+
 	uint64_t log_file_bytes;
 	uint64_t log_ring_bytes;
 	uint64_t log_open_files_max;

@@ -4,6 +4,7 @@
 #include "host/base/note.h"
 #include "host/clean.h"
 #include "host/merge.h"
+#include "host/nic.h"
 #include "host/partition_state.h"
 #include "host/seal.h"
 #include "host/view/view.h"
@@ -611,6 +612,8 @@ static int create_workers(struct mr_control *c, struct mr_diag *diag)
 
 	c->workers_count = (uint32_t)c->config->workers;
 	rc = place(c);
+	if (rc == 0 && c->config->dataplane == MR_DATAPLANE_DPDK)
+		rc = mr_nic_open(c->config, &c->placement, c->workers_count, &c->nic, diag);
 	c->workers = calloc(c->workers_count, sizeof(*c->workers));
 	c->pools = calloc(c->workers_count, sizeof(*c->pools));
 	if (!c->workers || !c->pools)
@@ -646,6 +649,8 @@ static int listen_all(struct mr_control *c, struct mr_diag *diag)
 
 	for (int i = 0; rc == -EADDRINUSE && c->config->kafka_port == 0 && i < PORT_TRIES; i++)
 		rc = listen_from(c, 0, diag);
+	if (rc == 0 && c->nic)
+		mr_nic_steer(c->nic, c->workers[0]->port);
 	return rc;
 }
 
@@ -801,6 +806,7 @@ void mr_control_stop(struct mr_control *c)
 	for (uint32_t i = 0; c->workers && i < c->workers_count; i++)
 		mr_worker_destroy(c->workers[i]);
 	mr_merge_destroy(c->merge);
+	mr_nic_close(c->nic);
 	mr_seal_destroy(c->seal);
 	mr_view_merger_destroy(c->view_merger);
 	mr_snapshot_put(c->snapshot);

@@ -22,6 +22,7 @@ struct mr_clean;
 struct mr_env;
 struct mr_fold;
 struct mr_merge;
+struct mr_nic;
 struct mr_recovered;
 struct mr_run_store;
 struct mr_seal;
@@ -53,6 +54,7 @@ struct mr_control {
 	struct mr_chunk_pool **pools; // one per worker
 	struct mr_worker **workers;
 	uint32_t workers_count;
+	struct mr_nic *nic;                 // NULL: kernel sockets
 	struct mr_topo_placement placement; // empty: threads are not pinned
 	bool started;                       // workers run
 

@@ -2,6 +2,7 @@
 #include "host/daemon.h"
 
 #include "host/daemon_metrics.h"
+#include "host/nic.h"
 #include "host/seal.h"
 #include "host/worker.h"
 
@@ -103,7 +104,8 @@ static int start_ports(struct mr_daemon *d, struct mr_diag *diag)
 
 	if (rc < 0)
 		return rc;
-	format_address(d->kafka_address, host, d->control.workers[0]->port);
+	format_address(d->kafka_address, d->control.nic ? mr_nic_host(d->control.nic) : host,
+		d->control.workers[0]->port);
 	format_address(d->sql_address, host, mr_pg_port(d->pg));
 	rc = start_http(d, diag);
 	if (rc < 0)

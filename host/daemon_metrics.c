@@ -4,6 +4,7 @@
 
 #include "host/control.h"
 #include "host/merge.h"
+#include "host/nic_metrics.h"
 #include "host/seal.h"
 #include "host/worker.h"
 
@@ -15,15 +16,8 @@
 #define COUNTER MR_METRIC_COUNTER
 #define GAUGE   MR_METRIC_GAUGE
 
-struct entry {
-	const char *name;
-	const char *help;
-	enum mr_metric_kind kind;
-	size_t offset;
-};
-
 #define W(field) offsetof(struct mr_worker_stats, field)
-static const struct entry worker_entries[] = {
+static const struct mr_metric_entry worker_entries[] = {
 	{"millrace_appends_total", "Record batches produced.", COUNTER, W(appends)},
 	{"millrace_appends_failed_total", "Record batches refused.", COUNTER, W(appends_failed)},
 	{"millrace_appends_stalled_total", "Record batches that waited for room.", COUNTER,
@@ -55,7 +49,7 @@ static const struct entry worker_entries[] = {
 	{"millrace_turns_total", "Turns of the worker's loop.", COUNTER, W(turns)},
 };
 
-static const struct entry worker_hists[] = {
+static const struct mr_metric_entry worker_hists[] = {
 	{"millrace_stage_check_seconds",
 		"From receiving a batch to its being checked and in the log.", MR_METRIC_HISTOGRAM,
 		W(stage_check)},
@@ -77,7 +71,7 @@ static const struct entry worker_hists[] = {
 };
 
 #define C(field) offsetof(struct mr_conn_counters, field)
-static const struct entry conn_entries[] = {
+static const struct mr_metric_entry conn_entries[] = {
 	{"millrace_kafka_connections", "Open Kafka connections.", GAUGE, C(connections)},
 	{"millrace_kafka_requests_total", "Kafka requests.", COUNTER, C(requests)},
 	{"millrace_kafka_responses_total", "Kafka responses.", COUNTER, C(responses)},
@@ -102,7 +96,7 @@ static const struct entry conn_entries[] = {
 };
 
 #define N(field) offsetof(struct mr_net_counters, field)
-static const struct entry net_entries[] = {
+static const struct mr_metric_entry net_entries[] = {
 	{"millrace_kafka_received_bytes_total", "Bytes received.", COUNTER, N(received_bytes)},
 	{"millrace_kafka_received_placed_bytes_total",
 		"Of these, received straight into their place.", COUNTER, N(placed_bytes)},
@@ -117,7 +111,7 @@ static const struct entry net_entries[] = {
 };
 
 #define S(field) offsetof(struct mr_seal_stats, field)
-static const struct entry seal_entries[] = {
+static const struct mr_metric_entry seal_entries[] = {
 	{"millrace_seal_segments_total", "Segments written from rows in memory.", COUNTER,
 		S(segments)},
 	{"millrace_seal_rows_total", "Rows and dead letters in them.", COUNTER, S(rows)},
@@ -131,7 +125,7 @@ static const struct entry seal_entries[] = {
 };
 
 #define G(field) offsetof(struct mr_merge_stats, field)
-static const struct entry merge_entries[] = {
+static const struct mr_metric_entry merge_entries[] = {
 	{"millrace_merges_total", "Segments written by merging.", COUNTER, G(merges)},
 	{"millrace_merge_segments_total", "Segments merged into others.", COUNTER, G(segments)},
 	{"millrace_merge_rows_total", "Rows and dead letters written by merging.", COUNTER,
@@ -157,7 +151,7 @@ static const struct entry merge_entries[] = {
 		G(expire_failures)},
 };
 
-static struct mr_metric metric(const struct entry *e, const char *worker)
+static struct mr_metric metric(const struct mr_metric_entry *e, const char *worker)
 {
 	return (struct mr_metric){.kind = e->kind,
 		.name = e->name,
@@ -165,8 +159,8 @@ static struct mr_metric metric(const struct entry *e, const char *worker)
 		.labels = {{worker ? "worker" : NULL, worker}}};
 }
 
-static int add_entries(struct mr_metrics *m, const struct entry *entries, size_t count,
-	const void *base, const char *worker)
+int mr_daemon_metrics_entries(struct mr_metrics *m, const struct mr_metric_entry *entries,
+	size_t count, const void *base, const char *worker)
 {
 	int rc = 0;
 
@@ -188,15 +182,19 @@ static int add_worker(struct mr_metrics *m, struct mr_worker *w)
 	int rc;
 
 	snprintf(id, sizeof(id), "%u", w->id);
-	rc = add_entries(m, worker_entries, MR_COUNT_OF(worker_entries), &w->stats, id);
+	rc = mr_daemon_metrics_entries(
+		m, worker_entries, MR_COUNT_OF(worker_entries), &w->stats, id);
 	if (rc == 0)
-		rc = add_entries(m, worker_hists, MR_COUNT_OF(worker_hists), &w->stats, id);
+		rc = mr_daemon_metrics_entries(
+			m, worker_hists, MR_COUNT_OF(worker_hists), &w->stats, id);
 	if (rc == 0)
-		rc = add_entries(m, conn_entries, MR_COUNT_OF(conn_entries),
+		rc = mr_daemon_metrics_entries(m, conn_entries, MR_COUNT_OF(conn_entries),
 			mr_conns_counters(w->conns), id);
 	if (rc == 0)
-		rc = add_entries(
+		rc = mr_daemon_metrics_entries(
 			m, net_entries, MR_COUNT_OF(net_entries), mr_net_counters(w->net), id);
+	if (rc == 0 && w->stack)
+		rc = mr_nic_metrics(m, w, id);
 	return rc;
 }
 
@@ -213,7 +211,7 @@ struct partition_rows {
 	size_t count, max;
 };
 
-static const struct entry partition_entries[] = {
+static const struct mr_metric_entry partition_entries[] = {
 	{"millrace_partition_records_total", "Records appended.", COUNTER, 0},
 	{"millrace_partition_batches_total", "Record batches appended.", COUNTER, 0},
 	{"millrace_partition_bytes_total", "Bytes appended.", COUNTER, 0},
@@ -275,7 +273,7 @@ static void emit_partitions(struct mr_metrics_out *out, void *owner)
 	free(all.rows);
 }
 
-static const struct entry table_entries[] = {
+static const struct mr_metric_entry table_entries[] = {
 	{"millrace_table_rows_decoded_total", "Records decoded into rows.", COUNTER,
 		offsetof(struct mr_table_part, rows_decoded)},
 	{"millrace_table_rows_visible_total", "Rows that queries see.", COUNTER,
@@ -325,10 +323,10 @@ static int add_background(struct mr_metrics *m, struct mr_control *c)
 	int rc = mr_metrics_add_call(m, &lag, seal_lag, c);
 
 	if (rc == 0)
-		rc = add_entries(
+		rc = mr_daemon_metrics_entries(
 			m, seal_entries, MR_COUNT_OF(seal_entries), mr_seal_stats(c->seal), NULL);
 	if (rc == 0)
-		rc = add_entries(m, merge_entries, MR_COUNT_OF(merge_entries),
+		rc = mr_daemon_metrics_entries(m, merge_entries, MR_COUNT_OF(merge_entries),
 			mr_merge_stats(c->merge), NULL);
 	return rc;
 }
@@ -336,7 +334,7 @@ static int add_background(struct mr_metrics *m, struct mr_control *c)
 // ---- the log store
 
 #define L(field) offsetof(struct mr_log_store_stats, field)
-static const struct entry log_entries[] = {
+static const struct mr_metric_entry log_entries[] = {
 	{"millrace_log_files", "Log files that belong to a log.", GAUGE, L(files)},
 	{"millrace_log_files_spare", "Log files kept for use again.", GAUGE, L(files_spare)},
 	{"millrace_log_files_open", "Log files that are open.", GAUGE, L(files_open)},
@@ -374,7 +372,7 @@ static void emit_log(struct mr_metrics_out *out, void *owner)
 	const struct mr_log_store_stats st = mr_log_store_stats(c->store);
 
 	for (size_t i = 0; i < MR_COUNT_OF(log_entries); i++) {
-		const struct entry *e = &log_entries[i];
+		const struct mr_metric_entry *e = &log_entries[i];
 		const struct mr_metric k = {.kind = e->kind, .name = e->name, .help = e->help};
 		uint64_t value;
 

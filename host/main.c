@@ -5,6 +5,7 @@
 #include "host/control.h"
 #include "host/daemon.h"
 #include "host/memory_plan.h"
+#include "host/nic.h"
 #include "hw/cpu.h"
 #include "hw/ram.h"
 #include "kernels/kernels.h"
@@ -36,14 +37,28 @@ static bool is_loopback(const char *host)
 	return mr_net_addr_parse(host, 0, &a) == 0 && mr_net_addr_is_loopback(&a);
 }
 
+// Settings of the network, and the warning that a Kafka listener without authentication deserves.
+static int check_network(const struct mr_config *c, struct mr_diag *diag)
+{
+	struct mr_nic_plan plan;
+	int rc;
+
+	if (c->dataplane == MR_DATAPLANE_SOCKET) {
+		if (!is_loopback(c->listen))
+			mr_note(MR_NOTE_WARN, "kafka", "listen=%s authentication=none", c->listen);
+		return 0;
+	}
+	rc = mr_nic_plan(c, &plan, diag);
+	if (rc == 0)
+		mr_note(MR_NOTE_WARN, "kafka", "listen=%s authentication=none", c->net_address);
+	return rc;
+}
+
 // What must not be served as it is set.
 static int check_exposure(const struct mr_config *c, struct mr_diag *diag)
 {
 	struct mr_net_addr a;
 
-	if (c->dataplane == MR_DATAPLANE_DPDK)
-		return mr_diag_set(diag, MR_ERR_UNSUPPORTED, "0A000", 0,
-			"--dataplane dpdk is not built into this millraced; use socket");
 	if (mr_net_addr_parse(c->listen, 0, &a) < 0)
 		return mr_diag_set(diag, -EINVAL, "22023", 0,
 			"--listen takes a numeric address, not \"%s\"", c->listen);
@@ -55,7 +70,6 @@ static int check_exposure(const struct mr_config *c, struct mr_diag *diag)
 		mr_diag_hint(diag, "Listen on a loopback address, or say --insecure.");
 		return -EINVAL;
 	}
-	mr_note(MR_NOTE_WARN, "kafka", "listen=%s authentication=none", c->listen);
 	return 0;
 }
 
@@ -65,6 +79,8 @@ static void print_budget(const struct mr_config *c, FILE *f)
 
 	mr_memory_plan(c, &plan);
 	mr_memory_plan_print(&plan, mr_ram_bytes(), f);
+	if (c->dataplane == MR_DATAPLANE_DPDK)
+		mr_nic_print_plan(c, f);
 }
 
 static int check_config(const struct mr_config *c)
@@ -161,7 +177,8 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	mr_note_level_set((enum mr_note_level)config.log_level);
-	if (mr_config_check(&config, &diag) < 0 || check_exposure(&config, &diag) < 0)
+	if (mr_config_check(&config, &diag) < 0 || check_exposure(&config, &diag) < 0 ||
+		check_network(&config, &diag) < 0)
 		return complain(&diag, EXIT_USAGE);
 	mr_cpu_detect(&cpu);
 	if (mr_kernels_select(&cpu, &diag) < 0)

@@ -3,6 +3,7 @@
 
 #include "dataplane/stream.h"
 #include "host/listener.h"
+#include "host/nic.h"
 #include "host/sessions.h"
 
 // A Kafka connection at rest: its structures, the stream's and a request of the pool.
@@ -30,6 +31,10 @@ void mr_memory_plan(const struct mr_config *c, struct mr_memory_plan *out)
 		c->kafka_decompressed_bytes_max, w);
 	add(out, "Kafka connections", "kafka.connections_max",
 		c->kafka_connections_max * KAFKA_CONNECTION_BYTES, w);
+	if (c->dataplane == MR_DATAPLANE_DPDK) {
+		add(out, "TCP queues", "net.memory_bytes", c->net_memory_bytes, w);
+		add(out, "frames", "net.mtu", mr_nic_frames_bytes(c), w);
+	}
 	add(out, "table rows", "table.memory_bytes", c->table_memory_bytes, w);
 	add(out, "views", "view.memory_bytes", c->view_memory_bytes, 1);
 	add(out, "merging segments", "merge.memory_bytes", c->merge_memory_bytes, 1);

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#define MR_MEMORY_PLAN_ROWS 12
+#define MR_MEMORY_PLAN_ROWS 16
 
 struct mr_memory_row {
 	const char *what;

@@ -3,6 +3,7 @@
 
 #include "host/base/note.h"
 #include "host/control.h"
+#include "host/nic.h"
 #include "host/partition_state.h"
 #include "host/seal.h"
 #include "host/view/view.h"
@@ -117,7 +118,8 @@ static int open_ring(struct mr_worker *w)
 {
 	int rc;
 
-	if (w->config->io == MR_IO_PLAIN)
+	// Our own network polls descriptors, not a ring.
+	if (w->config->io == MR_IO_PLAIN || w->control->nic)
 		return 0;
 	rc = mr_uring_probe();
 	if (rc == 0)
@@ -138,6 +140,9 @@ static int open_network(struct mr_worker *w)
 		.clock = w->clock,
 		.node = w->node,
 		.streams_max = (uint32_t)c->kafka_connections_max + 16,
+		.idle_ns = (int64_t)c->net_idle_us * 1000,
+		.busy = c->net_poll_busy,
+		.announces = w->id == 0,
 	};
 	struct mr_conn_limits limits = {
 		.connections_max = (uint32_t)c->kafka_connections_max,
@@ -145,8 +150,14 @@ static int open_network(struct mr_worker *w)
 		.request_memory_bytes = c->kafka_memory_bytes,
 		.idle_ns = (int64_t)c->kafka_idle_timeout_ms * 1000000,
 	};
-	int rc = mr_net_create(&net, &w->net);
+	int rc = 0;
 
+	if (w->control->nic)
+		rc = mr_nic_stack(w->control->nic, w->id, w->clock, &w->stack, &w->frames);
+	net.stack = w->stack;
+	net.port = w->frames;
+	if (rc == 0)
+		rc = mr_net_create(&net, &w->net);
 	if (rc == 0)
 		rc = mr_conns_create(w->net, &limits, w->node, &w->conns);
 	return rc;
@@ -259,6 +270,9 @@ static void worker_close(struct mr_worker *w)
 	if (w->net)
 		mr_net_destroy(w->net);
 	w->net = NULL;
+	if (w->stack)
+		mr_stack_destroy(w->stack);
+	w->stack = NULL;
 	if (w->ring)
 		mr_uring_destroy(w->ring);
 	w->ring = NULL;
@@ -308,7 +322,7 @@ int mr_worker_open_log(struct mr_worker *w)
 
 int mr_worker_listen(struct mr_worker *w, uint16_t port, struct mr_diag *diag)
 {
-	const char *host = w->config->listen;
+	const char *host = w->control->nic ? mr_nic_host(w->control->nic) : w->config->listen;
 	int rc;
 
 	w->protocol = mr_kafka_protocol(w->kafka);
@@ -468,10 +482,14 @@ static void *worker_main(void *arg)
 	mr_thread_name(name);
 	if (w->core >= 0)
 		mr_thread_pin(&w->core, 1);
+	if (w->control->nic)
+		mr_nic_enter(w->control->nic, w->id);
 	while (!w->stopping)
 		worker_turn(w);
 	worker_finish(w);
 	worker_close(w);
+	if (w->control->nic)
+		mr_nic_leave(w->control->nic, w->id);
 	atomic_store_explicit(&w->finished, true, memory_order_release);
 	mr_mailbox_wake(&w->control->box);
 	return NULL;

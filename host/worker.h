@@ -121,7 +121,9 @@ struct mr_worker {
 	int core; // -1: not pinned
 	int node; // NUMA, -1: anywhere
 
-	struct mr_uring *ring; // NULL: plain
+	struct mr_uring *ring;  // NULL: plain
+	struct mr_stack *stack; // our own TCP/IP; NULL: kernel sockets
+	struct mr_port *frames; // its port
 	struct mr_net *net;
 	struct mr_conns *conns;
 	struct mr_worker_queue reads;

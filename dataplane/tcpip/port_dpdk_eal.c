@@ -209,6 +209,14 @@ static int start_eal(const struct mr_dpdk_options *o, struct mr_diag *diag)
 	return 0;
 }
 
+// Cleared, on cache lines of its own; NULL when there is no memory.
+static void *alloc_lines(size_t count, size_t bytes)
+{
+	void *p = aligned_alloc(MR_CACHELINE, mr_round_up(count * bytes, MR_CACHELINE));
+
+	return p ? memset(p, 0, count * bytes) : NULL;
+}
+
 // ---- the device
 
 static int failed(struct mr_diag *diag, const struct mr_dpdk *d, const char *what, int rc)
@@ -388,8 +396,8 @@ static int setup_queues(
 	int rc = rte_eth_dev_adjust_nb_rx_tx_desc(d->port_id, &rx, &tx);
 
 	d->tx_queue_frames = tx;
-	d->rxqs = calloc(d->plan.rx_queues, sizeof(*d->rxqs));
-	d->txqs = calloc(d->plan.tx_queues, sizeof(*d->txqs));
+	d->rxqs = alloc_lines(d->plan.rx_queues, sizeof(*d->rxqs));
+	d->txqs = alloc_lines(d->plan.tx_queues, sizeof(*d->txqs));
 	if (!d->rxqs || !d->txqs)
 		return mr_diag_set(diag, -ENOMEM, "53200", 0, "out of memory");
 	for (uint16_t i = 0; rc == 0 && i < d->plan.rx_queues; i++)
@@ -451,6 +459,9 @@ static int open_port(struct mr_dpdk *d, uint16_t w, uint16_t mtu)
 	snprintf(p->port.name, sizeof(p->port.name), "%s", d->name);
 	if (rte_eth_macaddr_get(d->port_id, &mac) == 0)
 		memcpy(p->port.mac.b, mac.addr_bytes, sizeof(p->port.mac.b));
+	// The kernel's end of a tap has the very address that the driver tells: we take another.
+	if (strcmp(d->info.driver_name, "net_tap") == 0)
+		p->port.mac.b[5] ^= 1;
 	p->tx_pool = make_pool(d, "tx", w, tx, mtu, p->share.node);
 	snprintf(name, sizeof(name), "mr_in_%u", w);
 	p->in = rte_ring_create(name, RING_FRAMES,
@@ -571,13 +582,11 @@ static int dpdk_open(const struct mr_dpdk_options *o, struct mr_dpdk **out, stru
 		return rc;
 	d = calloc(1, sizeof(*d));
 	if (d)
-		d->ports = aligned_alloc(
-			MR_CACHELINE, mr_round_up(o->workers * sizeof(*d->ports), MR_CACHELINE));
+		d->ports = alloc_lines(o->workers, sizeof(*d->ports));
 	if (!d || !d->ports) {
 		free(d);
 		return mr_diag_set(diag, -ENOMEM, "53200", 0, "out of memory");
 	}
-	memset(d->ports, 0, o->workers * sizeof(*d->ports));
 	d->workers = o->workers;
 	d->steering.workers = o->workers;
 	d->note = o->note;

@@ -7,12 +7,109 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static struct tcp_world *world;
+
+void net_client_world(struct tcp_world *w)
+{
+	world = w;
+}
+
+// ---- a connection of the client's stack
+
+static void on_connected(struct mr_tcp_conn *conn, int err)
+{
+	struct net_client *c = mr_tcp_user(conn);
+
+	c->connected = err == 0;
+	if (!err)
+		return;
+	c->conn = NULL;
+	c->ended = true;
+	c->error = -err;
+}
+
+static size_t on_data(struct mr_tcp_conn *conn, struct mr_span bytes)
+{
+	struct net_client *c = mr_tcp_user(conn);
+
+	if (!c->reads) {
+		c->paused = true;
+		mr_tcp_pause(conn);
+		return 0;
+	}
+	mr_buf_add(&c->in, bytes.data, bytes.bytes);
+	return bytes.bytes;
+}
+
+static void on_ended(struct mr_tcp_conn *conn)
+{
+	((struct net_client *)mr_tcp_user(conn))->ended = true;
+}
+
+static void on_closed(struct mr_tcp_conn *conn, int err)
+{
+	struct net_client *c = mr_tcp_user(conn);
+
+	c->conn = NULL;
+	c->ended = true;
+	c->error = err ? -err : c->error;
+}
+
+static void on_sendable(struct mr_tcp_conn *)
+{
+}
+
+static const struct mr_tcp_events client_events = {
+	.connected = on_connected,
+	.data = on_data,
+	.sendable = on_sendable,
+	.ended = on_ended,
+	.closed = on_closed,
+};
+
+static void open_conn(struct net_client *c, const struct mr_net_addr *at)
+{
+	struct mr_ip local, peer;
+
+	*c = (struct net_client){.reads = true, .world = world};
+	MR_ASSERT(mr_ip_parse(at->is_v6 ? TCP_WORLD_CLIENT6 : TCP_WORLD_CLIENT4, &local) == 0);
+	MR_ASSERT(mr_ip_parse(at->is_v6 ? TCP_WORLD_SERVER6 : TCP_WORLD_SERVER4, &peer) == 0);
+	MR_ASSERT(mr_tcp_connect(mr_stack_tcp(world->stacks[1]), &local, 0, &peer, at->port,
+			  &client_events, c, &c->conn) == 0);
+	tcp_world_turn(world);
+}
+
+static ssize_t send_some(struct net_client *c, const uint8_t *data, size_t bytes)
+{
+	size_t n;
+
+	if (!c->world)
+		return send(c->fd, data, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+	n = c->conn && c->connected ? mr_tcp_send(c->conn, data, bytes) : 0;
+	errno = c->error ? c->error : EAGAIN;
+	return n ? (ssize_t)n : -1;
+}
+
+static void shut_side(struct net_client *c)
+{
+	if (!c->world)
+		shutdown(c->fd, SHUT_WR);
+	else if (c->conn)
+		mr_tcp_shutdown(c->conn);
+}
+
+// ---- either kind
+
 void net_client_open(struct net_client *c, const struct mr_net_addr *at, int receive_buffer)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(at->port)};
 	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(at->port)};
 	int one = 1;
 
+	if (world) {
+		open_conn(c, at);
+		return;
+	}
 	memcpy(&in.sin_addr, at->ip, 4);
 	memcpy(&in6.sin6_addr, at->ip, 16);
 	*c = (struct net_client){.reads = true};
@@ -29,8 +126,13 @@ void net_client_open(struct net_client *c, const struct mr_net_addr *at, int rec
 
 void net_client_close(struct net_client *c)
 {
-	if (c->fd >= 0)
+	if (c->fd >= 0 && !c->world)
 		close(c->fd);
+	if (c->conn) {
+		mr_tcp_close(c->conn);
+		tcp_world_turn(c->world);
+	}
+	c->conn = NULL;
 	c->fd = -1;
 	mr_buf_fini(&c->out);
 	mr_buf_fini(&c->in);
@@ -40,7 +142,11 @@ void net_client_reset(struct net_client *c)
 {
 	struct linger l = {1, 0};
 
-	setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+	if (!c->world)
+		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+	if (c->conn)
+		mr_tcp_abort(c->conn);
+	c->conn = NULL;
 	net_client_close(c);
 }
 
@@ -72,7 +178,7 @@ static void pump_out(struct net_client *c, struct mr_rand *r)
 
 			n = MR_MIN(left, chunk);
 		}
-		sent = send(c->fd, c->out.data + c->out_at, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		sent = send_some(c, c->out.data + c->out_at, n);
 		if (sent < 0) {
 			c->error = errno == EAGAIN ? 0 : errno;
 			break;
@@ -85,7 +191,7 @@ static void pump_out(struct net_client *c, struct mr_rand *r)
 		mr_buf_reset(&c->out);
 		c->out_at = 0;
 		if (c->shut)
-			shutdown(c->fd, SHUT_WR);
+			shut_side(c);
 		c->shut = false;
 	}
 }
@@ -114,6 +220,13 @@ void net_client_pump(struct net_client *c, struct mr_rand *r)
 	if (c->fd < 0)
 		return;
 	pump_out(c, r);
-	if (c->reads)
+	if (c->world) {
+		if (c->reads && c->paused && c->conn) {
+			c->paused = false;
+			mr_tcp_resume(c->conn);
+		}
+		tcp_world_turn(c->world);
+	} else if (c->reads) {
 		pump_in(c);
+	}
 }

@@ -1,13 +1,19 @@
 // A client for tests: one non-blocking socket with bytes to send and bytes received, driven from
-// the same thread as the net under test, so that a test decides who moves when.
+// the same thread as the net under test, so that a test decides who moves when. Or, in a world of
+// our own TCP, one connection of the client's stack.
 #pragma once
 
 #include "dataplane/stream.h"
 #include "host/base/buf.h"
 #include "host/base/rand.h"
+#include "tests/lib/tcp_world.h"
 
 struct net_client {
 	int fd; // -1: closed
+	struct mr_tcp_conn *conn;
+	struct tcp_world *world; // NULL: a socket
+	bool connected;
+	bool paused;
 	struct mr_buf out;
 	size_t out_at;
 	struct mr_buf in;
@@ -18,7 +24,9 @@ struct net_client {
 	int error;        // errno of a failed send or receive
 };
 
-// Connects (blocking, on loopback). `receive_buffer` 0: the default.
+// From now on clients are of this world; NULL: sockets again.
+void net_client_world(struct tcp_world *w);
+// Connects (a socket blocks, on loopback). `receive_buffer` 0: the default.
 void net_client_open(struct net_client *c, const struct mr_net_addr *at, int receive_buffer);
 void net_client_close(struct net_client *c);
 // Closes with a reset instead of an end.

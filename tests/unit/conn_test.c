@@ -10,6 +10,7 @@
 #include "hw/uring.h"
 #include "tests/lib/mr_test.h"
 #include "tests/lib/net_client.h"
+#include "tests/lib/tcp_world.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { ROUNDS_MAX = 20000, HELD_MAX = 100000, SEED = 20240607 };
+enum { ROUNDS_MAX = 20000, ROUND_NS = 10000, HELD_MAX = 100000, SEED = 20240607 };
 
 // The protocol: echoes. `hold` keeps requests until they are released.
 struct echo {
@@ -40,12 +41,19 @@ struct bench {
 	struct mr_conns *conns;
 	struct mr_clock_sim clock;
 	struct mr_net_addr at;
+	struct tcp_world world; // OVER_TCP
 	struct mr_rand rand;
 	struct echo echo;
 	int idle_rounds;
 };
 
-static bool use_uring;
+// Which implementation the tests of this run are about.
+static enum { OVER_PLAIN, OVER_URING, OVER_TCP } over;
+
+static const char *server_host(void)
+{
+	return over == OVER_TCP ? TCP_WORLD_SERVER4 : "127.0.0.1";
+}
 
 static void echo_finish(struct echo *e, struct mr_request *rq)
 {
@@ -107,6 +115,18 @@ static void echo_release(struct echo *e, struct mr_rand *rand)
 	echo_finish(e, rq);
 }
 
+// Small buffers are small queues.
+static void open_world(struct bench *b, struct mr_net_options *o)
+{
+	const struct mr_tcp_options tcp = {
+		.memory_bytes = 64 << 20, .send_queue_max = o->send_buffer ? 64 << 10 : 0};
+
+	tcp_world_open(&b->world, &b->clock, &tcp);
+	net_client_world(&b->world);
+	o->stack = b->world.stacks[0];
+	o->port = b->world.ports[0];
+}
+
 static struct bench *bench_open(const struct mr_conn_limits *limits, const struct mr_net_options *o)
 {
 	struct bench *b = calloc(1, sizeof(*b));
@@ -116,17 +136,19 @@ static struct bench *bench_open(const struct mr_conn_limits *limits, const struc
 	assert_non_null(b);
 	mr_clock_sim_init(&b->clock, 0);
 	mr_rand_init(&b->rand, SEED);
-	if (use_uring)
+	if (over == OVER_URING)
 		assert_int_equal(mr_uring_create(&b->uring, NULL), 0);
+	if (over == OVER_TCP)
+		open_world(b, &options);
 	options.uring = b->uring;
 	options.clock = &b->clock.clock;
 	options.node = -1;
 	assert_int_equal(mr_net_create(&options, &b->net), 0);
 	assert_int_equal(mr_conns_create(b->net, limits, -1, &b->conns), 0);
 	b->echo.protocol = (struct mr_protocol){.owner = &b->echo, .request = echo_request};
-	assert_int_equal(mr_conns_listen(b->conns, "127.0.0.1", 0, &b->echo.protocol, &port), 0);
+	assert_int_equal(mr_conns_listen(b->conns, server_host(), 0, &b->echo.protocol, &port), 0);
 	assert_int_not_equal(port, 0);
-	assert_int_equal(mr_net_addr_parse("127.0.0.1", port, &b->at), 0);
+	assert_int_equal(mr_net_addr_parse(server_host(), port, &b->at), 0);
 	return b;
 }
 
@@ -145,6 +167,8 @@ static void bench_close(struct bench *b)
 	assert_int_equal(mr_conns_counters(b->conns)->connections, 0);
 	mr_conns_destroy(b->conns);
 	mr_net_destroy(b->net);
+	if (over == OVER_TCP)
+		tcp_world_close(&b->world);
 	if (b->uring) {
 		assert_int_equal(mr_uring_in_flight(b->uring), 0);
 		mr_uring_destroy(b->uring);
@@ -160,6 +184,10 @@ static void round_of(struct bench *b, struct net_client *c, size_t count)
 
 	for (size_t i = 0; i < count; i++)
 		net_client_pump(&c[i], &b->rand);
+	if (over == OVER_TCP) {
+		tcp_world_turn(&b->world);
+		b->clock.ns += ROUND_NS;
+	}
 	n = mr_net_turn(b->net, b->idle_rounds > 10 ? 1000000 : 0);
 	assert_true(n >= 0);
 	b->idle_rounds = n ? 0 : b->idle_rounds + 1;
@@ -484,10 +512,10 @@ static void idle_connections_are_closed(void **)
 	net_client_open(&c, &b->at, 0);
 	net_client_frame(&c, 10, 1);
 	UNTIL(b, &c, 1, c.in.bytes == 14);
-	b->clock.ns += MR_CONN_IDLE_NS;
+	b->clock.ns += MR_CONN_IDLE_NS - MR_NET_TICK_NS / 2;
 	settle(b, &c, 1);
 	assert_false(c.ended);
-	b->clock.ns += MR_NET_TICK_NS;
+	b->clock.ns += 2 * MR_NET_TICK_NS;
 	UNTIL(b, &c, 1, c.ended);
 	assert_int_equal(mr_conns_counters(b->conns)->closed_idle, 1);
 	net_client_close(&c);
@@ -767,7 +795,7 @@ static void connections_are_listed_with_their_figures(void **)
 	}
 	UNTIL(b, c, 2, b->echo.held_count == 2);
 	mr_conn_local(b->echo.held[0]->conn, host, &port);
-	assert_string_equal(host, "127.0.0.1");
+	assert_string_equal(host, server_host());
 	assert_int_equal(port, b->at.port);
 	b->clock.ns += 1000000000;
 	round_of(b, c, 2);
@@ -779,7 +807,9 @@ static void connections_are_listed_with_their_figures(void **)
 		assert_int_equal(info[k].received_bytes, 54);
 		assert_int_equal(info[k].sent_bytes, 0);
 		assert_int_equal(info[k].local_port, b->at.port);
-		assert_true(strncmp(info[k].peer, "127.0.0.1:", 10) == 0);
+		assert_true(strncmp(info[k].peer,
+				    over == OVER_TCP ? TCP_WORLD_CLIENT4 ":" : "127.0.0.1:",
+				    over == OVER_TCP ? 9 : 10) == 0);
 		assert_true(info[k].idle_ns >= 1000000000);
 		net_client_close(&c[k]);
 	}
@@ -824,10 +854,13 @@ int main(void)
 
 	printf("seed %d\n", SEED);
 	failed = run_all("conn plain");
+	over = OVER_TCP;
+	failed += run_all("conn tcp");
+	net_client_world(NULL);
 	if (mr_uring_probe() != 0) {
-		printf("io_uring is not to be had here: its half is left out\n");
+		printf("io_uring is not to be had here: its part is left out\n");
 		return failed;
 	}
-	use_uring = true;
+	over = OVER_URING;
 	return failed + run_all("conn uring");
 }

@@ -1,0 +1,41 @@
+# Runs what sources it in a network namespace of its own, where daemons serve over DPDK; source it
+# first, then `wire tap` or `wire veth`, then lib.sh or another test.
+#
+# Daemons are started by a millraced that adds --dataplane dpdk and a device of its own to their
+# options: a tap, or one end of a veth pair over af_packet. Device N has 10.77.N.2/24 and
+# fd77:N::2/64; this side, the kernel's TCP, has 10.77.N.1 and fd77:N::1. The namespace and all that
+# is in it goes with the last process of the test.
+B=${MILLRACE_BUILD:-build/release}
+skip_dpdk() {
+	echo "$1"
+	exit 77
+}
+
+if [ -z "${WIRE:-}" ]; then
+	[ -e "$B/millrace-dpdk.so" ] || skip_dpdk "built without DPDK"
+	[ -c /dev/net/tun ] || skip_dpdk "no /dev/net/tun here"
+	map=
+	[ "$(id -u)" = 0 ] || map=--map-root-user
+	# shellcheck disable=SC2086
+	unshare --net $map true 2>/dev/null || skip_dpdk "network namespaces are forbidden here"
+	WIRE=$(mktemp -d "${TMPDIR:-/tmp}/millrace-wire.XXXXXX")
+	export WIRE
+	rc=0
+	# shellcheck disable=SC2086
+	unshare --net $map bash "$0" "$@" || rc=$?
+	rm -rf "$WIRE"
+	exit $rc
+fi
+
+# wire KIND [option of millraced]...: from here on, millraced serves over such devices.
+wire() {
+	local kind=$1
+	shift
+	ip link set lo up
+	mkdir -p "$WIRE/$kind"
+	for f in millrace millrace-dpdk.so tests; do ln -sfn "$(realpath "$B")/$f" "$WIRE/$kind/$f"; done
+	printf 'exec bash tests/e2e/dpdk_daemon.sh %s %s %s "$@"\n' "$kind" "$(realpath "$B")" "$*" |
+		sed '1i #!/usr/bin/env bash' >"$WIRE/$kind/millraced"
+	chmod +x "$WIRE/$kind/millraced"
+	export MILLRACE_BUILD=$WIRE/$kind
+}

@@ -1,0 +1,4 @@
+# The main job of main_test.sh over our own TCP/IP, on a tap device.
+. tests/e2e/dpdk.sh
+wire tap
+. tests/e2e/main_test.sh
