@@ -49,6 +49,7 @@ LIB_OBJ  := $(LIB_SRC:%.c=$B/%.o) $(foreach i,$(ISAS),$(KERN_SRC:%.c=$B/$i/%.o))
 LIB      := $B/libmillrace.a
 CLI_OBJ  := $(patsubst %.c,$B/%.o,$(filter-out client/main.c,$(wildcard client/*.c)))
 CLI_LIB  := $B/libclient.a
+TLIB     := $B/libtest.a
 TLIB_OBJ := $(patsubst %.c,$B/%.o,$(filter-out %/fuzz_main.c %/faultdisk.c,$(wildcard tests/lib/*.c)))
 
 # Every test program is one file, named for its kind.
@@ -87,6 +88,11 @@ $(LIB): $(LIB_OBJ)
 	@rm -f $@
 	$(Q)ar rcsD $@ $^
 
+# An archive, so that a test gets only what it calls.
+$(TLIB): $(TLIB_OBJ)
+	@rm -f $@
+	$(Q)ar rcsD $@ $^
+
 $(CLI_LIB): $(CLI_OBJ)
 	@rm -f $@
 	$(Q)ar rcsD $@ $^
@@ -114,18 +120,18 @@ $(B)/$1/kernels/%.o: kernels/%.c Makefile
 endef
 $(foreach i,$(ISAS),$(eval $(call ISA_RULE,$i)))
 
-$B/tests/e2e/%: $B/tests/e2e/%.o $(TLIB_OBJ) $(LIB)
+$B/tests/e2e/%: $B/tests/e2e/%.o $(TLIB) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lrdkafka -lpq -lcmocka
 $B/tests/lib/faultdisk: $B/tests/lib/faultdisk.o
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lfuse3
-$B/tests/fuzz/%: $B/tests/fuzz/%.o $B/tests/lib/fuzz_main.o $(TLIB_OBJ) $(LIB)
+$B/tests/fuzz/%: $B/tests/fuzz/%.o $B/tests/lib/fuzz_main.o $(TLIB) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 $B/tests/kernels/%: $B/tests/kernels/%.o $(CHECK_OBJ)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lm
-$B/tests/%: $B/tests/%.o $(TLIB_OBJ) $(CLI_LIB) $(LIB)
+$B/tests/%: $B/tests/%.o $(TLIB) $(CLI_LIB) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
-$B/bench/%: $B/bench/%.o $(TLIB_OBJ) $(LIB)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+$B/bench/%: $B/bench/%.o $(TLIB) $(LIB)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 check-bin: $(TESTS) $(FUZZERS) $(DPDK_SO)
 
