@@ -166,8 +166,9 @@ static int fill_tables(struct mr_control *c, struct mr_row_table *rows)
 }
 
 static void fill_segment(
-	struct mr_row_table *rows, const struct mr_snapshot *s, const struct mr_segment_info *info)
+	struct mr_row_table *rows, const struct mr_snapshot *s, const struct mr_segment *segment)
 {
+	const struct mr_segment_info *info = &segment->info;
 	const struct mr_table *t = NULL;
 
 	for (size_t i = 0; i < s->tables_count; i++)
@@ -182,6 +183,17 @@ static void fill_segment(
 	mr_row_int(rows, 3, (int64_t)info->dead_rows);
 	mr_row_int(rows, 4, (int64_t)info->file_bytes);
 	mr_row_int(rows, 5, (int32_t)info->ranges_count);
+	if (info->raw_bytes) {
+		mr_row_int(rows, 6, (int64_t)info->raw_bytes);
+		mr_row_int(rows, 7, (int64_t)(info->raw_bytes * 100 / info->file_bytes));
+	}
+	if (info->time_min <= info->time_max) {
+		mr_row_int(rows, 8, info->time_min);
+		mr_row_int(rows, 9, info->time_max);
+	}
+	mr_row_int(rows, 10, info->merges);
+	mr_row_int(rows, 11, info->level);
+	mr_row_int(rows, 12, atomic_load_explicit(&segment->damaged, memory_order_relaxed));
 }
 
 static int fill_segments(struct mr_control *c, struct mr_row_table *rows)
@@ -191,7 +203,7 @@ static int fill_segments(struct mr_control *c, struct mr_row_table *rows)
 	int n = mr_segment_store_list(c->segments, 0, &list);
 
 	for (int i = 0; i < n; i++) {
-		fill_segment(rows, s, &list[i]->info);
+		fill_segment(rows, s, list[i]);
 		mr_segment_put(list[i]);
 	}
 	if (n >= 0)
@@ -301,7 +313,10 @@ static const struct system_def defs[] = {
 			{"records_deduplicated", T_INT8}, {"bytes_in", T_INT8}}},
 	{"segments", fill_segments,
 		{{"table_name", T_TEXT}, {"segment_id", T_INT8}, {"rows", T_INT8},
-			{"dead_rows", T_INT8}, {"bytes", T_INT8}, {"partitions", T_INT4}}},
+			{"dead_rows", T_INT8}, {"bytes", T_INT8}, {"partitions", T_INT4},
+			{"raw_bytes", T_INT8}, {"compression_ratio", {MR_TYPE_NUMERIC, 18, 2}},
+			{"min_time", T_TIME}, {"max_time", T_TIME}, {"merges", T_INT4},
+			{"zstd_level", T_INT4}, {"damaged", T_BOOL}}},
 	{"settings", fill_settings, {{"name", T_TEXT}, {"value", T_TEXT}, {"help", T_TEXT}}},
 	{"tables", fill_tables,
 		{{"table_name", T_TEXT}, {"topic", T_TEXT}, {"rows_decoded", T_INT8},
