@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { RECORD_WORDS_MAX = 256 };
+enum { RECORD_WORDS_MAX = 256 }; // of the longest, CLEANED
 
 static uint64_t key_of_log(const void *item)
 {

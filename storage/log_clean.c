@@ -31,8 +31,8 @@
 #include <stdlib.h>
 
 enum {
-	SOURCES_MAX = 64,
-	GAIN_SHARE = 16, // of a file is the least that a job gives back
+	SOURCES_MAX = 240, // of which ids fit a record of the manifest
+	GAIN_SHARE = 16,   // of a file is the least that a job gives back
 };
 
 // Live bytes of one run, when the job began.
@@ -107,10 +107,8 @@ static bool choose(struct job *j)
 	if (!j->source_count || j->bytes_disk < need + s->options.file_bytes / GAIN_SHARE)
 		return false;
 	j->bytes_live = need;
-	for (size_t i = 0; i < j->source_count; i++) {
-		j->sources[i]->cleaning = true;
-		mr_log_file_pin(j->sources[i]);
-	}
+	for (size_t i = 0; i < j->source_count; i++)
+		j->sources[i]->cleaning = true; // nobody removes it
 	return true;
 }
 
@@ -233,8 +231,6 @@ static int write_file(struct job *j)
 	mr_log_file_name(c->file->id, name);
 	rc = mr_file_open(s->options.disk, name,
 		MR_FILE_WRITE | MR_FILE_CREATE | MR_FILE_EXCL | MR_FILE_DIRECT, &c->file->file);
-	for (size_t i = 0; i < j->source_count && !rc; i++)
-		rc = mr_log_file_open(s, j->sources[i]);
 	if (!rc)
 		rc = copy_all(j);
 	if (!rc)
@@ -347,17 +343,16 @@ static void say_failed(struct job *j, int rc)
 			mr_err_text(rc));
 }
 
-static void finish(struct job *j)
+// The old files are the store's again, unless they have gone.
+static void finish(struct job *j, bool done)
 {
 	struct mr_log_store *s = j->store;
 
 	pthread_mutex_lock(&s->lock);
-	for (size_t i = 0; i < j->source_count; i++)
+	for (size_t i = 0; i < j->source_count && !done; i++)
 		j->sources[i]->cleaning = false;
 	s->look_for_dead = true;
 	pthread_mutex_unlock(&s->lock);
-	for (size_t i = 0; i < j->source_count; i++)
-		mr_log_file_unpin(s, j->sources[i]);
 	if (j->copy.file)
 		mr_log_file_free(j->copy.file);
 	mr_log_copy_fini(&j->copy);
@@ -382,7 +377,7 @@ int mr_log_store_clean(struct mr_log_store *s, const struct mr_log_cleaner *c)
 	rc = has_room(&j) ? run_job(&j) : -ENOSPC;
 	if (rc)
 		say_failed(&j, rc);
-	finish(&j);
+	finish(&j, rc == 0);
 	pthread_mutex_unlock(&s->clean_lock);
 	return rc ? rc : 1;
 }

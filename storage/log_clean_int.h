@@ -41,7 +41,7 @@ struct mr_log_copy {
 // Sets `file` up to be written from its first_lsn on: bindings first. 0, -errno, MR_ERR_CORRUPT
 // with `damaged` set, or what `pace` returned.
 int mr_log_copy_begin(struct mr_log_copy *c);
-// The next batch, of an ended file that is pinned and open.
+// The next batch, of an ended file that is not removed meanwhile.
 int mr_log_copy_batch(struct mr_log_copy *c, struct mr_log_file *from,
 	const struct mr_log_index_entry *e, uint32_t ref);
 // Index and head; all is on stable storage but the file's name. `file` has its end.

@@ -78,6 +78,21 @@ static int take_item(struct mr_log_copy *c, const struct mr_log_copy_item *i, co
 	return 0;
 }
 
+// Open for this read only, so that a job of many files needs no more descriptors than one of few.
+static int read_file(struct mr_log_copy *c, struct mr_log_file *from, uint64_t at, size_t bytes)
+{
+	int rc;
+
+	pthread_mutex_lock(&c->store->lock);
+	mr_log_file_pin(from);
+	pthread_mutex_unlock(&c->store->lock);
+	rc = mr_log_file_open(c->store, from);
+	if (!rc)
+		rc = mr_file_read(from->file, at, c->window, bytes);
+	mr_log_file_unpin(c->store, from);
+	return rc;
+}
+
 // Reads one window, which begins with items[first], and takes what lies in it. Returns how many.
 static int read_window(struct mr_log_copy *c, size_t first)
 {
@@ -92,7 +107,7 @@ static int read_window(struct mr_log_copy *c, size_t first)
 		end = item_end(&i[count++]);
 	rc = grow(&c->window, &c->window_max, end - begin);
 	if (!rc)
-		rc = mr_file_read(i->from->file, begin, c->window, end - begin);
+		rc = read_file(c, i->from, begin, end - begin);
 	if (rc >= 0 && (uint64_t)rc < end - begin) {
 		// A file may end behind its last frame, but not before it.
 		memset(c->window + rc, 0, end - begin - (uint64_t)rc);

@@ -17,12 +17,54 @@
 
 enum { EVICT_AT_ONCE = 8 };
 
+// Takes files out of the cache until `open_max` are left; fills at most EVICT_AT_ONCE. Under the
+// lock.
+static size_t evict(struct mr_log_store *s, size_t open_max, struct mr_file *out[EVICT_AT_ONCE])
+{
+	size_t count = 0;
+
+	for (size_t steps = 2 * s->files.count;
+		steps && s->open > open_max && count < EVICT_AT_ONCE; steps--) {
+		struct mr_log_file *f = mr_log_at_file(&s->files, s->evict_at++ % s->files.count);
+
+		if (!f->file || f->pins || f->state != MR_LOG_FILE_SEALED)
+			continue;
+		if (f->used) {
+			f->used = false;
+			continue;
+		}
+		out[count++] = f->file;
+		f->file = NULL;
+		s->open--;
+		s->stats.open_evictions++;
+	}
+	return count;
+}
+
+static void close_all(struct mr_file *const files[], size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		mr_file_close(files[i]);
+}
+
+// When the process has no descriptor left, some of ours are given up for it.
 static int open_named(struct mr_log_store *s, uint64_t id, unsigned flags, struct mr_file **out)
 {
+	struct mr_file *close[EVICT_AT_ONCE];
 	char name[MR_LOG_NAME_BYTES];
+	size_t count;
+	int rc;
 
+	flags |= MR_FILE_WRITE | MR_FILE_DIRECT;
 	mr_log_file_name(id, name);
-	return mr_file_open(s->options.disk, name, MR_FILE_WRITE | MR_FILE_DIRECT | flags, out);
+	rc = mr_file_open(s->options.disk, name, flags, out);
+	if (rc != -EMFILE && rc != -ENFILE)
+		return rc;
+	pthread_mutex_lock(&s->lock);
+	count = evict(s, 0, close);
+	pthread_mutex_unlock(&s->lock);
+	close_all(close, count);
+	return mr_file_open(s->options.disk, name, flags, out);
 }
 
 void mr_log_file_unlink(struct mr_log_store *s, uint64_t id)
@@ -174,30 +216,6 @@ void mr_log_file_unpin(struct mr_log_store *s, struct mr_log_file *f)
 		mr_log_store_wake(s);
 }
 
-// Takes files out of the cache until it is within its limit; fills at most EVICT_AT_ONCE. Under the
-// lock.
-static size_t evict(struct mr_log_store *s, struct mr_file *out[EVICT_AT_ONCE])
-{
-	size_t count = 0;
-
-	for (size_t steps = 2 * s->files.count;
-		steps && s->open > s->options.open_files_max && count < EVICT_AT_ONCE; steps--) {
-		struct mr_log_file *f = mr_log_at_file(&s->files, s->evict_at++ % s->files.count);
-
-		if (!f->file || f->pins || f->state != MR_LOG_FILE_SEALED)
-			continue;
-		if (f->used) {
-			f->used = false;
-			continue;
-		}
-		out[count++] = f->file;
-		f->file = NULL;
-		s->open--;
-		s->stats.open_evictions++;
-	}
-	return count;
-}
-
 int mr_log_file_open(struct mr_log_store *s, struct mr_log_file *f)
 {
 	struct mr_file *file, *close[EVICT_AT_ONCE];
@@ -219,10 +237,9 @@ int mr_log_file_open(struct mr_log_store *s, struct mr_log_file *f)
 		s->open++;
 		file = NULL;
 	}
-	count = evict(s, close);
+	count = evict(s, s->options.open_files_max, close);
 	pthread_mutex_unlock(&s->lock);
 	mr_file_close(file); // somebody else was quicker
-	for (size_t i = 0; i < count; i++)
-		mr_file_close(close[i]);
+	close_all(close, count);
 	return 0;
 }

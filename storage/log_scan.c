@@ -29,8 +29,8 @@ void mr_log_scan_fini(struct mr_log_scan *s)
 // Makes [offset, offset + bytes) of the file present; *out is NULL when the file ends before.
 static int fetch(struct mr_log_scan *s, uint64_t offset, size_t bytes, const uint8_t **out)
 {
-	size_t want = MR_MAX(
-		MR_MIN((uint64_t)READ_BYTES, s->file->bytes), mr_round_up(bytes, MR_IO_ALIGN));
+	uint64_t left = mr_log_file_offset(s->file, s->limit) - offset; // a multiple of a page
+	size_t want = MR_MAX(MR_MIN((uint64_t)READ_BYTES, left), mr_round_up(bytes, MR_IO_ALIGN));
 	int rc;
 
 	*out = NULL;

@@ -4,10 +4,12 @@
 #include "tests/lib/mr_test.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static void keeps_and_finds(bool plain)
 {
@@ -370,6 +372,43 @@ static void store_keeps_few_files_open(void **)
 	rig_free(g);
 }
 
+static unsigned open_descriptors(void)
+{
+	unsigned count = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+// Descriptors run out long before open_files_max: log files are given up for others.
+static void store_goes_on_without_descriptors(void **)
+{
+	struct rig *g = rig_real(true);
+	struct rlimit before, few;
+	struct mr_log_entry e;
+
+	assert_int_equal(rig_start(g), 0);
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(rig_append(g, 0, i, 1, 20000), 0);
+	rig_settle(g);
+	assert_true(mr_log_store_stats(g->store).files > 18);
+	rig_stop(g);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = open_descriptors() + 20;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_int_equal(rig_start(g), 0);
+	for (int i = 0; i < 1000; i += 17) {
+		assert_int_equal(mr_log_store_find(g->store, rig_topic, 0, i, &e), 0);
+		assert_int_equal(rig_read_back(g, &e, 0), 0);
+	}
+	assert_true(mr_log_store_stats(g->store).open_evictions > 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	rig_stop(g);
+	rig_free(g);
+}
+
 // The first file of a log may be small; what does not fit goes to the next one.
 static void log_begins_with_a_small_file(void **)
 {
@@ -492,6 +531,7 @@ int main(void)
 		cmocka_unit_test(log_refuses_in_time_when_the_disk_is_full),
 		cmocka_unit_test(store_works_beside_a_writing_worker),
 		cmocka_unit_test(store_keeps_few_files_open),
+		cmocka_unit_test(store_goes_on_without_descriptors),
 		cmocka_unit_test(log_begins_with_a_small_file),
 		cmocka_unit_test(store_uses_the_files_of_an_earlier_life),
 		cmocka_unit_test(store_scan_stops_where_told_and_starts_where_asked),
