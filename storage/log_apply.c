@@ -166,38 +166,45 @@ static int apply_file_remove(struct mr_log_store *s, const uint64_t *w)
 	return 0;
 }
 
-// The file that the cleaner has ready in memory takes the place of those it was copied from.
-static int join(struct mr_log_store *s, struct mr_log_file *f)
+// Everything that may fail when the file which the cleaner has ready in memory takes the place of
+// those it was copied from comes first.
+static int make_room(struct mr_log_store *s, struct mr_log_meta *m, const struct mr_log_file *f)
 {
-	int rc = list_file(s, mr_log_store_log(s, f->log_id), f);
+	int rc = mr_log_list_room(&s->files);
 
-	if (rc)
-		return rc;
-	rc = mr_log_runs_room(s, f);
-	if (rc)
-		return rc;
+	if (!rc)
+		rc = mr_log_list_room(&m->files);
+	return rc ? rc : mr_log_runs_room(s, f);
+}
+
+static void join(struct mr_log_store *s, struct mr_log_meta *m)
+{
+	struct mr_log_file *f = s->incoming;
+
+	s->incoming = NULL;
+	MR_ASSERT(list_file(s, m, f) == 0);
 	mr_log_runs_add(s, f);
 	f->indexed = true;
 	s->open++;
-	return 0;
 }
 
 static int apply_cleaned(struct mr_log_store *s, const uint64_t *w, size_t count)
 {
 	const uint64_t seal[] = {w[0], w[4], w[5], w[6], w[7], w[8], w[9], 0};
-	const struct mr_log_meta *m = mr_log_store_log(s, w[1]);
+	struct mr_log_meta *m = mr_log_store_log(s, w[1]);
 	int rc = 0;
 
 	if (!m || !m->is_long || mr_log_store_file(s, w[0]) || w[2] < m->sequence_next)
 		return MR_ERR_CORRUPT;
+	if (s->incoming)
+		rc = make_room(s, m, s->incoming);
 	for (size_t i = MR_LOG_CLEANED_WORDS; i < count && !rc; i++)
 		rc = apply_file_remove(s, &w[i]);
 	if (rc)
 		return rc;
 	if (s->incoming) {
-		rc = join(s, s->incoming);
-		s->incoming = rc ? s->incoming : NULL;
-		return rc;
+		join(s, m);
+		return 0;
 	}
 	rc = apply_file_add(s, w);
 	return rc ? rc : apply_file_seal(s, seal);

@@ -288,6 +288,7 @@ const struct mr_log_index_entry *mr_log_entry_at(const struct mr_log_store *s, s
 // The first place whose key is not below `key`. Keys: id of a log or file, sequence of a file.
 size_t mr_log_list_find(
 	const struct mr_log_list *l, uint64_t key, uint64_t (*key_of)(const void *item));
+int mr_log_list_room(struct mr_log_list *l); // for one more, so that insert cannot fail; -ENOMEM
 int mr_log_list_insert(struct mr_log_list *l, size_t at, void *item); // -ENOMEM
 void mr_log_list_remove(struct mr_log_list *l, size_t at);
 void mr_log_list_fini(struct mr_log_list *l);

@@ -23,18 +23,26 @@ size_t mr_log_list_find(
 	return low;
 }
 
+int mr_log_list_room(struct mr_log_list *l)
+{
+	size_t max = MR_MAX((size_t)16, l->max * 2);
+	void *grown;
+
+	if (l->count < l->max)
+		return 0;
+	grown = realloc(l->at, max * sizeof(*l->at));
+	if (!grown)
+		return -ENOMEM;
+	l->at = (void **)grown;
+	l->max = max;
+	return 0;
+}
+
 int mr_log_list_insert(struct mr_log_list *l, size_t at, void *item)
 {
 	MR_ASSERT(at <= l->count);
-	if (l->count == l->max) {
-		size_t max = MR_MAX((size_t)16, l->max * 2);
-		void *grown = realloc(l->at, max * sizeof(*l->at));
-
-		if (!grown)
-			return -ENOMEM;
-		l->at = (void **)grown;
-		l->max = max;
-	}
+	if (mr_log_list_room(l))
+		return -ENOMEM;
 	memmove(l->at + at + 1, l->at + at, (l->count - at) * sizeof(*l->at));
 	l->at[at] = item;
 	l->count++;
