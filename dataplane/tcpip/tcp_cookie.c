@@ -94,7 +94,7 @@ struct mr_tcp_conn *mr_tcp_cookie_input(
 		.irs = s->seq - 1,
 		.iss = s->ack - 1};
 
-	if (s->flags & (MR_TCP_SYN | MR_TCP_FIN) || !is_good(t, &h)) {
+	if (s->flags & MR_TCP_SYN || !is_good(t, &h)) {
 		if (t->now_ns <= t->cookies_until)
 			MR_TCP_COUNT(t, cookies_bad);
 		mr_tcp_refuse(t, s);

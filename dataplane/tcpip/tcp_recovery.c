@@ -104,7 +104,6 @@ void mr_tcp_timed_out(struct mr_tcp_conn *c)
 	c->timeouts++;
 	if (c->retries == 0 && c->snd_una != c->snd_max)
 		c->ssthresh = half_of_flight(c);
-	c->cwnd = c->mss;
 	c->acked = 0;
 	c->recover = c->snd_max;
 	c->snd_nxt = c->snd_una;
@@ -115,6 +114,7 @@ void mr_tcp_timed_out(struct mr_tcp_conn *c)
 	mr_tcp_ranges_drop(t, &c->ranges_out); // RFC 2018 section 8: it may have reneged
 	if (++c->retries == MR_TCP_R1 && t->lower.route(t->lower.ctx, &c->e.path))
 		mr_tcp_conn_set_mss(c);
+	c->cwnd = c->mss; // of the new way, which may carry longer ones
 	if (c->backoff < 16)
 		c->backoff++;
 }
