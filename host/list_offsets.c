@@ -1,7 +1,10 @@
 // ListOffsets: where a partition begins and ends, and the first record at or after a time.
 //
 // The index knows each batch's greatest timestamp, so it names the batch that has the record; the
-// record itself is found by reading the batch, from memory or from disk.
+// record itself is found by reading the batch, from memory or from disk. Only what is durable and
+// not behind the log's start is looked at. The greatest timestamp of that is not kept anywhere:
+// what retention takes away may have it. It is the greatest time for which the index finds a batch,
+// and found by halving.
 #include "dataplane/batch.h"
 #include "dataplane/kafka_error.h"
 #include "host/worker.h"
@@ -19,7 +22,8 @@ struct list_wait {
 	struct mr_log_read read;
 };
 
-// The first record of the batch whose time is at or after the one asked for.
+// The first record of the batch whose time is at or after the one asked for; for the highest
+// timestamp, the record that has it, whatever the batch's own header says.
 static void find_record(struct mr_worker *w, struct mr_list_offset *o, struct mr_span bytes)
 {
 	struct mr_records it;
@@ -37,11 +41,12 @@ static void find_record(struct mr_worker *w, struct mr_list_offset *o, struct mr
 	while (mr_records_next(&it, &r)) {
 		int64_t t = mr_record_timestamp(&b, &r);
 
-		if (t < o->timestamp)
+		if (o->timestamp == AT_MAX_TIMESTAMP ? t <= o->at_timestamp : t < o->timestamp)
 			continue;
 		o->offset = b.base_offset + r.offset_delta;
 		o->at_timestamp = t;
-		return;
+		if (o->timestamp != AT_MAX_TIMESTAMP)
+			return;
 	}
 }
 
@@ -87,6 +92,39 @@ static bool read_start(
 	return false;
 }
 
+// The first durable batch with a record at or after a time.
+static bool find_batch(struct mr_worker *w, const struct mr_partition *p, int64_t timestamp_ms,
+	struct mr_log_entry *out)
+{
+	return mr_log_find_time(w->log, p->topic->topic.id, (int32_t)p->number, p->log_start,
+		       timestamp_ms, out) == 0 &&
+	       out->base_offset < p->high_watermark;
+}
+
+// The first durable batch with the greatest timestamp of all.
+static bool find_newest(struct mr_worker *w, const struct mr_partition *p, struct mr_log_entry *out)
+{
+	int64_t low = 0, high = p->max_timestamp_ms;
+	struct mr_log_entry e;
+
+	if (find_batch(w, p, high, out))
+		return true;
+	if (!find_batch(w, p, low, out))
+		return false;
+	// There is a batch from `low` on, none from `high` on.
+	while (high - low > 1) {
+		int64_t middle = low + (high - low) / 2;
+
+		if (find_batch(w, p, middle, &e)) {
+			*out = e;
+			low = MR_MAX(middle, e.max_timestamp_ms);
+		} else {
+			high = middle;
+		}
+	}
+	return true;
+}
+
 // True when the answer has to be read from disk first.
 static bool look_up_time(
 	struct list_wait *lw, const struct mr_partition *p, struct mr_list_offset *o)
@@ -94,13 +132,10 @@ static bool look_up_time(
 	struct mr_worker *w = lw->worker;
 	const uint8_t *hot = NULL;
 	struct mr_log_entry e;
+	bool found = o->timestamp == AT_MAX_TIMESTAMP ? find_newest(w, p, &e)
+						      : find_batch(w, p, o->timestamp, &e);
 
-	if (o->timestamp == AT_MAX_TIMESTAMP)
-		o->timestamp = p->max_timestamp_ms;
-	if (o->timestamp < 0 ||
-		mr_log_find_time(w->log, p->topic->topic.id, (int32_t)p->number, p->log_start,
-			o->timestamp, &e) < 0 ||
-		e.base_offset >= p->high_watermark)
+	if (!found)
 		return false;
 	if (e.log_id == mr_log_id(w->log))
 		hot = mr_log_hot(w->log, e.lsn, mr_log_record_bytes(e.bytes));

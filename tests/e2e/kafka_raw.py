@@ -23,13 +23,16 @@ def crc32c(data):
     return crc ^ 0xffffffff
 
 
-def varint(n):
-    n = n << 1 ^ n >> 63
+def varint_unsigned(n):
     out = b""
     while n > 0x7f:
         out += bytes([n & 0x7f | 0x80])
         n >>= 7
     return out + bytes([n])
+
+
+def varint(n):
+    return varint_unsigned(n << 1 ^ n >> 63)
 
 
 def batch(values, producer=-1, epoch=-1, sequence=-1, timestamp=None):
@@ -103,6 +106,15 @@ class Client:
                   struct.pack(">iiq", 1, 0, timestamp))
         r = self.receive()
         return struct.unpack(">hqq", r[-18:])
+
+
+    def newest_of(self, topic):
+        """ListOffsets of the highest timestamp: error, timestamp, offset."""
+        body = struct.pack(">hhi", LIST_OFFSETS, 7, 7) + text("raw") + b"\0" + \
+            struct.pack(">ib", -1, 0) + b"\2" + varint_unsigned(len(topic) + 1) + \
+            topic.encode() + b"\2" + struct.pack(">iiq", 0, -1, -3) + b"\0\0\0"
+        self.socket.sendall(struct.pack(">i", len(body)) + body)
+        return struct.unpack(">hqq", self.receive()[-25:-7])
 
 
 class Daemon:

@@ -99,6 +99,28 @@ def repeats_of_old_records_are_known_after_a_crash(d, data):
     return d
 
 
+def highest_timestamp_is_of_durable_records(d, data):
+    make_topic(d, "newest")
+    reader, writer = Client(d.kafka), Client(d.kafka)
+    assert reader.newest_of("newest") == (0, -1, -1)
+    last = 0
+    for i in range(200):
+        writer.produce("newest", batch([b'{"x":1}'], timestamp=1000000 + i))
+        error, at, offset = reader.newest_of("newest")
+        # Of this batch, when it is durable already, or of the one before.
+        assert error == 0 and at == (1000000 + offset if offset >= 0 else -1), (at, offset)
+        assert offset in (i, i - 1) and offset >= last - 1, (i, offset)
+        last = offset
+        assert writer.produced() == (0, i)
+    writer.produce("newest", batch([b'{"x":1}'], timestamp=5))
+    writer.produced()
+    assert reader.newest_of("newest") == (0, 1000199, 199)
+    d.crash()
+    d = Daemon(data)
+    assert Client(d.kafka).newest_of("newest") == (0, 1000199, 199)
+    return d
+
+
 def stop_answers_waiting_requests(d):
     c = Client(d.kafka)
     c.fetch("idle", 1, 30000)
@@ -124,6 +146,7 @@ def main():
                 test(d)
                 print("ok", test.__name__, flush=True)
             d = repeats_of_old_records_are_known_after_a_crash(d, data)
+            d = highest_timestamp_is_of_durable_records(d, data)
             stop_answers_waiting_requests(d)
         finally:
             if d.process.poll() is None:
