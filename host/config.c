@@ -141,6 +141,8 @@ static const struct key {
 		"a segment of so many rows is not merged any more; one has at most twice as many"},
 	{"merge.bytes", NULL, KIND_BYTES, AT(merge_bytes), MIB(1), GIB(64), "2GiB", NULL,
 		"a merged segment's file is at most about so large"},
+	{"table.idle_timeout", NULL, KIND_MS, AT(table_idle_timeout_ms), 1, 36500 * DAY_MS, "1min",
+		NULL, "a partition without rows for so long does not hold its table's watermark"},
 	{"sql.connections_max", NULL, KIND_COUNT, AT(sql_connections_max), 1, 10000, "100", NULL,
 		"SQL sessions"},
 	{"sql.memory_bytes", NULL, KIND_BYTES, AT(sql_memory_bytes), MIB(16), GIB(4096), NULL, NULL,

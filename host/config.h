@@ -66,6 +66,7 @@ struct mr_config {
 	uint64_t merge_memory_bytes;
 	uint64_t merge_rows;
 	uint64_t merge_bytes;
+	uint64_t table_idle_timeout_ms;
 
 	uint64_t sql_connections_max;
 	uint64_t sql_memory_bytes;

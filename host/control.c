@@ -539,7 +539,7 @@ static int ensure_cluster_id(struct mr_control *c)
 static int open_store(struct mr_control *c, struct mr_diag *diag)
 {
 	static const struct mr_log_type_known types[] = {
-		{MR_LOG_CHECKPOINT, 1}, {MR_LOG_CHECKPOINT_END, 0}};
+		{MR_LOG_CHECKPOINT, 1}, {MR_LOG_CHECKPOINT_END, 0}, {MR_LOG_WATERMARK, 0}};
 	const struct mr_manifest_options mo = {.disk = c->disk};
 	struct mr_log_store_options so = {
 		.disk = c->disk,

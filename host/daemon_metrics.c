@@ -381,6 +381,61 @@ static void emit_log(struct mr_metrics_out *out, void *owner)
 	}
 }
 
+// ---- watermarks
+
+enum { LAG, LATE, FUTURE, UNTIMED, WATERMARK_ENTRIES };
+
+static const struct mr_metric_entry watermark_entries[WATERMARK_ENTRIES] = {
+	{"millrace_table_watermark_lag_seconds", "The clock less the table's watermark.", GAUGE, 0},
+	{"millrace_table_rows_late_total", "Rows below their partition's watermark.", COUNTER, 0},
+	{"millrace_table_rows_future_total",
+		"Rows whose time is further ahead than table.max_future.", COUNTER, 0},
+	{"millrace_table_rows_untimed_total", "Rows whose time is NULL or infinite.", COUNTER, 0},
+};
+
+static double watermark_sum(const struct mr_watermark_rows *all, uint64_t table_id, int entry)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < all->count; i++) {
+		const struct mr_watermark_row *r = &all->rows[i];
+
+		if (r->table_id == table_id)
+			sum += (double)(entry == LATE     ? r->state.rows_late
+					: entry == FUTURE ? r->state.rows_future
+							  : r->state.rows_untimed);
+	}
+	return sum;
+}
+
+// A table that has no watermark yet has no lag.
+static void emit_watermarks(struct mr_metrics_out *out, void *owner)
+{
+	struct mr_control *c = owner;
+	struct mr_snapshot *s = mr_control_snapshot(c);
+	struct mr_watermark_rows all;
+	bool have = mr_watermarks_collect(c, &all) == 0;
+
+	for (int e = 0; have && e < WATERMARK_ENTRIES; e++) {
+		for (size_t i = 0; i < s->tables_count; i++) {
+			const struct mr_table *t = s->tables[i];
+			struct mr_metric k = metric(&watermark_entries[e], NULL);
+			int64_t us = atomic_load(&t->watermark_us);
+			double lag = (double)(mr_wall_us(c->clock) - us) / 1e6;
+
+			if (t->def->options.watermark_column < 0 ||
+				(e == LAG && us == MR_WATERMARK_NONE))
+				continue;
+			k.labels[0] = (struct mr_label){"table", t->def->name};
+			mr_metrics_emit(
+				out, &k, e == LAG ? lag : watermark_sum(&all, t->def->id, e));
+		}
+	}
+	if (have)
+		free(all.rows);
+	mr_snapshot_put(s);
+}
+
 int mr_daemon_metrics(struct mr_metrics *m, struct mr_control *c)
 {
 	int rc = mr_metrics_add_source(m, emit_partitions, c);
@@ -391,6 +446,8 @@ int mr_daemon_metrics(struct mr_metrics *m, struct mr_control *c)
 		rc = add_background(m, c);
 	if (rc == 0)
 		rc = mr_metrics_add_source(m, emit_log, c);
+	if (rc == 0)
+		rc = mr_metrics_add_source(m, emit_watermarks, c);
 	for (uint32_t i = 0; rc == 0 && i < c->workers_count; i++)
 		rc = add_worker(m, c->workers[i]);
 	return rc;

@@ -40,6 +40,23 @@ static void refuse_reuse(struct mr_partition *p, int64_t seen)
 	p->next_offset = p->high_watermark = seen;
 }
 
+// As the log had it, where it had one.
+static void watermark_begin(struct mr_worker *w, struct mr_feed *f)
+{
+	const struct mr_table_options *o = &f->table->def->options;
+	struct mr_partition *p = f->partition;
+
+	mr_watermark_init(&f->watermark, f->table->def->id, o->watermark_column,
+		o->watermark_delay_us, mr_now_ns(w->clock));
+	for (uint32_t i = 0; i < p->watermarks_count; i++) {
+		if (p->watermarks[i].table_id != f->table->def->id)
+			continue;
+		f->watermark.at = f->watermark.recorded = f->watermark.durable = p->watermarks[i];
+		p->watermarks[i] = p->watermarks[--p->watermarks_count];
+		return;
+	}
+}
+
 void mr_feed_add(struct mr_worker *w, struct mr_partition *p, struct mr_table *t)
 {
 	struct mr_feed *f = calloc(1, sizeof(*f));
@@ -52,6 +69,7 @@ void mr_feed_add(struct mr_worker *w, struct mr_partition *p, struct mr_table *t
 	f->next_offset = MR_MAX(table_start(t, p->number), p->log_start);
 	f->next_offset = MR_MAX(f->next_offset, mr_table_held(t, p->number));
 	f->sealed_offset = f->next_offset;
+	watermark_begin(w, f);
 	refuse_reuse(p, f->next_offset);
 	f->next = p->feeds;
 	p->feeds = f;
@@ -154,6 +172,7 @@ void mr_worker_memory_freed(void *worker)
 static void feed_apply(struct mr_worker *w, struct mr_feed *f, const struct mr_batch *batch,
 	struct mr_span records, uint64_t lsn)
 {
+	struct mr_watermark *m = f->watermark.column >= 0 ? &f->watermark : NULL;
 	const struct mr_apply a = {
 		.batch = batch,
 		.records = records,
@@ -161,8 +180,13 @@ static void feed_apply(struct mr_worker *w, struct mr_feed *f, const struct mr_b
 		.partition = f->partition->number,
 		.from_offset = f->next_offset,
 		.lsn = lsn,
+		.watermark = m,
+		.future_us =
+			m ? mr_wall_us(w->clock) + (int64_t)w->config->max_future_ms * 1000 : 0,
 	};
 
+	if (m)
+		m->active_ns = mr_now_ns(w->clock);
 	w->held_look |= f->starved;
 	f->next_offset = mr_table_part_apply(f->part, &a, &w->marks);
 	f->starved = f->next_offset < batch->base_offset + batch->count;

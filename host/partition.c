@@ -45,6 +45,9 @@ static void partition_create(struct mr_worker *w, struct mr_topic_def *def, uint
 		p->next_offset = state->next_offset;
 		p->producers = state->producers;
 		state->producers = NULL;
+		p->watermarks = state->watermarks;
+		p->watermarks_count = state->watermarks_count;
+		state->watermarks = NULL;
 		mr_partition_state_destroy(state);
 	} else {
 		MR_ASSERT(mr_producers_create((uint32_t)w->config->producers_max,
@@ -68,6 +71,7 @@ static void partition_destroy(struct mr_worker *w, struct mr_partition *p)
 	mr_worker_appends_fail(w, p);
 	mr_feeds_drop(w, p, NULL);
 	mr_producers_destroy(p->producers);
+	free(p->watermarks);
 	mr_topic_def_put(p->topic);
 	free(p);
 	w->partitions_count--;
@@ -226,6 +230,8 @@ uint64_t mr_worker_checkpoint_bytes(void *ctx)
 		for (const struct mr_partition *p = w->partitions[i]; p; p = p->next) {
 			state_save(&b, p);
 			bytes += mr_log_record_bytes((uint32_t)b.bytes);
+			for (const struct mr_feed *f = p->feeds; f; f = f->next)
+				bytes += mr_log_record_bytes(MR_WATERMARK_BYTES);
 		}
 	}
 	mr_buf_fini(&b);
@@ -242,6 +248,19 @@ static void checkpoint_write(struct mr_log *log, uint16_t type, struct mr_span p
 	mr_log_commit(log);
 }
 
+// As they were recorded last: newer ones follow by themselves.
+static void checkpoint_watermarks(struct mr_log *log, const struct mr_partition *p)
+{
+	uint8_t bytes[MR_WATERMARK_BYTES];
+
+	for (const struct mr_feed *f = p->feeds; f; f = f->next) {
+		if (f->watermark.column < 0)
+			continue;
+		mr_watermark_save(bytes, p->topic->topic.id, p->number, &f->watermark.recorded);
+		checkpoint_write(log, MR_LOG_WATERMARK, mr_span(bytes, sizeof(bytes)));
+	}
+}
+
 void mr_worker_checkpoint(void *ctx, struct mr_log *log)
 {
 	struct mr_worker *w = ctx;
@@ -253,6 +272,7 @@ void mr_worker_checkpoint(void *ctx, struct mr_log *log)
 		for (const struct mr_partition *p = w->partitions[i]; p; p = p->next) {
 			state_save(&b, p);
 			checkpoint_write(log, MR_LOG_CHECKPOINT, mr_buf_span(&b));
+			checkpoint_watermarks(log, p);
 		}
 	}
 	mr_checkpoint_end_save(end, (uint32_t)w->partitions_count);

@@ -28,6 +28,7 @@ void mr_partition_state_destroy(struct mr_partition_state *s)
 	if (!s)
 		return;
 	mr_producers_destroy(s->producers);
+	free(s->watermarks);
 	free(s);
 }
 
@@ -117,6 +118,35 @@ static int recover_batch(struct mr_recovered *r, const struct mr_log_scan_record
 	return mr_producers_commit(s->producers, &pb, sr->record->base_offset, r->now_ms);
 }
 
+// The one that goes furthest counts: it holds all that those before it held.
+static int recover_watermark(struct mr_recovered *r, struct mr_span payload)
+{
+	struct mr_watermark_state m, *all;
+	struct mr_partition_state *s;
+	struct mr_uuid topic;
+	uint32_t partition;
+	int rc = mr_watermark_load(payload, &topic, &partition, &m);
+
+	if (rc < 0)
+		return rc;
+	s = state_of(r, topic, partition);
+	if (!s)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < s->watermarks_count; i++) {
+		if (s->watermarks[i].table_id != m.table_id)
+			continue;
+		if (m.offset >= s->watermarks[i].offset)
+			s->watermarks[i] = m;
+		return 0;
+	}
+	all = realloc(s->watermarks, (s->watermarks_count + 1) * sizeof(*all));
+	if (!all)
+		return -ENOMEM;
+	s->watermarks = all;
+	all[s->watermarks_count++] = m;
+	return 0;
+}
+
 static int recover_record(void *arg, const struct mr_log_scan_record *sr)
 {
 	struct mr_recovered *r = arg;
@@ -124,6 +154,7 @@ static int recover_record(void *arg, const struct mr_log_scan_record *sr)
 	switch (sr->record->type) {
 	case MR_LOG_CHECKPOINT: return recover_checkpoint(r, mr_log_payload_span(sr->record));
 	case MR_LOG_BATCH: return recover_batch(r, sr);
+	case MR_LOG_WATERMARK: return recover_watermark(r, mr_log_payload_span(sr->record));
 	default: return 0;
 	}
 }
@@ -140,7 +171,8 @@ static int look_at(void *arg, const struct mr_log_scan_record *sr)
 	struct mr_reader in;
 
 	switch (sr->record->type) {
-	case MR_LOG_PARTITION: return 0;
+	case MR_LOG_PARTITION:
+	case MR_LOG_WATERMARK: return 0;
 	case MR_LOG_CHECKPOINT: l->partitions++; return 0;
 	case MR_LOG_CHECKPOINT_END:
 		in = mr_reader(mr_log_payload_span(sr->record));

@@ -5,6 +5,7 @@
 #include "host/base/buf.h"
 #include "host/base/err.h"
 #include "host/base/uuid.h"
+#include "host/watermark.h"
 #include "storage/log_store.h"
 
 // Record type of the daemon's own in the log: the checkpoint ends, of so many partitions (u32).
@@ -17,7 +18,9 @@ struct mr_partition_state {
 	uint32_t partition;
 	int64_t log_start;
 	int64_t next_offset;
-	struct mr_producers *producers; // owned
+	struct mr_producers *producers;        // owned
+	struct mr_watermark_state *watermarks; // owned; one for each table that has recorded one
+	uint32_t watermarks_count;
 };
 
 void mr_partition_state_destroy(struct mr_partition_state *s);

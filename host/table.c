@@ -5,6 +5,7 @@
 #include "host/scan.h"
 #include "host/seal.h"
 #include "host/view/view.h"
+#include "host/watermark.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -244,13 +245,28 @@ struct applying {
 	struct mr_marks *marks;
 	int64_t piece_from; // first offset of the batch in the open piece
 	int64_t at;         // offset of the record being applied
+	uint32_t rows_from; // first row of the batch in the open piece
 };
+
+// Has the watermark count the rows that the open piece got since the last look.
+static void observe_rows(struct applying *x)
+{
+	const struct mr_table_part *p = x->part;
+	const struct mr_chunk *c = p->open ? mr_piece_chunk(p->open, MR_PIECE_ROWS) : NULL;
+	uint32_t offsets = p->table->def->columns_count + MR_HIDDEN_OFFSET;
+
+	if (c && x->a->watermark)
+		mr_watermark_observe(
+			x->a->watermark, c, offsets, x->rows_from, c->rows, x->a->future_us);
+	x->rows_from = c ? c->rows : 0;
+}
 
 // Notes what the open piece got of the batch.
 static void note_applied(struct applying *x)
 {
 	struct mr_piece *open = x->part->open;
 
+	observe_rows(x);
 	if (open && x->piece_from < x->at)
 		mr_piece_note(open, x->a->partition, x->piece_from, x->at);
 	x->piece_from = x->at;
@@ -286,6 +302,7 @@ static struct mr_chunk *chunk_for(struct applying *x, int kind)
 	if (c) {
 		note_applied(x);
 		piece_close(p);
+		x->rows_from = 0;
 	}
 	rc = mr_chunk_create(p->pool, f->types, f->types_count, f->plain, p->chunk_bytes_max, &c);
 	if (rc == 0 && p->open) {
@@ -451,7 +468,8 @@ int64_t mr_table_part_apply(
 	struct mr_table_part *p, const struct mr_apply *a, struct mr_marks *marks)
 {
 	int64_t from = MR_MAX(a->from_offset, a->base_offset);
-	struct applying x = {p, a, marks, from, from};
+	const struct mr_chunk *rows = p->open ? mr_piece_chunk(p->open, MR_PIECE_ROWS) : NULL;
+	struct applying x = {p, a, marks, from, from, rows ? rows->rows : 0};
 	struct mr_records it;
 	struct mr_record r;
 
@@ -502,6 +520,8 @@ static int part_create(struct mr_table *t, const struct mr_table_setup *o, uint3
 	*p = (struct mr_table_part){
 		.table = t, .chunk_bytes_max = o->chunk_bytes_max, .index = index, .seal = o->seal};
 	mr_pieces_init(&p->pieces);
+	atomic_init(&p->watermark_least_us, MR_WATERMARK_NONE);
+	atomic_init(&p->watermark_most_us, MR_WATERMARK_NONE);
 	rc = mr_chunk_pool_share(o->pools[index], &p->pool);
 	if (rc == 0)
 		rc = mr_decoder_create(t->schema, o->chunk_bytes_max / 2, &p->decoder);
@@ -734,6 +754,7 @@ int mr_table_create(struct mr_table_def *def, struct mr_topic_def *topic,
 	t->def = mr_table_def_get(def);
 	t->topic = mr_topic_def_get(topic);
 	t->parts_count = parts_count;
+	atomic_init(&t->watermark_us, MR_WATERMARK_NONE);
 	t->parts = calloc(parts_count, sizeof(struct mr_table_part *));
 	t->relation.id = def->id;
 	t->relation.kind = MR_RELATION_TABLE;

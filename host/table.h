@@ -48,6 +48,7 @@ struct mr_chunk_form {
 
 struct mr_seal;
 struct mr_view_part;
+struct mr_watermark;
 
 struct mr_table_part {
 	struct mr_table *table;
@@ -62,6 +63,11 @@ struct mr_table_part {
 	uint64_t sequence;          // of the next piece
 	struct mr_buf scratch;      // headers as JSON
 	struct mr_view_part *views; // that fold this part's rows; worker only
+	// Of the part's partitions: the least durable watermark of those that are not idle
+	// (INT64_MAX: all are, INT64_MIN: one has none yet), and the greatest of all. Worker: wo,
+	// others: ro.
+	_Atomic int64_t watermark_least_us, watermark_most_us;
+	int64_t least_next_us, most_next_us; // being found out; worker only
 	// worker: wo, others: ro, relaxed
 	_Atomic uint64_t rows_decoded;
 	_Atomic uint64_t rows_visible;
@@ -85,6 +91,7 @@ struct mr_table {
 	// Held, for moments, by readers that pin the versions of several parts, and by the merging
 	// thread while segments go from parts to others: each is in exactly one of those pinned.
 	pthread_rwlock_t moves;
+	_Atomic int64_t watermark_us; // INT64_MIN: none yet; only rises
 	// Any worker: wo, once; readers: ro. A partition's rows end here, since its log cannot be
 	// read.
 	_Atomic int64_t broken_offset;
@@ -137,8 +144,10 @@ struct mr_apply {
 	struct mr_span records; // decompressed and checked
 	int64_t base_offset;
 	uint32_t partition;
-	int64_t from_offset; // records below are skipped: applied before
-	uint64_t lsn;        // of the batch's end; where the rows become visible
+	int64_t from_offset;            // records below are skipped: applied before
+	uint64_t lsn;                   // of the batch's end; where the rows become visible
+	struct mr_watermark *watermark; // of the partition, counts the rows; NULL: there is none
+	int64_t future_us;              // event times from here on do not move it
 };
 
 // Decodes a batch's records into the part, worker only. Returns the offset behind the last record

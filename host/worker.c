@@ -419,6 +419,7 @@ static void housekeep(struct mr_worker *w, int64_t now_ns)
 		return;
 	w->housekeeping_ns = now_ns + HOUSEKEEPING_NS;
 	mr_worker_release_checkpoints(w);
+	mr_worker_watermarks(w);
 	close_old_pieces(w);
 	for (int i = 0; i < MR_PARTITION_SLOTS / HOUSEKEEPING_TURNS; i++) {
 		size_t slot = w->housekeeping_slot++ % MR_PARTITION_SLOTS;
@@ -460,6 +461,7 @@ static void worker_finish(struct mr_worker *w)
 
 	mr_worker_appends_refuse(w);
 	mr_worker_fetches_abort(w);
+	mr_worker_watermarks(w);
 	// Connections go first, so that no request comes in while the log is being closed.
 	mr_conns_close_all(w->conns);
 	while ((mr_conns_count(w->conns) || w->pending.head || w->asks) &&

@@ -13,6 +13,7 @@
 #include "host/config.h"
 #include "host/metrics.h"
 #include "host/snapshot.h"
+#include "host/watermark.h"
 #include "hw/uring.h"
 #include "storage/log_store.h"
 
@@ -40,6 +41,7 @@ struct mr_feed {
 	size_t read_memory_bytes;
 	bool reading;
 	bool failed; // the log cannot be read there: stays behind, and says so
+	struct mr_watermark watermark;
 };
 
 struct mr_append_list {
@@ -66,6 +68,8 @@ struct mr_partition {
 	int64_t high_watermark;   // end of what is durable
 	int64_t max_timestamp_ms; // of all batches, -1 = none
 	struct mr_producers *producers;
+	struct mr_watermark_state *watermarks; // recovered, for feeds to come
+	uint32_t watermarks_count;
 	struct mr_feed *feeds;
 	struct mr_append_list waiting; // MR_APPEND_WAIT_MEMORY
 	struct mr_append_list unseen;  // MR_APPEND_WAIT_VISIBLE
