@@ -333,6 +333,7 @@ static int read_target(
 int mr_pg_describe(struct mr_pg_session *s, struct mr_span body)
 {
 	struct mr_pg_prepared *p;
+	const struct mr_statement *declared;
 	struct mr_pg_portal *portal;
 	struct mr_span name;
 	uint8_t kind;
@@ -349,9 +350,13 @@ int mr_pg_describe(struct mr_pg_session *s, struct mr_span body)
 		return 0;
 	}
 	portal = mr_pg_portal_find(s, name);
-	if (!portal)
+	declared = portal ? NULL : mr_session_declared(s->sql, name);
+	if (!portal && !declared)
 		return no_portal(s, name);
-	mr_pg_send_description(s, portal->prepared->statement, portal->binary);
+	if (portal)
+		mr_pg_send_description(s, portal->prepared->statement, portal->binary);
+	else
+		mr_pg_send_description(s, declared, NULL);
 	return 0;
 }
 

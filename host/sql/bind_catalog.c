@@ -102,6 +102,21 @@ int mr_bind_any(
 }
 
 // A number of an array that is text: pg_index.indkey[0], pg_constraint.conkey[1].
+// Arrays have no type of their own here: those of the catalog that hold numbers are known by name.
+static bool holds_numbers(const struct mr_ast_expr *array)
+{
+	static const char *const names[] = {"indkey", "indclass", "indcollation", "indoption",
+		"conkey", "confkey", "proargtypes"};
+	const struct mr_ast_idents *parts = &array->column.parts;
+
+	if (array->kind != MR_AST_COLUMN || parts->count == 0)
+		return false;
+	for (size_t i = 0; i < MR_COUNT_OF(names); i++)
+		if (strcmp(parts->items[parts->count - 1].name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 int mr_bind_subscript(
 	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out)
 {
@@ -112,5 +127,7 @@ int mr_bind_subscript(
 	if (mr_bind_expr(b, s, ast->subscript.arg, &array) < 0 ||
 		mr_bind_expr(b, s, ast->subscript.low, &i) < 0)
 		return -1;
-	return call(b, "catalog.array_get", array, i, ast->pos, out);
+	return call(b,
+		holds_numbers(ast->subscript.arg) ? "catalog.array_get" : "catalog.array_item",
+		array, i, ast->pos, out);
 }

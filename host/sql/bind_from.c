@@ -379,29 +379,55 @@ static int unnest_rel(struct mr_bind *b, struct mr_scope *s, const struct mr_ast
 	return mr_plan_add_column(b, p, rel->columns[0]);
 }
 
+// Any other function: one row of its value, in a column of its name.
+static int value_rel(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast,
+	struct mr_scope_rel *rel)
+{
+	struct mr_plan *one = mr_bind_plan(b, MR_PLAN_ONE, NULL), *p;
+	struct mr_scope around = {.parent = s->parent, .root = one, .clause = "FROM"};
+
+	p = one ? mr_bind_plan(b, MR_PLAN_PROJECT, one) : NULL;
+	rel->columns = mr_arena_zalloc(b->arena, 1, sizeof(*rel->columns));
+	if (!p || !rel->columns)
+		return mr_bind_no_memory(b);
+	p->exprs = mr_arena_zalloc(b->arena, 1, sizeof(*p->exprs));
+	if (!p->exprs)
+		return mr_bind_no_memory(b);
+	p->exprs_count = 1;
+	if (mr_bind_call(b, &around, ast, &p->exprs[0]) < 0 ||
+		mr_bind_known(b, p->exprs[0], &p->exprs[0]) < 0)
+		return -1;
+	rel->alias = mr_span_str(ast->call->name);
+	rel->columns[0] = (struct mr_plan_column){.name = rel->alias, .type = p->exprs[0]->type};
+	rel->columns_count = 1;
+	rel->plan = p;
+	return mr_plan_add_column(b, p, rel->columns[0]);
+}
+
 static int function_rel(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_from *f,
 	struct mr_scope_rel *rel)
 {
 	const struct mr_ast_expr *e = f->functions.items[0];
 	const char *name = e->kind == MR_AST_CALL ? e->call->name : "";
+	int rc;
 
 	if (f->with_ordinality || f->functions.count > 1 || f->column_defs.count)
 		return mr_bind_unsupported(
 			b, f->pos, "WITH ORDINALITY, ROWS FROM or a column list");
 	if (strcmp(name, "tumble") == 0 || strcmp(name, "hop") == 0)
 		return window_rel(b, s, e, rel);
-	if (strcmp(name, "generate_series") == 0 || strcmp(name, "unnest") == 0) {
-		int rc = name[0] == 'g' ? series_rel(b, s, e, rel) : unnest_rel(b, s, e, rel);
-
-		// A single column is called as the alias is.
-		if (rc >= 0 && f->alias)
-			rel->columns[0].name = mr_span_str(f->alias);
-		return rc;
-	}
 	if (strcmp(name, "cumulate") == 0 || strcmp(name, "session") == 0)
 		return mr_bind_unsupported(
 			b, e->pos, "%s", name[0] == 'c' ? "CUMULATE" : "SESSION");
-	return mr_bind_unsupported(b, e->pos, "function %s in FROM", *name ? name : "call");
+	if (!*name)
+		return mr_bind_unsupported(b, e->pos, "this call in FROM");
+	rc = strcmp(name, "generate_series") == 0 ? series_rel(b, s, e, rel)
+	     : strcmp(name, "unnest") == 0        ? unnest_rel(b, s, e, rel)
+						  : value_rel(b, s, e, rel);
+	// A single column is called as the alias is.
+	if (rc >= 0 && f->alias)
+		rel->columns[0].name = mr_span_str(f->alias);
+	return rc;
 }
 
 // ---- Joins ----

@@ -1,5 +1,6 @@
 // Subqueries in expressions: once before the statement, or once for each row of the query around.
 #include "host/sql/exec.h"
+#include "host/sql/pgcatalog.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -109,26 +110,6 @@ static int run_scalar(struct mr_run *r, const struct mr_plan_subquery *q, struct
 	return rc;
 }
 
-static void add_item(struct mr_buf *out, struct mr_span s)
-{
-	bool plain =
-		s.bytes > 0 && !(s.bytes == 4 && strncasecmp((const char *)s.data, "null", 4) == 0);
-
-	for (size_t i = 0; i < s.bytes; i++)
-		plain &= !strchr("{},\"\\ \t\n\r\v\f", s.data[i]);
-	if (plain) {
-		mr_buf_add(out, s.data, s.bytes);
-		return;
-	}
-	mr_buf_u8(out, '"');
-	for (size_t i = 0; i < s.bytes; i++) {
-		if (s.data[i] == '"' || s.data[i] == '\\')
-			mr_buf_u8(out, '\\');
-		mr_buf_u8(out, s.data[i]);
-	}
-	mr_buf_u8(out, '"');
-}
-
 // The values as PostgreSQL writes an array.
 static int run_array(struct mr_run *r, const struct mr_plan_subquery *q, struct mr_datum *out)
 {
@@ -150,7 +131,7 @@ static int run_array(struct mr_run *r, const struct mr_plan_subquery *q, struct 
 			mr_buf_reset(&item);
 			if (!mr_vec_is_null(&v, i)) {
 				mr_value_format(v.col.type, mr_vec_at(&v, i), r->query->tz, &item);
-				add_item(&all, mr_buf_span(&item));
+				mr_pg_array_add(&all, mr_buf_span(&item));
 			} else {
 				mr_buf_str(&all, "NULL");
 			}

@@ -252,6 +252,25 @@ static int regtype_in(struct mr_fn_call *c, const void *const *a, void *out)
 		c, "42704", "type \"%.*s\" does not exist", (int)s.bytes, (const char *)s.data);
 }
 
+static int to_regtype(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	int rc = regtype_in(c, a, out);
+
+	return rc < 0 ? 1 : rc;
+}
+
+// No item.
+static int none(struct mr_fn_call *c, const void *const *, void *out)
+{
+	return text(c, "{}", out);
+}
+
+static int no(struct mr_fn_call *, const void *const *, void *out)
+{
+	RESULT(uint8_t) = 0;
+	return 0;
+}
+
 static int regnamespace_out(struct mr_fn_call *c, const void *const *a, void *out)
 {
 	static const char *const names[] = {
@@ -395,6 +414,63 @@ static int array_to_string(struct mr_fn_call *c, const void *const *a, void *out
 	return rc;
 }
 
+void mr_pg_array_add(struct mr_buf *out, struct mr_span s)
+{
+	bool plain =
+		s.bytes > 0 && !(s.bytes == 4 && strncasecmp((const char *)s.data, "null", 4) == 0);
+
+	for (size_t i = 0; i < s.bytes; i++)
+		plain &= !strchr("{},\"\\ \t\n\r\v\f", s.data[i]);
+	if (plain) {
+		mr_buf_add(out, s.data, s.bytes);
+		return;
+	}
+	mr_buf_u8(out, '"');
+	for (size_t i = 0; i < s.bytes; i++) {
+		if (s.data[i] == '"' || s.data[i] == '\\')
+			mr_buf_u8(out, '\\');
+		mr_buf_u8(out, s.data[i]);
+	}
+	mr_buf_u8(out, '"');
+}
+
+static int string_to_array(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	struct mr_span s = fn_span(a[0]), cut = fn_span(a[1]);
+	struct mr_buf b = {.budget = c->ev->query->memory};
+	size_t from = 0;
+	int rc;
+
+	mr_buf_u8(&b, '{');
+	for (size_t at = 0; s.bytes && at <= s.bytes; at++) {
+		bool end = at == s.bytes, here = cut.bytes && at + cut.bytes <= s.bytes &&
+						 memcmp(s.data + at, cut.data, cut.bytes) == 0;
+
+		if (!end && !here)
+			continue;
+		if (from)
+			mr_buf_u8(&b, ',');
+		mr_pg_array_add(&b, mr_span(s.data + from, at - from));
+		from = at + cut.bytes;
+		at += here ? cut.bytes - 1 : 0;
+	}
+	mr_buf_u8(&b, '}');
+	rc = b.failed ? mr_eval_no_memory(c->ev) : mr_fn_str(c, b.data, b.bytes, out);
+	mr_buf_fini(&b);
+	return rc;
+}
+
+// 1, or NULL of an empty one.
+static int array_lower(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	struct mr_span item;
+	size_t at = 0;
+	int rc = next_item(c, fn_span(a[0]), &at, &item);
+
+	RESULT(int32_t) = 1;
+	return rc < 0 ? rc : rc != 1;
+}
+
 static int array_count(struct mr_fn_call *c, const void *const *a, void *out)
 {
 	struct mr_span item;
@@ -507,8 +583,13 @@ static const struct mr_fn fns[] = {
 	{"has_schema_privilege", T_B, 2, {T_I8, T_T}, ST, yes, NULL},
 	{"has_schema_privilege", T_B, 2, {T_T, T_T}, ST, yes, NULL},
 	{"has_database_privilege", T_B, 2, {T_T, T_T}, ST, yes, NULL},
+	{"to_regtype", T_I8, 1, {T_T}, ST, to_regtype, NULL},
+	{"pg_is_other_temp_schema", T_B, 1, {T_I8}, ST, no, NULL},
+	{"pg_blocking_pids", T_T, 1, {T_I4}, ST, none, NULL},
 	{"to_regclass", T_I8, 1, {T_T}, ST, to_regclass, NULL},
 	{"array_to_string", T_T, 2, {T_T, T_T}, ST, array_to_string, NULL},
+	{"string_to_array", T_T, 2, {T_T, T_T}, ST, string_to_array, NULL},
+	{"array_lower", T_I4, 2, {T_T, T_I4}, ST, array_lower, NULL},
 	{"array_upper", T_I4, 2, {T_T, T_I4}, ST, array_count, NULL},
 	{"array_length", T_I4, 2, {T_T, T_I4}, ST, array_count, NULL},
 	{"cardinality", T_I4, 1, {T_T}, ST, array_count, NULL},

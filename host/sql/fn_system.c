@@ -2,6 +2,9 @@
 #include "host/sql/fn_int.h"
 #include "host/sql/session_int.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static int answer(struct mr_fn_call *c, const char *text, void *out)
 {
 	return text ? mr_fn_str(c, text, strlen(text), out) : 1;
@@ -108,6 +111,46 @@ static int terminate_backend(struct mr_fn_call *c, const void *const *a, void *o
 	return signal_backend(c, a, true, out);
 }
 
+// What the daemon lists of this session; NULL when it lists nothing.
+static const struct mr_activity *own_activity(struct mr_fn_call *c)
+{
+	const struct mr_session *s = c->ev->session;
+	struct mr_env *env = s ? s->opts.env : NULL;
+	struct mr_activity *list;
+	int n = env && env->ops->sessions ? env->ops->sessions(env, c->ev->arena, &list) : 0;
+
+	for (int i = 0; i < n; i++)
+		if (list[i].pid == s->opts.backend_pid)
+			return &list[i];
+	return NULL;
+}
+
+static int client_addr(struct mr_fn_call *c, const void *const *, void *out)
+{
+	const struct mr_activity *a = own_activity(c);
+	const char *colon = a ? strrchr(a->peer, ':') : NULL;
+	bool v6 = colon && a->peer[0] == '[';
+
+	return colon ? mr_fn_str(c, a->peer + v6, (size_t)(colon - a->peer) - 2 * v6, out) : 1;
+}
+
+static int client_port(struct mr_fn_call *c, const void *const *, void *out)
+{
+	const struct mr_activity *a = own_activity(c);
+	const char *colon = a ? strrchr(a->peer, ':') : NULL;
+
+	RESULT(int32_t) = colon ? atoi(colon + 1) : 0;
+	return !colon;
+}
+
+static int server_port(struct mr_fn_call *c, const void *const *, void *out)
+{
+	const struct mr_activity *a = own_activity(c);
+
+	RESULT(int32_t) = a ? a->local_port : 0;
+	return !a;
+}
+
 // Waits between polls of the cancel flag, so that a sleeping query can be stopped.
 static int pg_sleep(struct mr_fn_call *c, const void *const *a, void *out)
 {
@@ -144,6 +187,9 @@ static const struct mr_fn fns[] = {
 	{"pg_cancel_backend", T_B, 1, {T_I4}, MR_FN_VOLATILE, cancel_backend, NULL},
 	{"pg_terminate_backend", T_B, 1, {T_I4}, MR_FN_VOLATILE, terminate_backend, NULL},
 	{"pg_terminate_backend", T_B, 2, {T_I4, T_I8}, MR_FN_VOLATILE, terminate_backend, NULL},
+	NONE("inet_client_addr", client_addr),
+	{"inet_client_port", T_I4, 0, {0}, ST, client_port, NULL},
+	{"inet_server_port", T_I4, 0, {0}, ST, server_port, NULL},
 	{"current_setting", T_T, 1, {T_T}, ST, current_setting, NULL},
 	{"current_setting", T_T, 2, {T_T, T_B}, ST, current_setting, NULL},
 	{"set_config", T_T, 3, {T_T, T_T, T_B}, MR_FN_VOLATILE, set_config, NULL},

@@ -51,6 +51,9 @@ void mr_pg_int(struct mr_pg_fill *f, const char *column, int64_t v); // any inte
 void mr_pg_text(struct mr_pg_fill *f, const char *column, struct mr_span v); // borrows
 void mr_pg_str(struct mr_pg_fill *f, const char *column, const char *v);
 
+// Appends an item of an array as PostgreSQL writes it, with quotes where it needs them.
+void mr_pg_array_add(struct mr_buf *out, struct mr_span item);
+
 // ---- Relations and types by OID ----
 
 // A relation as the catalog shows it: one of the environment's or one of ours.

@@ -676,6 +676,14 @@ const struct mr_pg_def mr_pg_defs[] = {
 		"table_schema:t table_name:t column_name:t ordinal_position:i "
 		"position_in_unique_constraint:i",
 		NULL},
+	{IS, "role_table_grants",
+		"grantor:t grantee:t table_catalog:t table_schema:t table_name:t privilege_type:t "
+		"is_grantable:t with_hierarchy:t",
+		NULL},
+	{IS, "table_privileges",
+		"grantor:t grantee:t table_catalog:t table_schema:t table_name:t privilege_type:t "
+		"is_grantable:t with_hierarchy:t",
+		NULL},
 	{IS, "routines", "specific_schema:t specific_name:t routine_name:t routine_type:t", NULL},
 };
 

@@ -313,6 +313,14 @@ struct mr_named_cursor *mr_session_cursor(struct mr_session *s, const char *name
 	return NULL;
 }
 
+const struct mr_statement *mr_session_declared(struct mr_session *s, struct mr_span name)
+{
+	for (const struct mr_named_cursor *c = s->cursors; c; c = c->next)
+		if (mr_span_eq(mr_span_str(c->name), name))
+			return c->statement;
+	return NULL;
+}
+
 void mr_session_drop_cursors(struct mr_session *s, bool held_too)
 {
 	struct mr_named_cursor **at = &s->cursors;

@@ -73,6 +73,9 @@ struct mr_param {
 // CommandComplete's tag, after the end: "SELECT 5", "INSERT 0 3", "CREATE TABLE".
 const char *mr_cursor_tag(const struct mr_cursor *c);
 void mr_cursor_close(struct mr_cursor *c);
+// The query of a cursor that DECLARE opened, or NULL: to the protocol it is a portal as well. Lives
+// until the cursor is closed.
+const struct mr_statement *mr_session_declared(struct mr_session *s, struct mr_span name);
 // Closes the runs of all open cursors, which give up what they pin; reading one of them again is an
 // error (53200). Between statements.
 void mr_session_let_go(struct mr_session *s);
