@@ -17,6 +17,7 @@ enum {
 	ROUND_MS = 1000,
 	RETRY_MS = 30000,
 	LEVEL_FULL = 9,
+	MERGE_NICE = 15, // behind SQL and sealing
 	// A merge makes way for sealing this long before a block, and then goes on all the same.
 	WAY_NS = 5000000,
 	WAY_TIMES = 20,
@@ -501,6 +502,7 @@ static void *merge_main(void *arg)
 
 	mr_thread_name("mr-merge");
 	mr_control_place_background(g->control);
+	mr_thread_nice(MERGE_NICE);
 	while (!is_stopping(g)) {
 		struct pollfd p = {.fd = g->box.event_fd, .events = POLLIN};
 

@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { WRITE_BYTES = 1 << 20, DICT_SLOTS = 4 * 65536 };
+// What is written is flushed in steps, so that no flush of the log waits behind a whole segment.
+enum { WRITE_BYTES = 1 << 20, SYNC_BYTES = 8 << 20, DICT_SLOTS = 4 * 65536 };
 
 // Strings of one column, by code. Entry 0 is the empty string, which null rows name.
 struct dict {
@@ -36,7 +37,8 @@ struct mr_segment_writer {
 	struct mr_buf packed; // and after
 	struct mr_buf pending;
 	struct mr_file *file;
-	uint64_t at; // in the file: of pending's end
+	uint64_t at;     // in the file: of pending's end
+	uint64_t synced; // up to where the file was flushed
 	uint64_t raw_bytes;
 	int level;
 };
@@ -199,6 +201,10 @@ static int flush(struct mr_segment_writer *w)
 		rc = mr_file_write(
 			w->file, w->at - w->pending.bytes, w->pending.data, w->pending.bytes);
 	mr_buf_reset(&w->pending);
+	if (rc == 0 && w->at - w->synced >= SYNC_BYTES) {
+		rc = mr_file_sync(w->file);
+		w->synced = w->at;
+	}
 	return rc;
 }
 
@@ -440,7 +446,7 @@ int mr_segment_write(struct mr_segment_writer *w,
 	mr_segment_name(info->id, name);
 	info->fingerprint = mr_segment_fingerprint(
 		sections[MR_SEGMENT_ROWS].columns, sections[MR_SEGMENT_ROWS].columns_count);
-	w->at = w->raw_bytes = 0;
+	w->at = w->synced = w->raw_bytes = 0;
 	mr_buf_reset(&w->pending);
 	rc = mr_file_open(w->disk, name, MR_FILE_WRITE | MR_FILE_CREATE | MR_FILE_EXCL, &w->file);
 	if (rc < 0)
