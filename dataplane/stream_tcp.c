@@ -349,9 +349,9 @@ static void finish(struct tcp_net *t, struct tcp_stream *s)
 	s->stream.events->closed(&s->stream, s->error);
 	mr_net_forget(&t->net, &s->work);
 	if (s->conn && !s->eof) {
+		linger(t, s);
 		mr_tcp_shutdown(s->conn);
 		mr_tcp_resume(s->conn);
-		linger(t, s);
 		return;
 	}
 	if (s->conn)

@@ -13,6 +13,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -244,6 +245,7 @@ static int find_device(struct mr_dpdk *d, const struct mr_dpdk_options *o, struc
 	d->port_id = id;
 	(void)rte_eth_dev_get_name_by_port(id, d->name);
 	rc = rte_eth_dev_info_get(id, &d->info);
+	d->is_tap = rc == 0 && strcmp(d->info.driver_name, "net_tap") == 0;
 	return rc < 0 ? failed(diag, d, "read the properties", rc) : 0;
 }
 
@@ -460,7 +462,7 @@ static int open_port(struct mr_dpdk *d, uint16_t w, uint16_t mtu)
 	if (rte_eth_macaddr_get(d->port_id, &mac) == 0)
 		memcpy(p->port.mac.b, mac.addr_bytes, sizeof(p->port.mac.b));
 	// The kernel's end of a tap has the very address that the driver tells: we take another.
-	if (strcmp(d->info.driver_name, "net_tap") == 0)
+	if (d->is_tap)
 		p->port.mac.b[5] ^= 1;
 	p->tx_pool = make_pool(d, "tx", w, tx, mtu, p->share.node);
 	snprintf(name, sizeof(name), "mr_in_%u", w);
@@ -480,13 +482,37 @@ static int open_ports(struct mr_dpdk *d, uint16_t mtu, struct mr_diag *diag)
 	return rc < 0 ? failed(diag, d, "make the workers' queues", rc) : 0;
 }
 
+// The tap driver receives nothing before it has seen a signal of new frames, which the kernel hands
+// to any thread of ours, sooner or later. To the worker itself it comes before the wake-up.
+static void take_tap_signals(struct dpdk_port *p)
+{
+	const struct f_owner_ex owner = {F_OWNER_TID, (pid_t)gettid()};
+	int fd = rte_eth_dev_rx_intr_ctl_q_get_fd(p->dev->port_id, p->share.rx_queue);
+
+	if (fd >= 0 && fcntl(fd, F_SETOWN_EX, &owner) < 0)
+		p->dev->note(MR_NOTE_INFO, "net", "worker=%u event=signals_not_taken error=\"%s\"",
+			p->index, rte_strerror(errno));
+}
+
+// The descriptor of a tap polls readable as long as frames wait in it.
+static int watch_tap(struct dpdk_port *p)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	int fd = rte_eth_dev_rx_intr_ctl_q_get_fd(p->dev->port_id, p->share.rx_queue);
+
+	if (fd < 0)
+		return -ENOTSUP;
+	return epoll_ctl(p->wait_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
 // After the device has started: sleeping workers are woken by its interrupts, where it has them.
 static void open_interrupts(struct mr_dpdk *d)
 {
 	for (uint16_t w = 0; d->interrupts && w < d->workers; w++) {
 		struct dpdk_port *p = &d->ports[w];
-		int rc = rte_eth_dev_rx_intr_ctl_q(
-			d->port_id, p->share.rx_queue, p->queue_fd, RTE_INTR_EVENT_ADD, NULL);
+		int rc = d->is_tap ? watch_tap(p)
+				   : rte_eth_dev_rx_intr_ctl_q(d->port_id, p->share.rx_queue,
+					     p->queue_fd, RTE_INTR_EVENT_ADD, NULL);
 
 		d->interrupts = rc == 0;
 	}
@@ -660,6 +686,8 @@ static void dpdk_enter(struct mr_port *port)
 	if (!p->registered)
 		p->dev->note(MR_NOTE_INFO, "net", "worker=%u event=not_registered error=\"%s\"",
 			p->index, rte_strerror(rte_errno));
+	if (p->dev->is_tap && p->dev->interrupts)
+		take_tap_signals(p);
 }
 
 static void dpdk_leave(struct mr_port *port)

@@ -42,6 +42,7 @@ struct mr_dpdk {
 	bool believes;            // MR_DPDK_SUMS_HW
 	bool has_sums;
 	bool interrupts;
+	bool is_tap;
 	bool has_flows;
 	bool started;
 	struct mr_queue_plan plan;

@@ -162,6 +162,9 @@ def snappy_bomb(size):
 
 # ---- the daemon, and who behaves well beside the hostile ones
 
+HOSTS = {}  # of the daemon's ports
+
+
 class Daemon:
     def __init__(self, folder):
         args = [os.path.join(BUILD, "millraced"), "--data", os.path.join(folder, "d"),
@@ -172,9 +175,10 @@ class Daemon:
         self.process = subprocess.Popen(args, stdout=subprocess.PIPE, text=True,
                                         stderr=open(self.log, "w"))
         line = self.process.stdout.readline()
-        found = re.fullmatch(r"ready kafka=\S+:(\d+) sql=\S+:(\d+) http=\S+:(\d+)\n", line)
+        found = re.fullmatch(r"ready kafka=(\S+):(\d+) sql=(\S+):(\d+) http=(\S+):(\d+)\n", line)
         assert found, f"no ready line: {line!r} {open(self.log).read()}"
-        self.kafka, self.sql, self.http = map(int, found.groups())
+        self.kafka, self.sql, self.http = map(int, found.groups()[1::2])
+        HOSTS.update(zip(self.ports(), found.groups()[::2]))
 
     def ports(self):
         return self.kafka, self.sql, self.http
@@ -215,7 +219,7 @@ class GoodSession(threading.Thread):
 
 
 def dial(port, timeout=5):
-    s = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+    s = socket.create_connection((HOSTS[port], port), timeout=timeout)
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return s
 
@@ -479,7 +483,7 @@ def run(folder):
         c.execute(f"""CREATE TABLE {topic} (n bigint, category text, amount numeric(12,2),
             event_time timestamptz) WITH (topic = '{topic}', format = 'json', partitions = 4)""")
     acked = os.path.join(folder, "acked")
-    bootstrap = f"127.0.0.1:{d.kafka}"
+    bootstrap = f"{HOSTS[d.kafka]}:{d.kafka}"
     producer = subprocess.Popen(
         [f"{BUILD}/tests/e2e/producer", "--bootstrap", bootstrap, "--topics", "events", "--acked",
          acked, "--rate", "2000"], stdout=subprocess.PIPE, text=True)
