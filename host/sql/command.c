@@ -164,7 +164,7 @@ static int run_create_view(struct mr_cursor *c, struct mr_diag *diag)
 {
 	struct mr_statement *st = c->statement;
 	const struct mr_ast_stmt *a = st->ast;
-	struct mr_buf text = {.bytes_limit = 1 << 20};
+	struct mr_buf text = {.budget = c->query.memory};
 	struct mr_create_view v = {.name = mr_span_str(a->create_view.name.name),
 		.if_not_exists = a->create_view.if_not_exists,
 		.options_count = a->create_view.options.count,
@@ -322,7 +322,7 @@ static int run_declare(struct mr_cursor *c, struct mr_diag *diag)
 {
 	const struct mr_ast_stmt *a = c->statement->ast;
 	struct mr_session *s = c->session;
-	struct mr_buf text = {.bytes_limit = 1 << 20};
+	struct mr_buf text = {.budget = c->query.memory};
 	struct mr_statement *st = NULL;
 	struct mr_cursor *cursor = NULL;
 	struct mr_param *params = mr_arena_zalloc(&c->arena, c->params_count + 1, sizeof(*params));
@@ -386,7 +386,7 @@ static int run_prepare(struct mr_cursor *c, struct mr_diag *diag)
 	struct mr_session *s = c->session;
 	struct mr_named_statement *n;
 	struct mr_statement *st;
-	struct mr_buf canonical = {.bytes_limit = 1 << 20};
+	struct mr_buf canonical = {.budget = c->query.memory};
 	struct mr_span text;
 	struct mr_typeref *types =
 		mr_arena_zalloc(&c->arena, a->prepare.types_count + 1, sizeof(*types));
