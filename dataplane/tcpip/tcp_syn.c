@@ -39,7 +39,7 @@ void mr_tcp_send_syn_ack(struct mr_tcp *t, struct mr_tcp_half *h, uint32_t ts_va
 	if (h->flags & MR_TCP_C_TS)
 		mr_tcp_option_ts(&b, ts_value, h->ts_recent);
 	if (mr_tcp_emit_bare(t, &b) < 0)
-		h->tries = MR_MAX(h->tries, 1); // its time of flight would be wrong
+		h->sent_ns = 0; // nothing to time
 }
 
 static void send_plain(struct mr_tcp *t, struct mr_tcp_half *h)
@@ -163,7 +163,7 @@ struct mr_tcp_conn *mr_tcp_half_input(
 		return NULL;
 	}
 	if (s->flags & MR_TCP_SYN) { // again, or another: a reset answers a wrong one
-		h->tries = MR_MAX(h->tries, 1);
+		h->sent_ns = 0;
 		if (mr_tcp_challenge_budget(t))
 			send_plain(t, h);
 		return NULL;
