@@ -2,7 +2,7 @@
 // segments as its seed says; and users that send a stream any byte of which can be checked.
 #pragma once
 
-#include "dataplane/tcpip/tcp.h"
+#include "dataplane/tcpip/tcp_int.h"
 #include "host/base/rand.h"
 
 #include <stdlib.h>
