@@ -317,9 +317,6 @@ static int pin(struct mr_view *v, struct mr_view_reading *out)
 int mr_view_read(struct mr_view *v, _Atomic bool *cancelled, struct mr_view_reading *out,
 	struct mr_diag *diag)
 {
-	int rc;
-
-	*out = (struct mr_view_reading){0};
 	for (uint32_t i = 0; i < v->parts_count; i++)
 		if (atomic_load_explicit(&v->parts[i].failures, memory_order_relaxed))
 			return mr_diag_set(diag, -ENOMEM, "53200", 0,
@@ -327,6 +324,15 @@ int mr_view_read(struct mr_view *v, _Atomic bool *cancelled, struct mr_view_read
 				"it again",
 				v->def->name);
 	mr_view_freeze(v);
+	return mr_view_read_frozen(v, cancelled, out, diag);
+}
+
+int mr_view_read_frozen(struct mr_view *v, _Atomic bool *cancelled, struct mr_view_reading *out,
+	struct mr_diag *diag)
+{
+	int rc;
+
+	*out = (struct mr_view_reading){0};
 	memset(diag, 0, sizeof(*diag));
 	pthread_mutex_lock(&v->merging);
 	rc = base_refresh(v, cancelled, diag);

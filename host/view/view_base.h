@@ -14,6 +14,9 @@ struct mr_view_reading {
 // sources. SQL threads. 0, or negative with diag.
 [[nodiscard]] int mr_view_read(struct mr_view *v, _Atomic bool *cancelled,
 	struct mr_view_reading *out, struct mr_diag *diag);
+// The same of what has been set aside: workers are not asked.
+[[nodiscard]] int mr_view_read_frozen(struct mr_view *v, _Atomic bool *cancelled,
+	struct mr_view_reading *out, struct mr_diag *diag);
 void mr_view_reading_end(struct mr_view *v, struct mr_view_reading *r);
 void mr_view_unread(struct mr_view *v, struct mr_view_base *b);
 
