@@ -118,6 +118,15 @@ static void hurry(struct mr_table_part *p)
 	mr_seal_hurry(p->seal);
 }
 
+// Says what decoded rows will add to the views' memory.
+static void expect(struct mr_table_part *p)
+{
+	if (p->views)
+		mr_view_parts_expect(
+			p, atomic_load_explicit(&p->rows_decoded, memory_order_relaxed) -
+				   atomic_load_explicit(&p->rows_visible, memory_order_relaxed));
+}
+
 static void mark_publish(const struct mr_mark *k)
 {
 	struct mr_chunk *chunk = mr_piece_chunk(k->piece, k->kind);
@@ -129,6 +138,7 @@ static void mark_publish(const struct mr_mark *k)
 			count(&k->part->rows_visible, k->rows - from);
 			for (struct mr_view_part *v = k->part->views; v; v = v->next)
 				mr_view_part_fold(v, k->piece->sequence, chunk, from, k->rows);
+			expect(k->part);
 			hurry(k->part);
 		}
 	}
@@ -457,7 +467,7 @@ bool mr_table_part_may_take(struct mr_table_part *p)
 	const struct mr_chunk_form *f = &p->forms[MR_PIECE_ROWS];
 	const struct mr_chunk *c = p->open ? mr_piece_chunk(p->open, MR_PIECE_ROWS) : NULL;
 
-	if (p->seal && mr_view_parts_full(p->views))
+	if (p->seal && mr_view_parts_full(p->views, 0))
 		return false;
 	if (c && !c->full)
 		return c->rows > 0 || mr_chunk_pool_has(p->pool, MR_CHUNK_BLOCK_BYTES);
@@ -473,7 +483,7 @@ int64_t mr_table_part_apply(
 	struct mr_records it;
 	struct mr_record r;
 
-	if (p->seal && mr_view_parts_full(p->views))
+	if (p->seal && mr_view_parts_full(p->views, (uint64_t)a->batch->count))
 		return from;
 	mr_records_begin(&it, a->records, a->batch->count);
 	while (mr_records_next(&it, &r)) {
@@ -485,6 +495,7 @@ int64_t mr_table_part_apply(
 		x.at++;
 	}
 	note_applied(&x);
+	expect(p);
 	return x.at;
 }
 

@@ -68,6 +68,7 @@ struct mr_table_part {
 	// others: ro.
 	_Atomic int64_t watermark_least_us, watermark_most_us;
 	int64_t least_next_us, most_next_us; // being found out; worker only
+	size_t views_expected; // of their memory, by rows not visible yet; worker only
 	// worker: wo, others: ro, relaxed
 	_Atomic uint64_t rows_decoded;
 	_Atomic uint64_t rows_visible;

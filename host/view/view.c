@@ -338,11 +338,33 @@ void mr_view_part_hand_over(struct mr_view_part *p, uint64_t sequence)
 		part_freeze(p);
 }
 
-bool mr_view_parts_full(const struct mr_view_part *list)
+// What rows may add to the states of the views, each with a group of its own.
+static size_t rows_bytes(const struct mr_view_part *list, uint64_t rows)
+{
+	size_t bytes = 0;
+
+	for (; list; list = list->next)
+		if (mr_fold_is_grouped(list->view->fold))
+			bytes += list->view->group_bytes;
+	return bytes * rows;
+}
+
+void mr_view_parts_expect(struct mr_table_part *t, uint64_t rows)
+{
+	size_t bytes = rows_bytes(t->views, rows);
+
+	if (!t->views || bytes == t->views_expected)
+		return;
+	atomic_fetch_add_explicit(&t->views->view->host->budget.expected, bytes - t->views_expected,
+		memory_order_relaxed);
+	t->views_expected = bytes;
+}
+
+bool mr_view_parts_full(const struct mr_view_part *list, uint64_t rows)
 {
 	struct mr_view_budget *b = list ? &list->view->host->budget : NULL;
 
-	if (!b || !mr_view_budget_full(b))
+	if (!b || !mr_view_budget_full(b, rows_bytes(list, rows)))
 		return false;
 	mr_view_count(&b->waits, 1);
 	return true;
@@ -408,6 +430,10 @@ void mr_view_detach(struct mr_view *v, uint32_t index)
 		at = &(*at)->next;
 	*at = p->next;
 	p->attached = false;
+	// What the views that remain expect is said with the next rows.
+	atomic_fetch_sub_explicit(&v->host->budget.expected, v->table->parts[index]->views_expected,
+		memory_order_relaxed);
+	v->table->parts[index]->views_expected = 0;
 }
 
 // ---- figures

@@ -42,7 +42,8 @@ struct mr_worker;
 // Memory of all views together; bytes. Any thread, relaxed.
 struct mr_view_budget {
 	size_t bytes_max;
-	_Atomic size_t states; // active and unsealed
+	_Atomic size_t states;   // active and unsealed
+	_Atomic size_t expected; // what decoded rows that are not visible yet may add, at most
 	_Atomic size_t bases;
 	_Atomic uint64_t waits;      // batches that had to wait for memory
 	_Atomic uint64_t base_drops; // bases that outgrew their share
@@ -53,9 +54,15 @@ static inline bool mr_view_budget_hurry(const struct mr_view_budget *b)
 	return atomic_load_explicit(&b->states, memory_order_relaxed) >= b->bytes_max / 4;
 }
 
-static inline bool mr_view_budget_full(const struct mr_view_budget *b)
+// Whether states would pass half of it with `bytes` more. Rows that are decoded and not visible yet
+// count as if each made a group. Below a quarter there is always room, so that a batch of any size
+// goes in some time.
+static inline bool mr_view_budget_full(const struct mr_view_budget *b, size_t bytes)
 {
-	return atomic_load_explicit(&b->states, memory_order_relaxed) >= b->bytes_max / 2;
+	return mr_view_budget_hurry(b) &&
+	       atomic_load_explicit(&b->states, memory_order_relaxed) +
+			       atomic_load_explicit(&b->expected, memory_order_relaxed) + bytes >=
+		       b->bytes_max / 2;
 }
 
 // All bases together.
@@ -172,9 +179,11 @@ void mr_view_part_fold(struct mr_view_part *p, uint64_t sequence, const struct m
 	uint32_t from, uint32_t to);
 // The piece is about to be handed to the sealing thread: what was folded from it is set aside.
 void mr_view_part_hand_over(struct mr_view_part *p, uint64_t sequence);
-// Whether batches have to wait, or pieces to be sealed early, for the sake of these views (a list;
-// NULL: there are none).
-bool mr_view_parts_full(const struct mr_view_part *list);
+// Says how many decoded rows of the table part are not visible yet.
+void mr_view_parts_expect(struct mr_table_part *t, uint64_t rows);
+// Whether a batch of so many rows has to wait, or pieces are to be sealed early, for the sake of
+// these views (a list; NULL: there are none).
+bool mr_view_parts_full(const struct mr_view_part *list, uint64_t rows);
 bool mr_view_parts_hurry(const struct mr_view_part *list);
 
 // ---- any thread

@@ -6,7 +6,7 @@
 rows() {
 	awk -v from="$1" -v to="$2" 'BEGIN {
 		for (i = from; i < to; i++)
-			printf "{\"id\":%d,\"k\":\"key-%d\",\"g\":%d,\"x\":%d.%02d}\n", i, i % 400009, i % 7, i % 1000, i % 100
+			printf "{\"id\":%d,\"k\":\"key-%d\",\"g\":%d,\"x\":%d.%02d}\n", i, i % 150001, i % 7, i % 1000, i % 100
 	}'
 }
 produce() { rows "$1" "$2" | kcat -b "$KAFKA" -P -t t -X acks=all -X enable.idempotence=true -z lz4; }
@@ -66,7 +66,9 @@ for _ in $(seq 50); do
 	sleep 0.1
 done
 expect t "$(figure "runs < 12 AND runs_merged >= 8" by_k)" "runs are merged ($(figure "runs, runs_merged" by_k))"
-expect "$(query "SELECT sum(runs) FROM millrace.views")" "$(find "$TMP/d/run" -name '*.run' | wc -l)" "files and runs"
+same_files() { [ "$(query "SELECT sum(runs) FROM millrace.views")" = "$(find "$TMP/d/run" -name '*.run' | wc -l)" ]; }
+for _ in $(seq 100); do same_files && break || sleep 0.1; done
+same_files || fail "files and runs"
 equal "after merging of runs"
 crash
 start d --workers 3
@@ -87,3 +89,81 @@ expect "0" "$(find "$TMP/d/run" -name '*.run' | wc -l)" "files after DROP"
 stop
 rm -rf "$TMP/d"
 echo "views: stored"
+
+# ---- far more groups than memory for views
+
+# memory_bounded LIMIT: what the views count, and what the process has, stay bounded.
+accounted() { query "SELECT sum(active_bytes + unsealed_bytes + base_bytes) FROM millrace.views"; }
+bounded() {
+	local bytes
+	bytes=$(accounted)
+	[ "$bytes" -le $((VIEW_MIB << 20)) ] || fail "views take $bytes bytes of $VIEW_MIB MiB $1"
+}
+VIEW_MIB=12
+start big --workers 2 --set view.memory_bytes=${VIEW_MIB}MiB --set table.memory_bytes=64MiB
+query "CREATE TABLE t (id bigint, k text, g integer, x numeric(12,2)) WITH (topic = 't', partitions = 4)"
+query "CREATE MATERIALIZED VIEW by_k AS $TABLE_BY_K"
+query "CREATE MATERIALIZED VIEW by_g AS $TABLE_BY_G"
+query "CREATE MATERIALIZED VIEW everything AS SELECT count(*) AS c, sum(x) AS s FROM t"
+produce 0 300000 &
+load=$!
+PIDS+=("$load")
+while kill -0 "$load" 2>/dev/null; do
+	bounded "under load"
+	query "SELECT count(*), sum(c) FROM by_k" >"$TMP/out"
+	sleep 0.2
+done
+wait "$load"
+equal "with few bytes for views"
+bounded "at rest"
+expect t "$(figure "base_bytes = 0 AND reads_spilled > 0" by_k)" "by_k is read in passes"
+expect t "$(figure "base_bytes > 0 AND reads_spilled = 0" everything)" "everything has a base"
+expect 150001 "$(query "SELECT count(*) FROM by_k")" "groups"
+rss=$(awk '/VmHWM/ { print $2 }' "/proc/$PID/status")
+[ "$rss" -lt 400000 ] || fail "the process had $rss kB"
+
+# Sealing cannot write: appends wait at the limit and nothing breaks; then it goes on by itself.
+mv "$TMP/big/run" "$TMP/run.away"
+produce 2000000 2300000 &
+load=$!
+PIDS+=("$load")
+waiting=-1
+while [ "$waiting" != "$(query "SELECT count(*) FROM t")" ]; do
+	waiting=$(query "SELECT count(*) FROM t")
+	bounded "while sealing fails"
+	sleep 1
+done
+kill -0 "$load" || fail "the producer did not wait"
+expect t "$(query "SELECT count(*) > 300000 AND count(*) < 600000 FROM t")" "rows while sealing fails"
+mv "$TMP/run.away" "$TMP/big/run"
+wait "$load" || fail "the producer"
+expect 600000 "$(query "SELECT count(*) FROM t")" "rows after sealing failed"
+equal "after sealing failed"
+query CHECKPOINT
+stop
+
+# ---- damage: an error with file and offset, never another answer
+
+file=$(ls -S "$TMP"/big/run/*.run | head -n 1)
+cp "$file" "$TMP/whole"
+at=$(($(stat -c %s "$file") / 2))
+printf '\x5a\xa5' | dd of="$file" bs=1 seek=$at conv=notrunc status=none
+cmp -s "$file" "$TMP/whole" && fail "nothing changed"
+start big --set view.memory_bytes=${VIEW_MIB}MiB
+said=$(psql -X -q -h 127.0.0.1 -p "$SQL_PORT" -U millrace -d millrace -v VERBOSITY=verbose -c "SELECT count(*) FROM by_k" 2>&1) &&
+	fail "an answer from a damaged file: $said"
+[[ $said == *XX001*run/$(basename "$file")*offset* ]] || fail "damage is called: $said"
+expect "$(query "$TABLE_BY_G ORDER BY g")" "$(query "SELECT * FROM by_g ORDER BY g")" "another view beside a damaged one"
+stop
+rm "$file"
+start big --set view.memory_bytes=${VIEW_MIB}MiB
+said=$(query "SELECT count(*) FROM by_k" 2>&1) && fail "an answer without a file: $said"
+[[ $said == *"run/$(basename "$file")"*missing* ]] || fail "a missing file is called: $said"
+stop
+cp "$TMP/whole" "$file"
+start big --set view.memory_bytes=${VIEW_MIB}MiB
+expect 0 "$(figure rows_filled by_k)" "rows folded after repair"
+equal "after repair"
+stop
+rm -rf "$TMP/big"
+echo "views: bounded, and damage is named"
