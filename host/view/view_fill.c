@@ -139,6 +139,20 @@ static int fold_segment(struct filling *k, struct mr_view_folding *f, struct mr_
 	return rc;
 }
 
+// What segments held that have expired is not in the view, and is not to come either.
+static int add_expired(struct filling *k)
+{
+	struct mr_view *v = k->view;
+	struct mr_offset_range *ranges;
+	int n = mr_segment_store_expired(v->host->segments, v->table->def->id, &ranges);
+
+	if (n < 0)
+		return n;
+	n = mr_view_ranges_add(&k->ranges, ranges, (uint32_t)n);
+	free(ranges);
+	return n;
+}
+
 static int fold_stored(struct filling *k)
 {
 	struct mr_view *v = k->view;
@@ -153,6 +167,8 @@ static int fold_stored(struct filling *k)
 			if (rc == 0)
 				rc = fold_segment(k, &f, s);
 		}
+	if (rc == 0)
+		rc = add_expired(k);
 	// One run at least, to say which offsets the view has.
 	if (rc == 0 && !f.state && k->ranges.count && !k->count)
 		rc = mr_fold_state_create(v->fold, SIZE_MAX, &f.state);

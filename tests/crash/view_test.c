@@ -4,8 +4,8 @@
 //
 // The log is a function: row (partition, offset) has a key and a value computed from both, and all
 // rows up to `end` are durable. A life replays from where the segments end, goes on with new rows,
-// closes and seals pieces, makes and drops views, reads, and merges runs, by seed, until a flush
-// kills it or it ends well.
+// closes and seals pieces, makes and drops views, reads, merges runs and lets segments expire, by
+// seed, until a flush kills it or it ends well.
 #include "host/base/dec.h"
 #include "host/base/hash.h"
 #include "host/base/rand.h"
@@ -44,8 +44,10 @@ static int64_t value_of(uint32_t partition, int64_t offset)
 struct world {
 	struct mr_io_sim sim;
 	struct mr_rand rand;
-	int64_t end[PARTITIONS]; // rows of the log
-	bool ready[VIEWS];       // was whole when the last life ended
+	int64_t end[PARTITIONS];         // rows of the log
+	int64_t gone[PARTITIONS];        // up to where segments have expired
+	int64_t from[VIEWS][PARTITIONS]; // what a view has begins here
+	bool ready[VIEWS];               // was whole when the last life ended
 	uint64_t next_view_id;
 	size_t budget_bytes;
 	uint64_t refills, reads, spilled, merges, deaths;
@@ -128,6 +130,7 @@ static int first_time(struct life *l)
 
 static void make_table(struct life *l)
 {
+	struct mr_offset_range *expired;
 	struct mr_segment **list;
 	int n = mr_segment_store_list(l->segments, TABLE_ID, &list);
 	struct mr_table_setup setup = {.parts_count = l->workers_count,
@@ -135,13 +138,20 @@ static void make_table(struct life *l)
 		.chunk_bytes_max = 1 << 20,
 		.segments = list,
 		.segments_count = (uint32_t)n};
+	int gone = mr_segment_store_expired(l->segments, TABLE_ID, &expired);
 
-	assert_true(n >= 0);
+	assert_true(n >= 0 && gone >= 0);
+	setup.expired = expired;
+	setup.expired_count = (uint32_t)gone;
+	memset(l->world->gone, 0, sizeof(l->world->gone));
+	for (int i = 0; i < gone; i++)
+		l->world->gone[expired[i].partition] = expired[i].to;
 	assert_int_equal(
 		mr_table_create(l->catalog.tables[0], l->catalog.topics[0], &setup, &l->table), 0);
 	for (int i = 0; i < n; i++)
 		mr_segment_put(list[i]);
 	free(list);
+	free(expired);
 }
 
 static struct mr_piece *open_piece(struct life *l, struct mr_table_part *part)
@@ -158,7 +168,7 @@ static struct mr_piece *open_piece(struct life *l, struct mr_table_part *part)
 	assert_int_equal(mr_piece_create(part, &p), 0);
 	p->sequence = part->sequence++;
 	atomic_store(&p->chunks[MR_PIECE_ROWS], c);
-	mr_pieces_add(&part->pieces, p);
+	mr_pieces_add(&part->pieces, &p, 1);
 	part->open = p;
 	return p;
 }
@@ -212,8 +222,17 @@ static int write_file(struct life *l, struct mr_piece **pieces, uint32_t count,
 	struct mr_segment_rows blocks[PIECES_MAX];
 	struct mr_col cols[PIECES_MAX * 16];
 	struct mr_dict dicts[PIECES_MAX * 16];
-	struct mr_segment_source sources[MR_SEGMENT_SECTIONS] = {
-		{columns, n, blocks, count}, {dead, MR_DEAD_COUNT, NULL, 0}};
+	const struct mr_segment_source sources[MR_SEGMENT_SECTIONS] = {
+		{.columns = columns,
+			.columns_count = n,
+			.blocks = blocks,
+			.blocks_count = count,
+			.time_column = MR_SEGMENT_NO_COLUMN,
+			.time_fallback = MR_SEGMENT_NO_COLUMN},
+		{.columns = dead,
+			.columns_count = MR_DEAD_COUNT,
+			.time_column = MR_SEGMENT_NO_COLUMN,
+			.time_fallback = MR_SEGMENT_NO_COLUMN}};
 
 	mr_table_segment_columns(l->table, MR_PIECE_ROWS, columns);
 	mr_table_segment_columns(l->table, MR_PIECE_DEAD, dead);
@@ -282,6 +301,32 @@ static void seal(struct life *l, uint32_t index)
 	memmove(pieces, pieces + count, l->closed_count[index] * sizeof(struct mr_piece *));
 }
 
+// The first segment's time is over. Views keep what they made of its rows.
+static void expire(struct life *l)
+{
+	struct mr_segment **list, *old = NULL;
+	int n = mr_segment_store_list(l->segments, TABLE_ID, &list);
+
+	if (n > 0 && ok(l, mr_segment_store_expire(l->segments, TABLE_ID, list, 1)))
+		old = list[0];
+	for (uint32_t i = 0; old && i < old->info.ranges_count; i++)
+		l->world->gone[old->info.ranges[i].partition] = old->info.ranges[i].to;
+	for (uint32_t i = 0; old && i < l->workers_count; i++) {
+		const struct mr_version *v = mr_pieces_now(&l->table->parts[i]->pieces);
+
+		for (uint32_t k = 0; k < v->count; k++)
+			if (v->pieces[k]->segment == old) {
+				struct mr_piece *p = v->pieces[k];
+
+				mr_table_part_replace(l->table->parts[i], &p, 1, NULL);
+				break;
+			}
+	}
+	for (int i = 0; i < n; i++)
+		mr_segment_put(list[i]);
+	free(list);
+}
+
 // ---- views
 
 static struct mr_view *new_view(struct life *l, struct mr_view_def *def)
@@ -326,6 +371,7 @@ static void make_view(struct life *l, int which)
 	mr_catalog_add_view(&change, id, name, TABLE_ID, mr_span_str(queries[which]));
 	if (!ok(l, mr_catalog_commit(l->manifest, &change)))
 		return;
+	memcpy(l->world->from[which], l->world->gone, sizeof(l->world->gone));
 	v = l->views[which] = new_view(l, mr_catalog_view(&l->catalog, mr_span_str(name)));
 	assert_int_equal(mr_view_fill_memory(v, NULL, &diag), 0);
 	// Rows go on coming, and are sealed, while segments are folded.
@@ -347,7 +393,7 @@ static void expect(const struct world *w, int which, struct answer *a)
 {
 	memset(a, 0, sizeof(*a));
 	for (uint32_t p = 0; p < PARTITIONS; p++)
-		for (int64_t at = 0; at < w->end[p]; at++) {
+		for (int64_t at = w->from[which][p]; at < w->end[p]; at++) {
 			int32_t k = key_of(p, at);
 
 			if (which && k >= 500)
@@ -460,6 +506,8 @@ static void start_views(struct life *l)
 		l->views[which] = v;
 		if (!ok(l, mr_view_open(v, &diag)))
 			return;
+		if (!l->world->ready[which])
+			memcpy(l->world->from[which], l->world->gone, sizeof(l->world->gone));
 		if (atomic_load(&v->stats.rows_filled)) {
 			assert_false(l->world->ready[which]);
 			l->world->refills++;
@@ -551,7 +599,7 @@ static void step(struct life *l)
 	uint32_t index = (uint32_t)mr_rand_below(r, l->workers_count);
 	int64_t rows = (int64_t)mr_rand_below(r, 200);
 
-	switch (mr_rand_below(r, 16)) {
+	switch (mr_rand_below(r, 17)) {
 	case 0:
 		if (l->views[which])
 			drop_view(l, (int)which);
@@ -560,6 +608,7 @@ static void step(struct life *l)
 		break;
 	case 1: merge_runs(l); break;
 	case 2: check_views(l); break;
+	case 16: expire(l); break;
 	case 3:
 	case 4:
 	case 5:
