@@ -14,7 +14,9 @@
 static int start_pg(struct mr_daemon *d, struct mr_diag *diag)
 {
 	const struct mr_config *c = d->config;
-	const struct mr_pg_opts o = {
+	int rc;
+
+	d->pg_opts = (struct mr_pg_opts){
 		.address = c->listen,
 		.port = (uint16_t)c->sql_port,
 		.connections_max = (uint32_t)c->sql_connections_max,
@@ -25,7 +27,7 @@ static int start_pg(struct mr_daemon *d, struct mr_diag *diag)
 		.thread_start = mr_control_place_background,
 		.thread_arg = &d->control,
 	};
-	int rc = mr_pg_start(&o, &d->pg);
+	rc = mr_pg_start(&d->pg_opts, &d->pg);
 
 	if (rc < 0)
 		return mr_diag_set(diag, rc, "58000", 0, "cannot listen on %s port %u for SQL: %s",
@@ -71,7 +73,9 @@ static void format_address(char out[300], const char *host, uint16_t port)
 static int start_http(struct mr_daemon *d, struct mr_diag *diag)
 {
 	const struct mr_config *c = d->config;
-	const struct mr_http_opts o = {
+	int rc;
+
+	d->http_opts = (struct mr_http_opts){
 		.address = c->listen,
 		.port = (uint16_t)c->http_port,
 		.connections_max = (uint32_t)c->http_connections_max,
@@ -89,7 +93,7 @@ static int start_http(struct mr_daemon *d, struct mr_diag *diag)
 		.thread_start = mr_control_place_background,
 		.thread_arg = &d->control,
 	};
-	int rc = mr_http_start(&o, &d->http);
+	rc = mr_http_start(&d->http_opts, &d->http);
 
 	if (rc < 0)
 		return mr_diag_set(diag, rc, "58000", 0, "cannot listen on %s port %u for HTTP: %s",
@@ -106,13 +110,14 @@ static int start_ports(struct mr_daemon *d, struct mr_diag *diag)
 		return rc;
 	format_address(d->kafka_address, d->control.nic ? mr_nic_host(d->control.nic) : host,
 		d->control.workers[0]->port);
-	format_address(d->sql_address, host, mr_pg_port(d->pg));
+	format_address(d->sql_address, host, mr_server_port(d->pg));
 	rc = start_http(d, diag);
 	if (rc < 0)
 		return rc;
-	format_address(d->http_address, host, mr_http_port(d->http));
+	format_address(d->http_address, host, mr_server_port(d->http));
 	if (mr_daemon_metrics(d->metrics, &d->control) < 0 ||
-		mr_pg_metrics(d->pg, d->metrics) < 0 || mr_http_metrics(d->http, d->metrics) < 0 ||
+		mr_server_metrics(d->pg, d->metrics) < 0 ||
+		mr_server_metrics(d->http, d->metrics) < 0 ||
 		mr_sessions_metrics(d->sessions, d->metrics) < 0)
 		return mr_diag_set(diag, -ENOMEM, "53200", 0, "out of memory");
 	return 0;
@@ -157,8 +162,8 @@ static void *stop_ports(void *arg)
 {
 	struct stopping *s = arg;
 
-	mr_http_stop(s->daemon->http);
-	mr_pg_stop(s->daemon->pg);
+	mr_server_stop(s->daemon->http);
+	mr_server_stop(s->daemon->pg);
 	atomic_store_explicit(&s->done, true, memory_order_release);
 	mr_mailbox_wake(&s->daemon->control.box);
 	return NULL;

@@ -14,8 +14,10 @@ struct mr_daemon {
 	struct mr_metrics *metrics;
 	struct mr_pins *pins;
 	struct mr_sessions *sessions;
-	struct mr_pg_server *pg;
-	struct mr_http_server *http;
+	struct mr_pg_opts pg_opts;
+	struct mr_http_opts http_opts;
+	struct mr_server *pg;
+	struct mr_server *http;
 	char kafka_address[300]; // ADDR:PORT, as printed when it serves
 	char sql_address[300];
 	char http_address[300];

@@ -12,8 +12,7 @@
 // neither header, so `curl --data` just works.
 #pragma once
 
-#include "host/listener.h"
-#include "host/sessions.h"
+#include "host/server.h"
 #include "host/sql/sql.h"
 
 #define MR_HTTP_HEAD_BYTES_MAX     16384 // request line and header fields; 431 beyond
@@ -44,11 +43,6 @@ struct mr_http_opts {
 	void *thread_arg;
 };
 
-struct mr_http_server;
-
-// Binds and serves. Strings, env and the rest are borrowed until mr_http_stop. 0 or -errno.
-[[nodiscard]] int mr_http_start(const struct mr_http_opts *opts, struct mr_http_server **out);
-uint16_t mr_http_port(const struct mr_http_server *server);
-// Cancels what runs, waits for all threads, frees. NULL is allowed.
-void mr_http_stop(struct mr_http_server *server);
-[[nodiscard]] int mr_http_metrics(struct mr_http_server *server, struct mr_metrics *m);
+// Binds and serves (host/server.h). `opts` and all it points to are borrowed until mr_server_stop.
+// 0 or -errno.
+[[nodiscard]] int mr_http_start(const struct mr_http_opts *opts, struct mr_server **out);

@@ -2,7 +2,7 @@
 //
 // Sessions block on a link, each on a thread of its own, and know nothing of sockets: the tests
 // give them a link over memory, which cuts its input at every place it likes. A TCP link wakes up
-// when its listener stops, and gives up on a peer that takes no bytes for MR_LINK_WRITE_TIMEOUT_MS.
+// when its acceptor stops, and gives up on a peer that takes no bytes for MR_LINK_WRITE_TIMEOUT_MS.
 #pragma once
 
 #include "host/base/buf.h"
@@ -20,7 +20,7 @@ struct mr_link;
 
 struct mr_link_ops {
 	// Reads at least one byte. >0: how many; 0: the peer has ended its side; -ETIMEDOUT after
-	// `timeout_ms` of silence (negative: none); MR_ERR_STOPPED when the listener stops; -EINTR
+	// `timeout_ms` of silence (negative: none); MR_ERR_STOPPED when the acceptor stops; -EINTR
 	// after `wake`; -errno.
 	int (*read)(struct mr_link *l, void *data, size_t bytes_max, int timeout_ms);
 	// Writes all of it. 0, -ETIMEDOUT when the peer takes nothing, MR_ERR_STOPPED, -errno.

@@ -2,7 +2,7 @@
 #include "host/memory_plan.h"
 
 #include "dataplane/stream.h"
-#include "host/listener.h"
+#include "host/acceptor.h"
 #include "host/nic.h"
 #include "host/sessions.h"
 
@@ -21,7 +21,7 @@ void mr_memory_plan(const struct mr_config *c, struct mr_memory_plan *out)
 {
 	const uint64_t w = c->workers;
 	const uint64_t sessions =
-		c->sql_connections_max + c->http_connections_max + 2 * MR_LISTENER_RESERVE;
+		c->sql_connections_max + c->http_connections_max + 2 * MR_ACCEPTOR_RESERVE;
 
 	*out = (struct mr_memory_plan){0};
 	add(out, "log tail", "log.ring_bytes", c->log_ring_bytes, w);

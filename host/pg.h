@@ -1,13 +1,11 @@
 // The PostgreSQL wire, protocol 3.0: what psql, libpq, JDBC and dashboards talk to.
 //
 // mr_pg_start listens and serves each connection as one SQL session on a thread of its own
-// (host/listener.h). The state machine of a session is in pg_session.c; messages in pg_proto.c.
+// (host/server.h). The state machine of a session is in pg_session.c; messages in pg_proto.c.
 #pragma once
 
 #include "host/base/clock.h"
-#include "host/listener.h"
-#include "host/metrics.h"
-#include "host/sessions.h"
+#include "host/server.h"
 #include "host/sql/sql.h"
 
 // A message above this is refused and the connection ended (08P01).
@@ -34,13 +32,6 @@ struct mr_pg_opts {
 	void *thread_arg;
 };
 
-struct mr_pg_server;
-
-// Binds and serves. Strings and env are borrowed until mr_pg_stop. 0 or -errno.
-[[nodiscard]] int mr_pg_start(const struct mr_pg_opts *opts, struct mr_pg_server **out);
-uint16_t mr_pg_port(const struct mr_pg_server *server);
-// Cancels what runs, tells every client (57P01), waits for all threads, frees. NULL is allowed.
-void mr_pg_stop(struct mr_pg_server *server);
-
-// Adds this server's counters to a registry, which must not outlive the server. 0 or -ENOMEM.
-[[nodiscard]] int mr_pg_metrics(struct mr_pg_server *server, struct mr_metrics *m);
+// Binds and serves (host/server.h). `opts` and all it points to are borrowed until mr_server_stop.
+// 0 or -errno.
+[[nodiscard]] int mr_pg_start(const struct mr_pg_opts *opts, struct mr_server **out);

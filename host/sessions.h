@@ -6,18 +6,18 @@
 // too long; it sleeps while none with a limit runs.
 #pragma once
 
+#include "host/acceptor.h"
 #include "host/activity.h"
 #include "host/base/arena.h"
 #include "host/base/clock.h"
 #include "host/link.h"
-#include "host/listener.h"
 #include "host/metrics.h"
 #include "host/pins.h"
 
 struct mr_sessions;
 
 // A session without its queries, statements and long messages: its stack and its buffers.
-#define MR_SESSION_BYTES (MR_LISTENER_STACK_BYTES + 2 * MR_LINK_KEEP_BYTES)
+#define MR_SESSION_BYTES (MR_ACCEPTOR_STACK_BYTES + 2 * MR_LINK_KEEP_BYTES)
 
 // The sessions of one server. Embedded in it.
 struct mr_session_group {

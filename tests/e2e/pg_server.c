@@ -42,8 +42,8 @@ int main(int argc, char **argv)
 		.owner = getenv("UNWELL_FILE"),
 		.thread_start = mr_thread_lower_priority,
 	};
-	struct mr_pg_server *pg_server = NULL;
-	struct mr_http_server *http_server = NULL;
+	struct mr_server *pg_server = NULL;
+	struct mr_server *http_server = NULL;
 	struct mr_sqltest *sql;
 	sigset_t stop;
 	int rc, sig;
@@ -67,20 +67,20 @@ int main(int argc, char **argv)
 	if (rc == 0)
 		rc = mr_http_start(&http, &http_server);
 	if (rc == 0)
-		rc = mr_pg_metrics(pg_server, http.metrics);
+		rc = mr_server_metrics(pg_server, http.metrics);
 	if (rc == 0)
-		rc = mr_http_metrics(http_server, http.metrics);
+		rc = mr_server_metrics(http_server, http.metrics);
 	if (rc == 0)
 		rc = mr_sessions_metrics(opts.sessions, http.metrics);
 	if (rc < 0) {
 		fprintf(stderr, "cannot serve: %s\n", mr_err_text(rc));
 		return 1;
 	}
-	printf("ready sql=%u http=%u\n", mr_pg_port(pg_server), mr_http_port(http_server));
+	printf("ready sql=%u http=%u\n", mr_server_port(pg_server), mr_server_port(http_server));
 	fflush(stdout);
 	sigwait(&stop, &sig);
-	mr_http_stop(http_server);
-	mr_pg_stop(pg_server);
+	mr_server_stop(http_server);
+	mr_server_stop(pg_server);
 	mr_metrics_destroy(http.metrics);
 	mr_sessions_destroy(opts.sessions);
 	mr_sqltest_destroy(sql);

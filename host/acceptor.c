@@ -1,5 +1,5 @@
 // The acceptor and its pool of connection threads.
-#include "host/listener.h"
+#include "host/acceptor.h"
 
 #include "host/base/note.h"
 
@@ -28,23 +28,23 @@ enum slot_state {
 };
 
 struct slot {
-	struct mr_listener *listener;
+	struct mr_acceptor *listener;
 	struct mr_link_tcp tcp;
 	pthread_t thread;
 	_Atomic int state; // acceptor: FREE -> RUNNING, DONE -> FREE; its thread: RUNNING -> DONE
 };
 
 // Read at any time, by any thread.
-struct listener_stats {
+struct acceptor_stats {
 	_Atomic uint64_t accepted;
 	_Atomic uint64_t refused; // over the limit
 	_Atomic uint64_t accept_errors;
 	_Atomic uint64_t open; // connections now, those being refused included
 };
 
-struct mr_listener {
-	struct mr_listener_opts opts;
-	struct listener_stats stats;
+struct mr_acceptor {
+	struct mr_acceptor_opts opts;
+	struct acceptor_stats stats;
 	int fd;
 	int stop_fd;
 	uint16_t port;
@@ -57,10 +57,10 @@ void mr_thread_lower_priority(void *)
 {
 	// On Linux the nice value belongs to the thread. A failure only means equal priority.
 	if (setpriority(PRIO_PROCESS, (id_t)gettid(), 10) < 0)
-		mr_note(MR_NOTE_DEBUG, "listener", "nice=failed errno=%d", errno);
+		mr_note(MR_NOTE_DEBUG, "acceptor", "nice=failed errno=%d", errno);
 }
 
-static void thread_begin(const struct mr_listener *l)
+static void thread_begin(const struct mr_acceptor *l)
 {
 	char name[16];
 
@@ -91,7 +91,7 @@ static void connection_close(struct slot *s)
 static void *connection_thread(void *arg)
 {
 	struct slot *s = arg;
-	struct mr_listener *l = s->listener;
+	struct mr_acceptor *l = s->listener;
 
 	thread_begin(l);
 	l->opts.serve(l->opts.owner, &s->tcp.link);
@@ -101,7 +101,7 @@ static void *connection_thread(void *arg)
 	return NULL;
 }
 
-static struct slot *slot_take(struct mr_listener *l)
+static struct slot *slot_take(struct mr_acceptor *l)
 {
 	for (uint32_t i = 0; i < l->slots_count; i++) {
 		struct slot *s = &l->slots[i];
@@ -147,13 +147,13 @@ static int connection_thread_create(struct slot *s)
 	int rc;
 
 	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, MR_LISTENER_STACK_BYTES);
+	pthread_attr_setstacksize(&attr, MR_ACCEPTOR_STACK_BYTES);
 	rc = pthread_create(&s->thread, &attr, connection_thread, s);
 	pthread_attr_destroy(&attr);
 	return -rc;
 }
 
-static void connection_refuse(struct mr_listener *l, int fd)
+static void connection_refuse(struct mr_acceptor *l, int fd)
 {
 	atomic_fetch_add_explicit(&l->stats.refused, 1, memory_order_relaxed);
 	if (send(fd, l->opts.refusal.data, l->opts.refusal.bytes, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
@@ -161,7 +161,7 @@ static void connection_refuse(struct mr_listener *l, int fd)
 	close(fd);
 }
 
-static void connection_begin(struct mr_listener *l, int fd, const struct sockaddr_storage *from)
+static void connection_begin(struct mr_acceptor *l, int fd, const struct sockaddr_storage *from)
 {
 	struct sockaddr_storage local;
 	socklen_t bytes = sizeof(local);
@@ -196,7 +196,7 @@ static void connection_begin(struct mr_listener *l, int fd, const struct sockadd
 	}
 }
 
-static void accept_one(struct mr_listener *l)
+static void accept_one(struct mr_acceptor *l)
 {
 	struct sockaddr_storage from;
 	socklen_t bytes = sizeof(from);
@@ -216,7 +216,7 @@ static void accept_one(struct mr_listener *l)
 
 static void *accept_thread(void *arg)
 {
-	struct mr_listener *l = arg;
+	struct mr_acceptor *l = arg;
 	struct pollfd fds[2] = {{l->fd, POLLIN, 0}, {l->stop_fd, POLLIN, 0}};
 
 	thread_begin(l);
@@ -271,10 +271,10 @@ fail:
 	return err;
 }
 
-int mr_listener_start(const struct mr_listener_opts *opts, struct mr_listener **out)
+int mr_acceptor_start(const struct mr_acceptor_opts *opts, struct mr_acceptor **out)
 {
-	uint32_t slots = opts->connections_max + MR_LISTENER_RESERVE;
-	struct mr_listener *l = calloc(1, sizeof(*l) + slots * sizeof(l->slots[0]));
+	uint32_t slots = opts->connections_max + MR_ACCEPTOR_RESERVE;
+	struct mr_acceptor *l = calloc(1, sizeof(*l) + slots * sizeof(l->slots[0]));
 	int rc;
 
 	if (!l)
@@ -304,12 +304,12 @@ free_listener:
 	return rc;
 }
 
-uint16_t mr_listener_port(const struct mr_listener *l)
+uint16_t mr_acceptor_port(const struct mr_acceptor *l)
 {
 	return l->port;
 }
 
-int mr_listener_metrics(struct mr_listener *l, struct mr_metrics *m)
+int mr_acceptor_metrics(struct mr_acceptor *l, struct mr_metrics *m)
 {
 	const struct {
 		enum mr_metric_kind kind;
@@ -336,7 +336,7 @@ int mr_listener_metrics(struct mr_listener *l, struct mr_metrics *m)
 	return rc;
 }
 
-void mr_listener_stop(struct mr_listener *l)
+void mr_acceptor_stop(struct mr_acceptor *l)
 {
 	if (!l)
 		return;

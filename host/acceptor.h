@@ -6,20 +6,20 @@
 // they are refused in the words of their protocol (and a CancelRequest gets through); beyond the
 // reserve they get `refusal` and are closed.
 //
-// Memory: connections_max + MR_LISTENER_RESERVE slots from the start, `stack_bytes` of address
+// Memory: connections_max + MR_ACCEPTOR_RESERVE slots from the start, `stack_bytes` of address
 // space for each live thread.
 #pragma once
 
 #include "host/link.h"
 #include "host/metrics.h"
 
-#define MR_LISTENER_RESERVE 8
+#define MR_ACCEPTOR_RESERVE 8
 // Parsing and planning recurse, with depth limits of their own.
-#define MR_LISTENER_STACK_BYTES (1u << 20)
+#define MR_ACCEPTOR_STACK_BYTES (1u << 20)
 
-struct mr_listener;
+struct mr_acceptor;
 
-struct mr_listener_opts {
+struct mr_acceptor_opts {
 	const char *name; // of the threads: "sql", "http"
 	const char *address;
 	uint16_t port; // 0: any free one
@@ -36,12 +36,12 @@ struct mr_listener_opts {
 };
 
 // Binds, listens and starts accepting. 0 or -errno.
-[[nodiscard]] int mr_listener_start(const struct mr_listener_opts *opts, struct mr_listener **out);
-uint16_t mr_listener_port(const struct mr_listener *l);
+[[nodiscard]] int mr_acceptor_start(const struct mr_acceptor_opts *opts, struct mr_acceptor **out);
+uint16_t mr_acceptor_port(const struct mr_acceptor *l);
 // Adds its counters, labelled with its name, to a registry that must not outlive it. 0 or -ENOMEM.
-[[nodiscard]] int mr_listener_metrics(struct mr_listener *l, struct mr_metrics *m);
+[[nodiscard]] int mr_acceptor_metrics(struct mr_acceptor *l, struct mr_metrics *m);
 // Stops accepting, wakes every connection, waits for their threads, frees. NULL is allowed.
-void mr_listener_stop(struct mr_listener *l);
+void mr_acceptor_stop(struct mr_acceptor *l);
 
 // For `thread_start`: nice 10, so that workers come first where cores are few.
 void mr_thread_lower_priority(void *arg);
