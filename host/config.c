@@ -90,7 +90,7 @@ static const struct key {
 		"dpdk: learn IPv6 routers from their advertisements"},
 	{"log.file_bytes", NULL, KIND_BYTES, AT(log_file_bytes), MIB(1), GIB(4), "256MiB", NULL,
 		"size of one log file; preallocated"},
-	{"log.ring_bytes", NULL, KIND_BYTES, AT(log_ring_bytes), MIB(1), GIB(4), "64MiB", NULL,
+	{"log.ring_bytes", NULL, KIND_BYTES, AT(log_ring_bytes), MIB(4), GIB(4), "64MiB", NULL,
 		"log tail kept in memory, per worker"},
 	{"log.open_files_max", NULL, KIND_COUNT, AT(log_open_files_max), 16, 1 << 20, "256", NULL,
 		"log files kept open; others are opened when they are read"},
