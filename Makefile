@@ -143,8 +143,9 @@ test: ## the short tests; ends with "N passed, N failed"
 	$(Q)$(MAKE) --no-print-directory all check-bin $(E2E_BIN) $(BENCHES)
 	$(Q)tools/run-tests $B $(T)
 
-test-long: $B/tests/sim/tcp_life_test ## 100,000 simulated lives of connections, about half an hour
+test-long: $B/tests/sim/tcp_life_test $B/tests/sim/attack_test ## 100,000 simulated lives, 1,000,000 connects and closes
 	$(Q)LIVES=100000 $B/tests/sim/tcp_life_test
+	$(Q)CHURN=1000000 $B/tests/sim/attack_test
 
 test-unit: check-bin ## unit, kernel, wire, SQL, crash and fuzz-replay tests only
 	$(Q)tools/run-tests $B --no-e2e $(T)

@@ -1,4 +1,5 @@
-// Simulated lives of connections, by seed. LIVES=n runs that many, SEED=n one of them, telling.
+// Simulated lives of connections, by seed. LIVES=n runs that many from FIRST=n on, SEED=n one of
+// them, telling.
 #include "tests/lib/mr_test.h"
 #include "tests/lib/tcp_life.h"
 
@@ -7,8 +8,8 @@
 
 static void connections_live_through_a_bad_wire(void **)
 {
-	const char *one = getenv("SEED"), *lives = getenv("LIVES");
-	uint64_t first = one ? strtoull(one, NULL, 0) : 1;
+	const char *one = getenv("SEED"), *lives = getenv("LIVES"), *from = getenv("FIRST");
+	uint64_t first = one ? strtoull(one, NULL, 0) : from ? strtoull(from, NULL, 0) : 1;
 	uint64_t count = one ? 1 : lives ? strtoull(lives, NULL, 0) : 500;
 	struct tcp_life_result sum = {0}, r;
 
