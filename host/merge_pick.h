@@ -38,8 +38,11 @@ struct mr_merge_run mr_merge_pick(const struct mr_segment_info *const *infos, ui
 int mr_merge_level(const struct mr_segment_info *const *infos, struct mr_merge_run run,
 	const struct mr_merge_limits *l);
 
+// Kafka's -1, "no timestamp", in microseconds: such rows have no age.
+#define MR_MERGE_NO_TIME (-1000)
+
 // Whether all rows of the segment are older than the ttl.
 static inline bool mr_merge_expired(const struct mr_segment_info *i, int64_t ttl_us, int64_t now_us)
 {
-	return ttl_us > 0 && i->time_max < now_us - ttl_us;
+	return ttl_us > 0 && i->time_max < now_us - ttl_us && i->time_max != MR_MERGE_NO_TIME;
 }

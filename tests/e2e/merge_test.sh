@@ -58,6 +58,7 @@ expect "t|t|t|9|f|2023-11-14 22:13:20+00" "$(query "SELECT raw_bytes > bytes, co
 after=$(query "SELECT sum(bytes) FROM millrace.segments")
 [ "$after" -lt "$before" ] || fail "VACUUM made $after bytes of $before"
 expect 1 "$(find "$TMP/d/seg" -name '*.seg' | wc -l)" "files after VACUUM"
+[ "$(metric millrace_merge_memory_bytes)" -le $((256 << 20)) ] || fail "a merge held more than merge.memory_bytes"
 # What is merged and packed already is left alone.
 merges=$(metric millrace_merges_total)
 query "VACUUM"
@@ -99,7 +100,23 @@ said=$(PGOPTIONS='' psql -X -q -A -t -h 127.0.0.1 -p "$SQL_PORT" -U millrace -d 
 	-c "SET statement_timeout = '60ms'" -c "VACUUM" 2>&1) && fail "VACUUM was not cancelled"
 [[ $said == *"cancel"* ]] || fail "a cancelled VACUUM says: $said"
 check "after a cancelled VACUUM"
-query VACUUM
+# A reader that began before goes on with the old files, which go with it.
+rows_now=$(query "SELECT count(*) FROM t")
+moved=$(psql -X -A -t -h 127.0.0.1 -p "$SQL_PORT" -U millrace -d millrace 2>&1 <<-END
+	BEGIN;
+	DECLARE c CURSOR FOR SELECT id, s FROM t;
+	\o /dev/null
+	FETCH 10 FROM c;
+	\o
+	\! psql -X -q -h 127.0.0.1 -p $SQL_PORT -U millrace -d millrace -c VACUUM
+	\! [ \$(ls "$TMP/d/seg" | wc -l) -gt 1 ] || echo the old files are gone
+	MOVE ALL IN c;
+	COMMIT;
+END
+)
+expect "BEGIN DECLARE CURSOR MOVE $((rows_now - 10)) COMMIT" "$(echo $moved)" "a reader through VACUUM"
+one_file() { [ "$(find "$TMP/d/seg" -name '*.seg' | wc -l)" = 1 ]; }
+until_true one_file
 check "after a whole VACUUM"
 stop
 rm -rf "$TMP/d"

@@ -154,6 +154,11 @@ static void segments_that_expire_apart_stay_apart(void **)
 	assert_true(mr_merge_expired(&l->all[0], 8 * day, 8 * day + 1));
 	assert_false(mr_merge_expired(&l->all[0], 8 * day, 8 * day));
 	assert_false(mr_merge_expired(&l->all[0], 0, 100 * day));
+	// What has no time has no age.
+	l->all[0].time_max = -1000;
+	assert_false(mr_merge_expired(&l->all[0], day, 100 * day));
+	l->all[0].time_max = -1001;
+	assert_true(mr_merge_expired(&l->all[0], day, 100 * day));
 	free(l);
 }
 
