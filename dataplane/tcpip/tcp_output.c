@@ -25,13 +25,14 @@ static void send_syn(struct mr_tcp_conn *c)
 	mr_tcp_arm(c);
 }
 
-// There was no frame, or no way yet: soon again, and the timeout counts it (header: as lost).
-static void retry(struct mr_tcp_conn *c)
+// There was no frame: soon again. No next hop is known: when it is (mr_tcp_path_ready), or when the
+// timeout counts it as lost.
+static void retry(struct mr_tcp_conn *c, int err)
 {
 	struct mr_tcp *t = c->t;
 
 	c->flags |= MR_TCP_C_RETRY;
-	if (!c->due_ack)
+	if (!c->due_ack && err == -EAGAIN)
 		c->due_ack = t->now_ns + MR_TCP_RETRY_NS;
 	if (!c->due_rto)
 		c->due_rto = t->now_ns + mr_tcp_rto(c);
@@ -44,6 +45,7 @@ static int send_at(struct mr_tcp_conn *c, uint32_t seq, uint32_t bytes)
 	uint32_t end = seq + bytes;
 	uint8_t flags = MR_TCP_ACK;
 	bool replies = bytes && c->flags & MR_TCP_C_ACK;
+	int err;
 
 	if (end == c->snd_end && bytes)
 		flags |= MR_TCP_PSH;
@@ -51,9 +53,10 @@ static int send_at(struct mr_tcp_conn *c, uint32_t seq, uint32_t bytes)
 		flags |= MR_TCP_FIN;
 		end++;
 	}
-	if (mr_tcp_emit(c, seq, bytes, flags) < 0) {
-		retry(c);
-		return -EAGAIN;
+	err = mr_tcp_emit(c, seq, bytes, flags);
+	if (err < 0) {
+		retry(c, err);
+		return err;
 	}
 	if (mr_seq_lt(seq, c->snd_max)) {
 		MR_TCP_COUNT(t, retransmits);
@@ -101,8 +104,10 @@ static int resend_first(struct mr_tcp_conn *c)
 	const struct mr_tcp_ranges *b = mr_tcp_scoreboard(c);
 	uint32_t to = b->count ? b->r[0].from : c->snd_max;
 
-	if (resend(c, c->snd_una, to - c->snd_una) < 0)
-		return -EAGAIN;
+	int err = resend(c, c->snd_una, to - c->snd_una);
+
+	if (err < 0)
+		return err;
 	c->flags &= ~MR_TCP_C_RETRANSMIT;
 	c->high_rxt =
 		mr_seq_max(c->high_rxt, c->snd_una + MR_MIN(to - c->snd_una, segment_bytes(c)));
@@ -190,10 +195,12 @@ static void send_ack(struct mr_tcp_conn *c)
 	struct mr_tcp *t = c->t;
 
 	if (c->flags & MR_TCP_C_ACK_NOW || !(c->flags & MR_TCP_C_ANSWERS)) {
-		if (mr_tcp_emit(c, bare_seq(c), 0, MR_TCP_ACK) < 0) {
+		int err = mr_tcp_emit(c, bare_seq(c), 0, MR_TCP_ACK);
+
+		if (err < 0)
 			c->flags |= MR_TCP_C_ACK_NOW | MR_TCP_C_RETRY;
+		if (err == -EAGAIN)
 			c->due_ack = t->now_ns + MR_TCP_RETRY_NS;
-		}
 	} else if (!c->due_ack) {
 		c->due_ack = t->now_ns + t->o.delayed_ack_ns;
 		MR_TCP_COUNT(t, acks_delayed);
@@ -249,7 +256,9 @@ void mr_tcp_send_probe(struct mr_tcp_conn *c)
 // RFC 9293 3.8.4: the number before the next, which the peer has to answer.
 void mr_tcp_send_keepalive(struct mr_tcp_conn *c)
 {
+	int err = mr_tcp_emit(c, c->snd_una - 1, 0, MR_TCP_ACK);
+
 	MR_TCP_COUNT(c->t, keepalives);
-	if (mr_tcp_emit(c, c->snd_una - 1, 0, MR_TCP_ACK) < 0)
-		retry(c);
+	if (err < 0)
+		retry(c, err);
 }
