@@ -21,7 +21,7 @@ static bool is_net_broadcast(const struct mr_local *l, const struct mr_ip *ip)
 	return host && (v == 0 || v == host);
 }
 
-static bool is_zero(const struct mr_ip *ip)
+bool mr_ip_is_zero(const struct mr_ip *ip)
 {
 	static const struct mr_ip zero;
 
@@ -43,7 +43,7 @@ bool mr_ip_next_hop(const struct mr_stack *s, const struct mr_ip *peer, struct m
 		return !mr_ip_eq(peer, &l->ip) && !is_net_broadcast(l, peer);
 	}
 	for (int i = 0; i < 2; i++) {
-		if (is_zero(&s->gateways[i]) || mr_ip_is_v4(&s->gateways[i]) != v4)
+		if (mr_ip_is_zero(&s->gateways[i]) || mr_ip_is_v4(&s->gateways[i]) != v4)
 			continue;
 		*hop = s->gateways[i];
 		return true;
@@ -108,6 +108,17 @@ static bool tcp_sum_good(struct mr_stack *s, const struct mr_stack_rx *rx)
 	return false;
 }
 
+// A neighbour that opens a connection need not be asked who it is before it is answered: its frame
+// says so. That only fills a gap and is verified when it is used; what is known is not changed.
+static void learn_from_syn(struct mr_stack *s, const struct mr_stack_rx *rx)
+{
+	struct mr_ip hop;
+
+	if ((rx->l4[13] & 0x12) == 0x02 && mr_ip_next_hop(s, &rx->src, &hop) &&
+		mr_ip_eq(&hop, &rx->src))
+		mr_neigh_learn(s, &rx->src, rx->src_mac, true, false, false);
+}
+
 void mr_ip_tcp_input(struct mr_stack *s, const struct mr_stack_rx *rx)
 {
 	struct mr_tcp_segment_in in = {
@@ -133,6 +144,7 @@ void mr_ip_tcp_input(struct mr_stack *s, const struct mr_stack_rx *rx)
 		return;
 	}
 	mr_neigh_heard(s, rx->src_mac, &rx->src);
+	learn_from_syn(s, rx);
 	mr_tcp_input(s->tcp, &in);
 }
 

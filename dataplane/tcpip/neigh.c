@@ -25,6 +25,7 @@ enum {
 #define RETRANS_NS   (1 * MR_NS_PER_S)
 #define DELAY_NS     (5 * MR_NS_PER_S)
 #define REACHABLE_NS (30 * MR_NS_PER_S)
+#define HEARD_NS     (100 * MR_NS_PER_MS)
 #define LIST_MOVE_NS (1 * MR_NS_PER_S)
 
 static uint32_t ip_hash(const struct mr_neigh_table *n, const struct mr_ip *ip)
@@ -333,9 +334,14 @@ static struct mr_neigh_heard *heard_slot(
 void mr_neigh_heard(struct mr_stack *s, struct mr_mac mac, const struct mr_ip *src)
 {
 	static const struct mr_ip beyond;
+	struct mr_neigh_heard *h = &s->neigh.last;
 	struct mr_ip hop;
-	struct mr_neigh_heard *h;
 
+	// Packets of a burst are mostly of one peer, and a tenth of a second is exact enough.
+	if (MR_LIKELY(s->now_ns - h->ns < HEARD_NS && mr_ip_eq(&h->ip, src) &&
+		      mr_mac_eq(h->mac, mac)))
+		return;
+	*h = (struct mr_neigh_heard){*src, mac, s->now_ns};
 	if (!mr_ip_next_hop(s, src, &hop))
 		return;
 	h = heard_slot(s, mac, mr_ip_eq(&hop, src) ? src : &beyond);

@@ -138,9 +138,20 @@ static void note_conflicts(struct mr_stack *s)
 	s->conflicts_untold = 0;
 }
 
+// Asked for before the first peer from beyond the link needs it.
+static void ask_for_gateways(struct mr_stack *s)
+{
+	for (int i = 0; i < 2; i++)
+		if (!mr_ip_is_zero(&s->gateways[i]))
+			mr_neigh_want(s, &s->gateways[i]);
+	s->gateways_asked = true;
+}
+
 void mr_stack_time(struct mr_stack *s, int64_t now_ns)
 {
 	s->now_ns = MR_MAX(s->now_ns, now_ns);
+	if (!s->gateways_asked)
+		ask_for_gateways(s);
 	if (s->now_ns >= s->announce_ns)
 		announce_time(s);
 	mr_nd_time(s);

@@ -81,6 +81,7 @@ struct mr_neigh_table {
 	int64_t budget_ns;
 	uint32_t budget; // questions that may still be asked in this tenth of a second
 	struct mr_neigh_waiter waiters[MR_NEIGH_WAITERS];
+	struct mr_neigh_heard last; // by address of the packet, router or not
 	struct mr_neigh_heard heard[MR_NEIGH_HEARD];
 };
 
@@ -114,7 +115,7 @@ struct mr_stack {
 	// Timed work of its own: announcements, DAD, RS, MLD. INT64_MAX: not wanted.
 	int64_t announce_ns, dad_ns, rs_ns, mld_ns;
 	uint8_t announces_left, rs_left, mld_left;
-	bool probed, dad_begun, dad_asks;
+	bool probed, dad_begun, dad_asks, gateways_asked;
 	bool mld_query; // the next report answers a query
 	int64_t conflict_note_ns, defend_ns;
 	struct mr_mac conflict_mac;
@@ -203,6 +204,7 @@ int mr_ip6_skip(const uint8_t **at, const uint8_t *end, uint8_t next);
 const struct mr_local *mr_ip_local(const struct mr_stack *s, const struct mr_ip *ip);
 // Where a packet to `peer` goes first; false: nowhere.
 bool mr_ip_next_hop(const struct mr_stack *s, const struct mr_ip *peer, struct mr_ip *hop);
+bool mr_ip_is_zero(const struct mr_ip *ip);
 void mr_ip_tcp_input(struct mr_stack *s, const struct mr_stack_rx *rx);
 extern const struct mr_tcp_lower mr_ip_tcp_lower;
 

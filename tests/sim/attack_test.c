@@ -38,6 +38,7 @@ struct world {
 	uint32_t done;
 	bool v6;
 	int64_t now_ns;
+	bool silent;      // the attacker answers no question of the link
 	uint64_t answers; // frames that the attacker got
 	uint8_t frame[NETPKT_MAX], l4[NETPKT_MAX];
 };
@@ -211,6 +212,8 @@ static void attacker_answer(struct world *w, const struct mr_frame *f)
 	w->answers++;
 	if (!netpkt_parse(f->data, f->bytes, true, &p, &why))
 		fail_msg("the server sent a damaged frame: %s", why);
+	if (w->silent)
+		return;
 	if (p.ethertype == MR_ETHERTYPE_ARP && mr_load_be16(p.l4 + 6) == 1 &&
 		memcmp(p.l4 + 24, w->attacker.b + 12, 4) == 0)
 		attacker_put(w, w->frame,
@@ -560,6 +563,37 @@ static void shut_windows_do_not_starve_the_others(void **)
 	world_close(w);
 }
 
+// A hundred connections whose peer has left the link: each is tried by its own timer, no oftener.
+static void dead_neighbour_costs_little(void **)
+{
+	struct world *w = world_open(false, (struct mr_tcp_options){.connections_max = 256});
+	static uint8_t bytes[100];
+	uint64_t before;
+
+	attacker_connect(w, 99, 65535);
+	for (uint16_t i = 0; i < 100; i++) {
+		uint32_t isn = attacker_connect(w, (uint16_t)(100 + i), 65535);
+		struct netpkt_tcp t = {.src_port = (uint16_t)(100 + i),
+			.dst_port = PORT,
+			.seq = 1000,
+			.ack = isn + 1,
+			.flags = NP_ACK,
+			.window = 65535,
+			.payload = bytes,
+			.payload_bytes = sizeof(bytes)};
+
+		attacker_tcp(w, &w->attacker, &t);
+	}
+	w->silent = true;
+	world_run(w, 60 * SECOND);
+	before = value(&stack_counters(w)->neighbour_unknown);
+	assert_true(before > 0);
+	world_run(w, 100 * SECOND);
+	assert_true(value(&stack_counters(w)->neighbour_unknown) - before < 1000);
+	assert_int_equal(value(&tcp_counters(w)->connections), 100); // the idle one is gone
+	world_close(w);
+}
+
 static void icmp_lies_change_nothing(void **)
 {
 	struct world *w = world_open(false, (struct mr_tcp_options){.connections_max = 64});
@@ -727,6 +761,7 @@ int main(void)
 		cmocka_unit_test(nd_flood_leaves_a_transfer_alone),
 		cmocka_unit_test(holes_and_tiny_segments_hold_little),
 		cmocka_unit_test(shut_windows_do_not_starve_the_others),
+		cmocka_unit_test(dead_neighbour_costs_little),
 		cmocka_unit_test(icmp_lies_change_nothing),
 		cmocka_unit_test(pings_are_answered_within_the_limit),
 		cmocka_unit_test(churn_leaves_nothing_behind),

@@ -362,7 +362,9 @@ static void arp_announces_at_the_start(void **)
 	net_open(&n, net_options());
 	net_run(&n, 10 * SECOND);
 	for (uint32_t i = 0; i < n.seen_count; i++) {
-		if (n.seen[i].ethertype != MR_ETHERTYPE_ARP)
+		// The gateway is asked for too.
+		if (n.seen[i].ethertype != MR_ETHERTYPE_ARP ||
+			mr_load_be32(n.seen[i].l4 + 24) == 0x0a0000fe)
 			continue;
 		probes += mr_load_be32(n.seen[i].l4 + 14) == 0;
 		announcements += mr_load_be32(n.seen[i].l4 + 14) == 0x0a000001;
@@ -481,6 +483,32 @@ static void next_hop_is_asked_for_and_then_told(void **)
 	assert_int_equal(n.seen_count, 1);
 	assert_true(mr_mac_eq(n.seen[0].eth_dst, peer_mac));
 	assert_int_equal(n.seen[0].l4_bytes, 1480);
+	net_close(&n);
+}
+
+static void peer_that_opens_a_connection_is_known(void **)
+{
+	static struct net n;
+	struct netpkt_tcp t = {.src_port = 1000, .dst_port = 9092, .flags = NP_SYN};
+	struct netpkt p;
+	struct mr_ip_path path;
+	uint8_t frame[NETPKT_MAX], l4[64];
+
+	net_open(&n, net_options());
+	net_settle(&n);
+	p = net_packet("10.0.0.2", "10.0.0.1", MR_IP_TCP);
+	p.l4_bytes = netpkt_tcp(l4, &t);
+	p.l4 = l4;
+	net_put(&n, frame, netpkt_build(frame, &p));
+	path = net_path(&n, "10.0.0.1", "10.0.0.2");
+	assert_int_equal(net_send(&n, &path, 0), 0);
+	assert_true(mr_mac_eq(n.seen[0].eth_dst, peer_mac));
+	// Another that claims the address in the same way changes nothing.
+	p.eth_src = other_mac;
+	net_put(&n, frame, netpkt_build(frame, &p));
+	n.seen_count = 0;
+	assert_int_equal(net_send(&n, &path, 0), 0);
+	assert_true(mr_mac_eq(n.seen[0].eth_dst, peer_mac));
 	net_close(&n);
 }
 
@@ -1139,7 +1167,8 @@ static void nd_starts_with_detection_and_reports(void **)
 	for (uint32_t i = 0; i < n.seen_count; i++) {
 		if (n.seen[i].ethertype != MR_ETHERTYPE_IP6)
 			continue;
-		asks += n.seen[i].l4[0] == 135 && n.seen[i].hop_limit == 255;
+		asks += n.seen[i].l4[0] == 135 && n.seen[i].hop_limit == 255 &&
+			n.seen[i].src.b[0] == 0; // in nobody's name
 		adverts += n.seen[i].l4[0] == 136;
 		reports += n.seen[i].l4[0] == 143 && n.seen[i].hop_limit == 1;
 		if (n.seen[i].l4[0] == 143) // ff02::1:ff00:1, the group of both of ours
@@ -1430,6 +1459,7 @@ int main(void)
 		cmocka_unit_test(arp_conflict_is_counted_and_defended_once),
 		cmocka_unit_test(damaged_arp_is_dropped),
 		cmocka_unit_test(next_hop_is_asked_for_and_then_told),
+		cmocka_unit_test(peer_that_opens_a_connection_is_known),
 		cmocka_unit_test(far_peers_go_through_the_gateway),
 		cmocka_unit_test(no_way_is_no_way),
 		cmocka_unit_test(source_is_of_the_peers_family_and_scope),
