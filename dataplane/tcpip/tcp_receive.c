@@ -123,8 +123,9 @@ static void close_holes(struct mr_tcp_conn *c)
 		return;
 	mr_tcp_owe_ack(c, true); // RFC 5681 4.2: at once while and when a hole is filled
 	ranges = mr_tcp_slab_at(&c->t->ranges, c->ranges_in);
-	if (ranges->count && mr_seq_le(ranges->r[0].from, c->rcv_nxt))
-		c->rcv_nxt = mr_seq_max(c->rcv_nxt, ranges->r[0].to);
+	// One segment may cover several ranges and the beginning of another.
+	for (uint32_t i = 0; i < ranges->count && mr_seq_le(ranges->r[i].from, c->rcv_nxt); i++)
+		c->rcv_nxt = mr_seq_max(c->rcv_nxt, ranges->r[i].to);
 	mr_tcp_ranges_trim(ranges, c->rcv_nxt);
 	c->out_of_order = mr_tcp_ranges_bytes(ranges);
 	if (!ranges->count)

@@ -190,6 +190,19 @@ static void holes_are_reported_latest_first_and_filled(void **)
 	end();
 }
 
+static void one_segment_may_fill_several_holes(void **)
+{
+	open_plain(NULL);
+	in(ACK, 101, 1, 100);
+	in(ACK, 301, 1, 100);
+	in(ACK, 501, 1, 400);
+	hand_forget(&h);
+	in(ACK, 1, 1, 600);
+	expect(ACK, 1, 901, 0);
+	assert_int_equal(h.received, 900);
+	end();
+}
+
 static void old_and_overlapping_bytes_are_delivered_once(void **)
 {
 	open_plain(NULL);
@@ -754,6 +767,7 @@ int main(void)
 		cmocka_unit_test(
 			acknowledgements_wait_for_a_user_that_replies_but_not_for_a_third_segment),
 		cmocka_unit_test(holes_are_reported_latest_first_and_filled),
+		cmocka_unit_test(one_segment_may_fill_several_holes),
 		cmocka_unit_test(old_and_overlapping_bytes_are_delivered_once),
 		cmocka_unit_test(passive_close_ends_in_order),
 		cmocka_unit_test(active_close_waits_and_answers_late_segments),
