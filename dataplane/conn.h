@@ -80,6 +80,7 @@ struct mr_conn_info {
 	uint64_t sent_bytes;
 	uint32_t requests_unfinished;
 	bool paused;
+	struct mr_stream_tcp tcp;
 };
 
 // `limits` may be NULL. 0 or -errno. Returns owned.

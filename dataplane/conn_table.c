@@ -241,6 +241,8 @@ static void fill_info(const struct mr_conn *c, int64_t now, struct mr_conn_info 
 	};
 	mr_conn_peer(c, out->peer);
 	memcpy(out->client, c->client, sizeof(out->client));
+	if (c->stream->ops->tcp)
+		c->stream->ops->tcp(c->stream, &out->tcp);
 }
 
 uint32_t mr_conns_list(struct mr_conns *conns, struct mr_conn_info *out, uint32_t max)

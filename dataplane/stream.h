@@ -137,6 +137,13 @@ struct mr_watch {
 	void *impl; // the implementation's
 };
 
+// What TCP says of a stream, the kernel's or ours.
+struct mr_stream_tcp {
+	char state[16]; // "established", "close-wait", …; empty: not known
+	int64_t srtt_us;
+	uint64_t retransmits;
+};
+
 // Something to do before this turn ends, or before the next one waits. Caller's memory; queueing
 // it twice does it once.
 struct mr_net_task {
@@ -199,6 +206,7 @@ struct mr_stream_ops {
 	void (*pause)(struct mr_stream *s);
 	void (*resume)(struct mr_stream *s);
 	void (*close)(struct mr_stream *s);
+	void (*tcp)(const struct mr_stream *s, struct mr_stream_tcp *out);
 };
 
 struct mr_net_options {

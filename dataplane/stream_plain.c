@@ -502,6 +502,7 @@ static const struct mr_stream_ops plain_ops = {
 	.pause = plain_pause,
 	.resume = plain_resume,
 	.close = plain_close,
+	.tcp = mr_sock_tcp,
 };
 
 int mr_net_plain_create(const struct mr_net_options *o, struct mr_net **out)

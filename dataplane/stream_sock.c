@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -316,6 +317,30 @@ void mr_sock_shut(struct mr_sock *s)
 	close(s->fd);
 	while (s->backlog_first)
 		backlog_pop(s);
+}
+
+void mr_sock_tcp(const struct mr_stream *st, struct mr_stream_tcp *out)
+{
+	static const char *const states[] = {
+		[TCP_ESTABLISHED] = "established",
+		[TCP_FIN_WAIT1] = "fin-wait-1",
+		[TCP_FIN_WAIT2] = "fin-wait-2",
+		[TCP_TIME_WAIT] = "time-wait",
+		[TCP_CLOSE] = "closed",
+		[TCP_CLOSE_WAIT] = "close-wait",
+		[TCP_LAST_ACK] = "last-ack",
+		[TCP_CLOSING] = "closing",
+	};
+	const struct mr_sock *s = MR_CONTAINER(st, const struct mr_sock, stream);
+	struct tcp_info info = {0};
+	socklen_t bytes = sizeof(info);
+
+	if (getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0)
+		return;
+	if (info.tcpi_state < MR_COUNT_OF(states) && states[info.tcpi_state])
+		snprintf(out->state, sizeof(out->state), "%s", states[info.tcpi_state]);
+	out->srtt_us = info.tcpi_rtt;
+	out->retransmits = info.tcpi_total_retrans;
 }
 
 void mr_sock_place(struct mr_sock *s, uint8_t *to, size_t bytes)

@@ -73,6 +73,7 @@ void mr_sock_fail(struct mr_sock *s, int err);
 void mr_sock_shut(struct mr_sock *s);
 
 // Common parts of the stream's functions.
+void mr_sock_tcp(const struct mr_stream *st, struct mr_stream_tcp *out);
 void mr_sock_place(struct mr_sock *s, uint8_t *to, size_t bytes);
 void mr_sock_pieces(struct mr_sock *s, const struct iovec *pieces, unsigned count);
 // The pieces that are still to be sent.

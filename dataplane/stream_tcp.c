@@ -23,6 +23,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -717,6 +718,30 @@ static void tcp_close(struct mr_stream *st)
 	fail(stream_of(st), 0);
 }
 
+static void tcp_tcp(const struct mr_stream *st, struct mr_stream_tcp *out)
+{
+	static const char *const states[MR_TCP_STATES] = {
+		[MR_TCP_SYN_SENT] = "syn-sent",
+		[MR_TCP_SYN_RECEIVED] = "syn-received",
+		[MR_TCP_ESTABLISHED] = "established",
+		[MR_TCP_FIN_WAIT_1] = "fin-wait-1",
+		[MR_TCP_FIN_WAIT_2] = "fin-wait-2",
+		[MR_TCP_CLOSE_WAIT] = "close-wait",
+		[MR_TCP_CLOSING] = "closing",
+		[MR_TCP_LAST_ACK] = "last-ack",
+		[MR_TCP_TIME_WAIT] = "time-wait",
+	};
+	const struct tcp_stream *s = stream_of((struct mr_stream *)(uintptr_t)st);
+	struct mr_tcp_info info;
+
+	if (!s->conn)
+		return;
+	mr_tcp_get_info(s->conn, &info);
+	snprintf(out->state, sizeof(out->state), "%s", states[info.state]);
+	out->srtt_us = info.srtt_ns / 1000;
+	out->retransmits = info.retransmits;
+}
+
 static void tcp_destroy(struct mr_net *net)
 {
 	struct tcp_net *t = tcp_of(net);
@@ -759,6 +784,7 @@ static const struct mr_stream_ops tcp_ops = {
 	.pause = tcp_pause,
 	.resume = tcp_resume,
 	.close = tcp_close,
+	.tcp = tcp_tcp,
 };
 
 static int open_epoll(struct tcp_net *t)

@@ -604,6 +604,7 @@ static const struct mr_stream_ops uring_ops = {
 	.pause = uring_pause,
 	.resume = uring_resume,
 	.close = uring_close,
+	.tcp = mr_sock_tcp,
 };
 
 int mr_net_uring_create(const struct mr_net_options *o, struct mr_net **out)

@@ -5,6 +5,7 @@
 #include "host/clean.h"
 #include "host/merge.h"
 #include "host/nic.h"
+#include "host/nic_capture.h"
 #include "host/partition_state.h"
 #include "host/seal.h"
 #include "host/view/view.h"
@@ -806,6 +807,7 @@ void mr_control_stop(struct mr_control *c)
 	for (uint32_t i = 0; c->workers && i < c->workers_count; i++)
 		mr_worker_destroy(c->workers[i]);
 	mr_merge_destroy(c->merge);
+	mr_nic_capture_end();
 	mr_nic_close(c->nic);
 	mr_seal_destroy(c->seal);
 	mr_view_merger_destroy(c->view_merger);

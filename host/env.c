@@ -5,6 +5,7 @@
 #include "host/control.h"
 #include "host/insert.h"
 #include "host/merge.h"
+#include "host/nic_capture.h"
 #include "host/seal.h"
 #include "host/sessions.h"
 #include "host/system.h"
@@ -257,6 +258,11 @@ static bool session_cancel(struct mr_env *e, int32_t pid, bool terminate)
 	return mr_sessions_cancel(of(e)->control->sessions, pid, terminate);
 }
 
+static int capture(struct mr_env *e, const struct mr_capture_ask *a, struct mr_diag *diag)
+{
+	return mr_nic_capture(of(e)->control, a, diag);
+}
+
 static const struct mr_env_ops host_env_ops = {
 	.relation_get = relation_get,
 	.relation_put = relation_put,
@@ -272,6 +278,7 @@ static const struct mr_env_ops host_env_ops = {
 	.setting = setting,
 	.sessions = sessions,
 	.session_cancel = session_cancel,
+	.capture = capture,
 };
 
 int mr_host_env_create(struct mr_control *c, struct mr_host_env **out)

@@ -16,6 +16,8 @@ struct mr_nic {
 	struct mr_nic_plan plan;
 	uint8_t secret[16]; // of sequence numbers and cookies; of this start
 	char host[48];
+	bool link_up; // as worker 0 has said last
+	_Atomic bool told_partial;
 };
 
 // ---- settings
@@ -174,6 +176,7 @@ static void tell_device(struct mr_nic *n)
 
 	n->driver->describe(n->device, &i);
 	mr_mac_format(i.mac, mac);
+	n->link_up = i.link_up;
 	mr_note(MR_NOTE_NOTICE, "net",
 		"port=%s driver=%s mac=%s address=%s mtu=%u link=%s node=%d rx_queues=%u "
 		"tx_queues=%u checksums=%s wakes_by=%s pools_mib=%llu",
@@ -262,6 +265,32 @@ void mr_nic_enter(struct mr_nic *n, uint32_t worker)
 void mr_nic_leave(struct mr_nic *n, uint32_t worker)
 {
 	n->driver->leave(mr_nic_port(n, worker));
+}
+
+// A peer whose kernel leaves checksums to a device that does not compute them (veth and its like):
+// nothing of it arrives, and nothing says why but this line.
+static void watch_partial_sums(struct mr_nic *n, struct mr_stack *stack)
+{
+	uint64_t bad = atomic_load_explicit(
+		&mr_stack_counters(stack)->bad_partial_sum, memory_order_relaxed);
+
+	if (!bad || atomic_exchange_explicit(&n->told_partial, true, memory_order_relaxed))
+		return;
+	mr_note(MR_NOTE_WARN, "net",
+		"event=unfinished_checksums frames=%llu cause=\"the peer's offloads\" "
+		"do=\"ethtool -K PEER tx off tso off gso off\"",
+		(unsigned long long)bad);
+}
+
+void mr_nic_watch(struct mr_nic *n, uint32_t worker, struct mr_stack *stack)
+{
+	const struct mr_port *port = mr_nic_port(n, worker);
+
+	watch_partial_sums(n, stack);
+	if (worker != 0 || port->link_up == n->link_up)
+		return;
+	n->link_up = port->link_up;
+	mr_note(MR_NOTE_WARN, "net", "port=%s link=%s", port->name, port->link_up ? "up" : "down");
 }
 
 void mr_nic_describe(struct mr_nic *n, struct mr_dpdk_info *out)

@@ -43,6 +43,9 @@ void mr_nic_steer(struct mr_nic *n, uint16_t port_first);
 // By the worker's own thread: before its first turn, after its last.
 void mr_nic_enter(struct mr_nic *n, uint32_t worker);
 void mr_nic_leave(struct mr_nic *n, uint32_t worker);
+// About once a second, by the worker's own thread: says in the log what an operator must know,
+// once.
+void mr_nic_watch(struct mr_nic *n, uint32_t worker, struct mr_stack *stack);
 // Any thread.
 void mr_nic_describe(struct mr_nic *n, struct mr_dpdk_info *out);
 struct mr_port *mr_nic_port(struct mr_nic *n, uint32_t worker);

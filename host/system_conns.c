@@ -22,6 +22,9 @@ enum {
 	COL_SENT,
 	COL_MEMORY,
 	COL_PINNED,
+	COL_TCP_STATE,
+	COL_SRTT,
+	COL_RETRANSMITS,
 };
 
 static void put_conn(struct mr_row_table *rows, const struct mr_worker *w,
@@ -44,6 +47,11 @@ static void put_conn(struct mr_row_table *rows, const struct mr_worker *w,
 	mr_row_int(rows, COL_UNFINISHED, c->requests_unfinished);
 	mr_row_int(rows, COL_RECEIVED, (int64_t)c->received_bytes);
 	mr_row_int(rows, COL_SENT, (int64_t)c->sent_bytes);
+	if (!c->tcp.state[0])
+		return;
+	mr_row_copy(rows, COL_TCP_STATE, mr_span_str(c->tcp.state));
+	mr_row_int(rows, COL_SRTT, c->tcp.srtt_us);
+	mr_row_int(rows, COL_RETRANSMITS, (int64_t)c->tcp.retransmits);
 }
 
 static void fill_worker(struct mr_worker *w, void *arg)

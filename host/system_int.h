@@ -7,3 +7,5 @@ struct mr_control;
 
 // 0 or negative; want of memory is remembered by `rows`.
 int mr_system_fill_connections(struct mr_control *c, struct mr_row_table *rows);
+// The devices of --dataplane dpdk: none on kernel sockets.
+int mr_system_fill_ports(struct mr_control *c, struct mr_row_table *rows);

@@ -418,6 +418,8 @@ static void housekeep(struct mr_worker *w, int64_t now_ns)
 	if (now_ns < w->housekeeping_ns)
 		return;
 	w->housekeeping_ns = now_ns + HOUSEKEEPING_NS;
+	if (w->stack)
+		mr_nic_watch(w->control->nic, w->id, w->stack);
 	mr_worker_release_checkpoints(w);
 	mr_worker_watermarks(w);
 	close_old_pieces(w);

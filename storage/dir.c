@@ -44,7 +44,7 @@ static bool is_one_of(const char *name, const char *const *list, size_t count)
 static int check_name(void *arg, const char *entry)
 {
 	static const char *const ours[] = {"LOCK", "FORMAT", "FORMAT.tmp", "super", "super.tmp",
-		"manifest.0", "manifest.1", "log", "seg", "run", "lost+found"};
+		"manifest.0", "manifest.1", "log", "seg", "run", "capture", "lost+found"};
 	struct names *n = (struct names *)arg;
 
 	if (!is_one_of(entry, ours, MR_COUNT_OF(ours)))

@@ -377,13 +377,20 @@ static int bind_special(struct mr_bind *b, const char *name, struct mr_expr **ar
 	return 1;
 }
 
+// Functions of the machine itself carry their schema in their name.
+static bool is_ours(const struct mr_ast_call *c)
+{
+	return c->schema && strcmp(c->schema, "millrace") == 0 &&
+	       strncmp(c->name, "capture_", 8) == 0;
+}
+
 static int call_shape(struct mr_bind *b, const struct mr_ast_expr *ast, bool is_agg)
 {
 	const struct mr_ast_call *c = ast->call;
 
 	if (c->over)
 		return mr_bind_unsupported(b, ast->pos, "a window function (OVER)");
-	if (c->schema && strcmp(c->schema, "pg_catalog") != 0)
+	if (c->schema && strcmp(c->schema, "pg_catalog") != 0 && !is_ours(c))
 		return mr_bind_unsupported(b, ast->pos, "function %s.%s", c->schema, c->name);
 	if (c->variadic)
 		return mr_bind_unsupported(b, ast->pos, "VARIADIC");
@@ -410,6 +417,7 @@ int mr_bind_call(
 	const struct mr_ast_call *c = ast->call;
 	bool is_agg = mr_agg_exists(mr_span_str(c->name));
 	struct mr_expr **args = mr_arena_alloc(b->arena, (c->args_count + 2) * sizeof(*args));
+	const char *name;
 	uint32_t count = 0;
 	int rc = call_shape(b, ast, is_agg);
 
@@ -429,5 +437,10 @@ int mr_bind_call(
 		return rc;
 	if (strcmp(c->name, "array_agg") == 0)
 		return mr_bind_unsupported(b, ast->pos, "%s", c->name);
-	return mr_bind_function(b, mr_span_str(c->name), args, count, ast->pos, false, out);
+	name = c->name;
+	if (is_ours(c))
+		name = mr_arena_printf(b->arena, "millrace.%s", c->name);
+	if (!name)
+		return mr_bind_no_memory(b);
+	return mr_bind_function(b, mr_span_str(name), args, count, ast->pos, false, out);
 }

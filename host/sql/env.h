@@ -38,6 +38,15 @@ int mr_query_revoked(struct mr_diag *diag);
 // 53200: says whose limit was reached and what helps. Returns MR_ERR_LIMIT.
 int mr_query_no_memory(const struct mr_query *q, struct mr_diag *diag);
 
+// A capture of network frames to begin or to end.
+#define MR_CAPTURE_ANSWER_BYTES 4600
+struct mr_capture_ask {
+	bool stop;
+	struct mr_span file_name;
+	struct mr_span filter;
+	char *answer; // MR_CAPTURE_ANSWER_BYTES; filled
+};
+
 enum mr_relation_kind { MR_RELATION_TABLE, MR_RELATION_VIEW, MR_RELATION_SYSTEM };
 
 struct mr_relation_column {
@@ -177,6 +186,8 @@ struct mr_env_ops {
 	// Cancels a session's query, or ends the session. False when there is none of that pid. May
 	// be NULL.
 	bool (*session_cancel)(struct mr_env *e, int32_t pid, bool terminate);
+	// 0, or negative with diag. May be NULL.
+	int (*capture)(struct mr_env *e, const struct mr_capture_ask *a, struct mr_diag *diag);
 };
 
 struct mr_env {

@@ -151,6 +151,37 @@ static int server_port(struct mr_fn_call *c, const void *const *, void *out)
 	return !a;
 }
 
+static int capture(struct mr_fn_call *c, struct mr_capture_ask *a, void *out)
+{
+	const struct mr_session *s = c->ev->session;
+	struct mr_env *env = s ? s->opts.env : NULL;
+	int rc;
+
+	if (!env || !env->ops->capture)
+		return mr_fn_error(c, "0A000", "there are no frames to capture here");
+	a->answer = mr_arena_alloc(c->ev->arena, MR_CAPTURE_ANSWER_BYTES);
+	if (!a->answer)
+		return mr_eval_no_memory(c->ev);
+	rc = env->ops->capture(env, a, c->ev->diag);
+	return rc < 0 ? rc : answer(c, a->answer, out);
+}
+
+static int capture_start(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	struct mr_capture_ask ask = {.file_name = fn_span(a[0])};
+
+	if (c->args_count > 1)
+		ask.filter = fn_span(a[1]);
+	return capture(c, &ask, out);
+}
+
+static int capture_stop(struct mr_fn_call *c, const void *const *, void *out)
+{
+	struct mr_capture_ask ask = {.stop = true};
+
+	return capture(c, &ask, out);
+}
+
 // Waits between polls of the cancel flag, so that a sleeping query can be stopped.
 static int pg_sleep(struct mr_fn_call *c, const void *const *a, void *out)
 {
@@ -195,6 +226,9 @@ static const struct mr_fn fns[] = {
 	{"set_config", T_T, 3, {T_T, T_T, T_B}, MR_FN_VOLATILE, set_config, NULL},
 	{"pg_is_in_recovery", T_B, 0, {0}, ST, no, NULL},
 	{"pg_advisory_unlock_all", T_B, 0, {0}, MR_FN_VOLATILE, yes, NULL},
+	{"millrace.capture_start", T_T, 1, {T_T}, MR_FN_VOLATILE, capture_start, NULL},
+	{"millrace.capture_start", T_T, 2, {T_T, T_T}, MR_FN_VOLATILE, capture_start, NULL},
+	{"millrace.capture_stop", T_T, 0, {0}, MR_FN_VOLATILE, capture_stop, NULL},
 	{"pg_sleep", T_T, 1, {T_F8}, MR_FN_VOLATILE, pg_sleep, NULL},
 };
 
