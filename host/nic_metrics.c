@@ -36,6 +36,8 @@ static const struct mr_metric_entry port_entries[] = {
 		MR_METRIC_COUNTER, P(tx_dropped)},
 	{"millrace_port_tx_no_frame_total", "Sends that found no memory.", MR_METRIC_COUNTER,
 		P(tx_no_frame)},
+	{"millrace_port_tx_waits_total", "Sends that waited for the device.", MR_METRIC_COUNTER,
+		P(tx_waits)},
 	{"millrace_port_link_changes_total", "Times the link went up or down.", MR_METRIC_COUNTER,
 		P(link_changes)},
 	{"millrace_port_sleeps_total", "Times the worker slept.", MR_METRIC_COUNTER, P(sleeps)},

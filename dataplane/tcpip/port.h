@@ -67,6 +67,7 @@ struct mr_port_counters {
 	_Atomic uint64_t tx_bytes;
 	_Atomic uint64_t tx_dropped;  // the device took no more: TCP sends again
 	_Atomic uint64_t tx_no_frame; // tx_alloc had none
+	_Atomic uint64_t tx_waits;    // tx_alloc had none because the device was full
 	_Atomic uint64_t link_changes;
 	_Atomic uint64_t sleeps;  // waits that slept
 	_Atomic uint64_t wakeups; // of these, that frames ended

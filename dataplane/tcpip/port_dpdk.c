@@ -37,6 +37,58 @@ static void count(_Atomic uint64_t *c, uint64_t n)
 		c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
+// ---- giving frames to the device
+
+static int transmit(struct dpdk_port *p, struct rte_mbuf **mbufs, int n)
+{
+	uint16_t id = p->dev->port_id, queue = p->share.tx_queue;
+	int done = 0, ready = n;
+
+	if (p->share.tx_shared)
+		rte_spinlock_lock(&p->txq->lock);
+	if (p->dev->has_sums)
+		ready = rte_eth_tx_prepare(id, queue, mbufs, (uint16_t)n);
+	for (int i = 0; i < TX_TRIES && done < ready; i++)
+		done += rte_eth_tx_burst(id, queue, mbufs + done, (uint16_t)(ready - done));
+	if (p->share.tx_shared)
+		rte_spinlock_unlock(&p->txq->lock);
+	return done;
+}
+
+// Gives the device `n` frames. A frame that was taken is the device's: its size is noted before.
+static int give(struct dpdk_port *p, struct rte_mbuf **mbufs, int n)
+{
+	uint32_t sizes[MR_PORT_BURST];
+	uint64_t bytes = 0;
+	int sent = 0;
+
+	for (int i = 0; i < n; i++)
+		sizes[i] = mbufs[i]->pkt_len;
+	if (n && !atomic_load_explicit(&p->dev->is_gone, memory_order_relaxed))
+		sent = transmit(p, mbufs, n);
+	for (int i = 0; i < sent; i++)
+		bytes += sizes[i];
+	count(&p->port.counters.tx_frames, (uint64_t)sent);
+	count(&p->port.counters.tx_bytes, bytes);
+	return sent;
+}
+
+// Sends what the device had no room for before. True when none is left.
+static bool send_backlog(struct dpdk_port *p)
+{
+	while (p->backlog_count) {
+		int n = MR_MIN(p->backlog_count, MR_PORT_BURST);
+		int sent = give(p, p->backlog + p->backlog_at, n);
+
+		p->backlog_at = (uint16_t)(p->backlog_at + sent);
+		p->backlog_count = (uint16_t)(p->backlog_count - sent);
+		if (sent < n)
+			return false;
+	}
+	p->backlog_at = 0;
+	return true;
+}
+
 // ---- receiving
 
 static uint32_t sum_flags(const struct mr_dpdk *d, const struct rte_mbuf *m)
@@ -207,6 +259,7 @@ static int dpdk_rx(struct mr_port *port, struct mr_frame *out, int max)
 
 	if (MR_UNLIKELY(atomic_load_explicit(&p->dev->is_gone, memory_order_relaxed)))
 		return -ENODEV;
+	send_backlog(p);
 	max = MR_MIN(max, MR_PORT_BURST);
 	if (p->dev->plan.steers)
 		n = receive_sorted(p, mbufs, max);
@@ -226,25 +279,6 @@ static void dpdk_rx_done(struct mr_port *, struct mr_frame *frames, int n)
 }
 
 // ---- sending
-
-static int dpdk_tx_alloc(struct mr_port *port, struct mr_frame *out, int n)
-{
-	struct rte_mbuf *mbufs[MR_PORT_BURST];
-	struct dpdk_port *p = of(port);
-	int got = 0;
-
-	n = MR_MIN(n, MR_PORT_BURST);
-	if (rte_pktmbuf_alloc_bulk(p->tx_pool, mbufs, (unsigned)n) == 0)
-		got = n;
-	while (got < n && (mbufs[got] = rte_pktmbuf_alloc(p->tx_pool)))
-		got++;
-	for (int i = 0; i < got; i++)
-		out[i] = (struct mr_frame){
-			.data = rte_pktmbuf_mtod(mbufs[i], uint8_t *), .opaque = mbufs[i]};
-	if (got < n)
-		count(&port->counters.tx_no_frame, (uint64_t)(n - got));
-	return got;
-}
 
 static uint64_t tx_flags(const struct mr_frame *f)
 {
@@ -274,46 +308,60 @@ static struct rte_mbuf *to_mbuf(const struct mr_frame *f)
 	return m;
 }
 
-static int transmit(struct dpdk_port *p, struct rte_mbuf **mbufs, int n)
+// Keeps frames for later, as many as there is room for. Returns how many.
+static int keep(struct dpdk_port *p, struct rte_mbuf **mbufs, int n)
 {
-	uint16_t id = p->dev->port_id, queue = p->share.tx_queue;
-	int done = 0, ready = n;
+	int room = DPDK_BACKLOG - p->backlog_count, kept = MR_MIN(n, room);
 
-	if (p->share.tx_shared)
-		rte_spinlock_lock(&p->txq->lock);
-	if (p->dev->has_sums)
-		ready = rte_eth_tx_prepare(id, queue, mbufs, (uint16_t)n);
-	for (int i = 0; i < TX_TRIES && done < ready; i++)
-		done += rte_eth_tx_burst(id, queue, mbufs + done, (uint16_t)(ready - done));
-	if (p->share.tx_shared)
-		rte_spinlock_unlock(&p->txq->lock);
-	return done;
+	if (atomic_load_explicit(&p->dev->is_gone, memory_order_relaxed))
+		return 0;
+	memmove(p->backlog, p->backlog + p->backlog_at, p->backlog_count * sizeof(*p->backlog));
+	p->backlog_at = 0;
+	memcpy(p->backlog + p->backlog_count, mbufs, (size_t)kept * sizeof(*mbufs));
+	p->backlog_count = (uint16_t)(p->backlog_count + kept);
+	return kept;
 }
 
 static void send_burst(struct dpdk_port *p, struct mr_frame *frames, int n)
 {
 	struct rte_mbuf *mbufs[MR_PORT_BURST];
-	uint32_t sizes[MR_PORT_BURST];
-	int all = 0, sent = 0;
-	uint64_t bytes = 0;
+	int all = 0, done = 0;
 
 	for (int i = 0; i < n; i++) {
-		if (frames[i].bytes) {
-			sizes[all] = frames[i].bytes;
+		if (frames[i].bytes)
 			mbufs[all++] = to_mbuf(&frames[i]);
-		} else {
+		else
 			rte_pktmbuf_free(frames[i].opaque);
-		}
 	}
-	if (all && !atomic_load_explicit(&p->dev->is_gone, memory_order_relaxed))
-		sent = transmit(p, mbufs, all);
-	for (int i = 0; i < sent; i++)
-		bytes += sizes[i];
-	if (sent < all)
-		rte_pktmbuf_free_bulk(mbufs + sent, (unsigned)(all - sent));
-	count(&p->port.counters.tx_frames, (uint64_t)sent);
-	count(&p->port.counters.tx_bytes, bytes);
-	count(&p->port.counters.tx_dropped, (uint64_t)(all - sent));
+	if (send_backlog(p))
+		done = give(p, mbufs, all);
+	done += keep(p, mbufs + done, all - done);
+	if (done < all)
+		rte_pktmbuf_free_bulk(mbufs + done, (unsigned)(all - done));
+	count(&p->port.counters.tx_dropped, (uint64_t)(all - done));
+}
+
+static int dpdk_tx_alloc(struct mr_port *port, struct mr_frame *out, int n)
+{
+	struct rte_mbuf *mbufs[MR_PORT_BURST];
+	struct dpdk_port *p = of(port);
+	int got = 0;
+
+	if (!send_backlog(p)) {
+		count(&port->counters.tx_waits, 1);
+		return 0;
+	}
+	n = MR_MIN(n, MR_PORT_BURST);
+	if (rte_pktmbuf_alloc_bulk(p->tx_pool, mbufs, (unsigned)n) == 0)
+		got = n;
+	while (got < n && (mbufs[got] = rte_pktmbuf_alloc(p->tx_pool)))
+		got++;
+	for (int i = 0; i < got; i++)
+		out[i] = (struct mr_frame){
+			.data = rte_pktmbuf_mtod(mbufs[i], uint8_t *), .opaque = mbufs[i]};
+	if (got < n)
+		count(&port->counters.tx_no_frame, (uint64_t)(n - got));
+	return got;
 }
 
 static void dpdk_tx(struct mr_port *port, struct mr_frame *frames, int n)

@@ -9,6 +9,8 @@
 #include <rte_ring.h>
 #include <rte_spinlock.h>
 
+enum { DPDK_BACKLOG = 3 * MR_PORT_BURST };
+
 // A queue of the device; its lock matters where workers share it.
 struct dpdk_queue {
 	rte_spinlock_t lock;
@@ -24,6 +26,10 @@ struct dpdk_port {
 	struct dpdk_queue *rxq;
 	struct dpdk_queue *txq;
 	struct rte_mempool *tx_pool;
+	// What the device had no room for yet. While there is any, tx_alloc has no frame, and TCP
+	// waits instead of losing what it sends.
+	struct rte_mbuf *backlog[DPDK_BACKLOG];
+	uint16_t backlog_at, backlog_count;
 	struct rte_ring *in; // frames that others have received for this worker; any worker: push
 	int wait_fd;         // of wake_fd and queue_fd; -1: the caller naps
 	int wake_fd;         // eventfd; any worker: write

@@ -21,7 +21,7 @@
 #define MR_TCP_SECOND          1000000000ll
 #define MR_TCP_CHALLENGE_EVERY (MR_TCP_SECOND / 2)      // of one connection
 #define MR_TCP_PAWS_IDLE_MS    (24u * 24 * 3600 * 1000) // RFC 7323 5.5
-#define MR_TCP_RETRY_NS        1000000                  // when there was no frame to send with
+#define MR_TCP_RETRY_NS        100000                   // when there was no frame to send with
 #define MR_TCP_WSCALE_MAX      14                       // RFC 7323 2.3
 
 static_assert(MR_TCP_BLOCK_BYTES == 1u << MR_TCP_BLOCK_SHIFT);
