@@ -4,12 +4,15 @@
 // as in the daemon; then they are answered as if they were durable. Nothing is stored, so what is
 // measured is the wire, the stream and the Kafka layer. It exists in this program only.
 //
-// Usage: sink_bench [--listen ADDR:PORT] [--plain] [--busy]. Prints "ready PORT" and runs until
-// standard input ends; then says what came and what it cost.
+// Usage: sink_bench [--listen ADDR:PORT] [--plain] [--busy]
+//        sink_bench --eal "ARGS" --address IP/PREFIX [--mtu N] --listen IP:PORT
+// The second form is our own TCP on a DPDK port. Prints "ready PORT" and runs until standard input
+// ends; then says what came and what it cost.
 // `--smoke` listens on any port, prints, and ends.
 #include "dataplane/batch.h"
 #include "dataplane/conn.h"
 #include "dataplane/kafka.h"
+#include "host/nic.h"
 #include "hw/cpu.h"
 #include "hw/uring.h"
 #include "kernels/kernels.h"
@@ -145,12 +148,29 @@ struct options {
 	char host[64];
 	uint16_t port;
 	bool plain, busy, smoke;
+	struct mr_config config; // of our own stack, if `eal` is set
 };
+
+static bool take_stack_option(struct mr_config *c, const char *name, const char *value)
+{
+	static const struct {
+		const char *option, *key;
+	} all[] = {{"--eal", "eal"}, {"--address", "net.address"}, {"--mtu", "net.mtu"}};
+
+	for (size_t i = 0; value && i < MR_COUNT_OF(all); i++)
+		if (strcmp(name, all[i].option) == 0)
+			return mr_config_set(c, all[i].key, value, NULL) == 0;
+	return false;
+}
 
 static struct options read_options(int argc, char **argv)
 {
 	struct options o = {.host = "127.0.0.1"};
 
+	mr_config_init(&o.config);
+	// Programs of bench/ lie in a folder below the daemon's, and the module beside that.
+	snprintf(o.config.net_module, sizeof(o.config.net_module), "%.*s../" MR_DPDK_MODULE,
+		(int)(strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 - argv[0] : 0), argv[0]);
 	for (int i = 1; i < argc; i++) {
 		const char *colon = i + 1 < argc ? strrchr(argv[i + 1], ':') : NULL;
 
@@ -165,9 +185,10 @@ static struct options read_options(int argc, char **argv)
 				argv[i + 1]);
 			o.port = (uint16_t)atoi(colon + 1);
 			i++;
+		} else if (take_stack_option(&o.config, argv[i], argv[i + 1])) {
+			i++;
 		} else {
-			fprintf(stderr,
-				"usage: sink_bench [--listen ADDR:PORT] [--plain] [--busy]\n");
+			fprintf(stderr, "sink_bench: what is \"%s\"?\n", argv[i]);
 			exit(2);
 		}
 	}
@@ -202,6 +223,27 @@ static void serve(struct mr_net *net, const struct options *o)
 	}
 }
 
+// Our own stack, or the kernel's.
+static struct mr_nic *choose_network(const struct options *o, struct mr_net_options *net)
+{
+	static const struct mr_topo_placement anywhere;
+	struct mr_nic *nic = NULL;
+	struct mr_diag diag = {0};
+
+	if (!o->config.eal[0]) {
+		if (!o->plain && mr_uring_create(&net->uring, NULL) < 0)
+			net->uring = NULL;
+		return NULL;
+	}
+	if (mr_nic_open(&o->config, &anywhere, 1, &nic, &diag) < 0) {
+		fprintf(stderr, "sink_bench: %s\n", diag.message);
+		exit(1);
+	}
+	mr_nic_enter(nic, 0);
+	MR_ASSERT(mr_nic_stack(nic, 0, &mr_clock_system, &net->stack, &net->port) == 0);
+	return nic;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = read_options(argc, argv);
@@ -212,6 +254,7 @@ int main(int argc, char **argv)
 	struct mr_kafka *kafka;
 	struct mr_protocol protocol;
 	struct mr_cpu cpu;
+	struct mr_nic *nic;
 	struct mr_net *net;
 	double before;
 
@@ -221,8 +264,7 @@ int main(int argc, char **argv)
 	s.topic.config = sink_defaults(&s.broker);
 	s.by_name[0] = &s.topic;
 	s.topics = (struct mr_topics){1, 1, s.by_name};
-	if (!o.plain && mr_uring_create(&net_options.uring, NULL) < 0)
-		net_options.uring = NULL;
+	nic = choose_network(&o, &net_options);
 	MR_ASSERT(mr_net_create(&net_options, &net) == 0);
 	MR_ASSERT(mr_conns_create(net, NULL, -1, &conns) == 0);
 	MR_ASSERT(mr_kafka_create(&s.broker, &kafka) == 0);
@@ -247,5 +289,10 @@ int main(int argc, char **argv)
 	mr_kafka_destroy(kafka);
 	if (net_options.uring)
 		mr_uring_destroy(net_options.uring);
+	if (nic) {
+		mr_stack_destroy(net_options.stack);
+		mr_nic_leave(nic, 0);
+		mr_nic_close(nic);
+	}
 	return 0;
 }

@@ -47,7 +47,11 @@ static const char usage[] =
 	"query only:\n"
 	"  --file FILE          queries, one a line, instead of the built-in ones\n"
 	"wire only (--connections 16, --inflight 4, --seconds 5 unless told):\n"
-	"  --versions           ApiVersions requests, the smallest there are, instead of Produce\n";
+	"  --versions           ApiVersions requests, the smallest there are, instead of Produce\n"
+	"  --eal \"ARGS\"         through DPDK and our own TCP, polling, instead of kernel "
+	"sockets\n"
+	"  --address IP/PREFIX  our address there\n"
+	"  --gateway IP, --mtu N  as the network needs\n";
 
 #define AT(field) offsetof(struct mr_bench, field)
 
@@ -72,6 +76,10 @@ static const struct mr_option options[] = {
 	{"--table", MR_OPTION_FLAG, AT(table), 0},
 	{"--scan", MR_OPTION_FLAG, AT(scan), 0},
 	{"--versions", MR_OPTION_FLAG, AT(versions), 0},
+	{"--eal", MR_OPTION_TEXT, AT(eal), 0},
+	{"--address", MR_OPTION_TEXT, AT(address), 0},
+	{"--gateway", MR_OPTION_TEXT, AT(gateway), 0},
+	{"--mtu", MR_OPTION_NUMBER, AT(mtu), 9000},
 	{"--json", MR_OPTION_FLAG, AT(json), 0},
 };
 
@@ -166,6 +174,9 @@ static int take_options(struct mr_bench *b, const struct bench *bench, int argc,
 			"bench", MR_CLIENT_USAGE, "--bootstrap ADDR:PORT is needed");
 	if ((bench->needs_sql || b->table) && !b->sql)
 		return mr_client_complain("bench", MR_CLIENT_USAGE, "--sql ADDR:PORT is needed");
+	if (b->eal && (!b->address || b->runs > 1))
+		return mr_client_complain(
+			"bench", MR_CLIENT_USAGE, "--eal needs --address IP/PREFIX, and runs once");
 	if (!is_plain_name(b->topic))
 		return mr_client_complain(
 			"bench", MR_CLIENT_USAGE, "a topic without quotes, please");

@@ -22,8 +22,12 @@ struct mr_bench {
 	uint64_t pid; // of the daemon; 0: not told
 	int codec;
 	int16_t acks;
-	bool table;    // make the table anew first
-	bool scan;     // full scans beside
+	bool table;      // make the table anew first
+	bool scan;       // full scans beside
+	const char *eal; // DPDK: our own stack
+	const char *address;
+	const char *gateway;
+	uint64_t mtu;
 	bool versions; // ApiVersions instead of Produce
 	bool json;
 	struct mr_report report;

@@ -44,9 +44,21 @@ static void report(struct mr_bench *b, const struct mr_wire_load *l, double seco
 	mr_report_number(r, "p50_us", (double)mr_hist_quantile_ns(&l->latency, 0.5) / 1e3, 1);
 	mr_report_number(r, "p99_us", (double)mr_hist_quantile_ns(&l->latency, 0.99) / 1e3, 1);
 	mr_report_number(r, "p999_us", (double)mr_hist_quantile_ns(&l->latency, 0.999) / 1e3, 1);
+	mr_report_number(r, "retransmits", (double)l->retransmits, 0);
 	mr_report_number(r, "errors", (double)l->errors, 0);
 	mr_report_number(r, "receiver_cpu_s", cpu_s, 2);
 	mr_report_end_row(r);
+}
+
+static int carry(struct mr_bench *b, struct mr_wire_load *l, double seconds)
+{
+	const struct mr_wire_stack_options o = {
+		b->eal, b->address, b->gateway, b->bootstrap, b->mtu};
+	uint32_t connections = (uint32_t)b->connections;
+
+	if (b->eal)
+		return mr_wire_over_stack(l, &o, connections, seconds, b->error);
+	return mr_wire_over_sockets(l, b->bootstrap, connections, seconds, b->error);
 }
 
 int mr_bench_wire(struct mr_bench *b)
@@ -60,9 +72,9 @@ int mr_bench_wire(struct mr_bench *b)
 		int64_t start = mr_now_ns(&mr_clock_system);
 
 		load.latency = (struct mr_hist){0};
-		load.requests_sent = load.requests_answered = load.bytes_answered = load.errors = 0;
-		rc = mr_wire_over_sockets(
-			&load, b->bootstrap, (uint32_t)b->connections, seconds, b->error);
+		load.requests_sent = load.requests_answered = load.bytes_answered = 0;
+		load.retransmits = load.errors = 0;
+		rc = carry(b, &load, seconds);
 		if (rc < 0)
 			break;
 		report(b, &load, (double)(mr_now_ns(&mr_clock_system) - start) / 1e9,

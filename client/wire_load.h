@@ -25,6 +25,7 @@ struct mr_wire_load {
 	uint64_t requests_sent;
 	uint64_t requests_answered;
 	uint64_t bytes_answered; // of requests that were answered
+	uint64_t retransmits;    // segments of ours that were sent again
 	uint64_t errors;
 	int16_t error; // the last
 };
@@ -71,3 +72,15 @@ void mr_wire_sent(struct mr_wire_conn *c, size_t bytes, int64_t now_ns);
 // or negative with text in `error`.
 [[nodiscard]] int mr_wire_over_sockets(struct mr_wire_load *l, const char *to, uint32_t connections,
 	double seconds, char error[400]);
+
+struct mr_wire_stack_options {
+	const char *eal;
+	const char *address; // ours, with its prefix
+	const char *gateway; // or NULL
+	const char *to;
+	uint64_t mtu; // 0: 1500
+};
+
+// The same over our own stack on a DPDK port of `eal`. A process can do this once.
+[[nodiscard]] int mr_wire_over_stack(struct mr_wire_load *l, const struct mr_wire_stack_options *o,
+	uint32_t connections, double seconds, char error[400]);

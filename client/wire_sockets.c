@@ -150,8 +150,14 @@ int mr_wire_over_sockets(struct mr_wire_load *l, const char *to, uint32_t connec
 		if (rc < 0)
 			fail(error, "connection to", to, rc);
 	}
-	for (uint32_t i = 0; i < opened; i++)
+	for (uint32_t i = 0; i < opened; i++) {
+		struct tcp_info info = {0};
+		socklen_t bytes = sizeof(info);
+
+		if (getsockopt(socks[i].fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) == 0)
+			l->retransmits += info.tcpi_total_retrans;
 		close(socks[i].fd);
+	}
 	free(socks);
 	free(polls);
 	return rc;
