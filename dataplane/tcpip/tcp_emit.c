@@ -14,11 +14,19 @@ static void put_header(uint8_t *p, uint16_t from, uint16_t to, uint32_t seq, uin
 	mr_store_be32(p + 16, 0); // checksum: the IP layer's; no urgent pointer
 }
 
+static int begin(struct mr_tcp *t, struct mr_ip_path *path, struct mr_tcp_packet *p)
+{
+	int err = t->lower.begin(t->lower.ctx, path, p);
+
+	t->unreached |= err == -EHOSTUNREACH;
+	return err;
+}
+
 int mr_tcp_emit_bare(struct mr_tcp *t, const struct mr_tcp_bare *b)
 {
 	uint32_t bytes = MR_TCP_BYTES + b->options_bytes;
 	struct mr_tcp_packet p;
-	int err = t->lower.begin(t->lower.ctx, b->path, &p);
+	int err = begin(t, b->path, &p);
 
 	if (err < 0)
 		return err;
@@ -124,7 +132,7 @@ int mr_tcp_emit(struct mr_tcp_conn *c, uint32_t seq, uint32_t bytes, uint8_t fla
 	struct mr_tcp *t = c->t;
 	struct mr_tcp_packet p;
 	uint16_t window;
-	int err = t->lower.begin(t->lower.ctx, &c->e.path, &p);
+	int err = begin(t, &c->e.path, &p);
 
 	if (MR_UNLIKELY(err < 0))
 		return err;

@@ -50,11 +50,20 @@ bool mr_tcp_icmp(struct mr_tcp *t, const struct mr_ip *local, uint16_t local_por
 
 void mr_tcp_path_ready(struct mr_tcp *t, const struct mr_ip *peer)
 {
+	uint32_t others = 0;
+
+	if (!t->unreached)
+		return;
 	for (uint32_t id = 1; id <= t->conns.slab.high; id++) {
 		struct mr_tcp_conn *c = mr_tcp_slab_at(&t->conns.slab, id);
 
-		if (c->state < MR_TCP_TIME_WAIT && mr_ip_eq(&c->e.path.peer, peer) &&
-			(c->flags & MR_TCP_C_RETRY || c->state < MR_TCP_ESTABLISHED))
+		if (c->state >= MR_TCP_TIME_WAIT ||
+			(!(c->flags & MR_TCP_C_RETRY) && c->state >= MR_TCP_ESTABLISHED))
+			continue;
+		if (mr_ip_eq(&c->e.path.peer, peer))
 			mr_tcp_owe(c);
+		else
+			others++;
 	}
+	t->unreached = others > 0;
 }

@@ -367,7 +367,6 @@ struct mr_tcp {
 	uint16_t *sources; // half-open connections by hash of their source
 	uint32_t sources_mask;
 	uint8_t wscale; // ours
-	uint8_t cookie_pad;
 	uint32_t challenge_left;
 	int64_t challenge_until;
 	int64_t cookies_until; // a cookie may come back until then
@@ -379,6 +378,7 @@ struct mr_tcp {
 	struct mr_tcp_listener listeners[MR_TCP_LISTENERS_MAX];
 	struct mr_tcp_counters counters;
 	struct mr_pages sources_pages;
+	bool unreached; // a segment found no next hop: someone may wait for mr_tcp_path_ready
 };
 
 // One thread writes, so that no locked instruction is needed.

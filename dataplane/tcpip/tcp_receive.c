@@ -171,8 +171,7 @@ static void take_fin(struct mr_tcp_conn *c)
 	case MR_TCP_ESTABLISHED: c->state = MR_TCP_CLOSE_WAIT; break;
 	case MR_TCP_FIN_WAIT_1: c->state = MR_TCP_CLOSING; break;
 	case MR_TCP_FIN_WAIT_2:
-		if (mr_tcp_emit(c, c->snd_max, 0, MR_TCP_ACK) < 0)
-			MR_TCP_COUNT(c->t, challenge_limited);
+		mr_tcp_emit(c, c->snd_max, 0, MR_TCP_ACK); // or else the record's, to its FIN again
 		mr_tcp_conn_time_wait(c);
 		break;
 	default: break;

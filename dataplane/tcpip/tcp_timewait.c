@@ -86,8 +86,8 @@ static void answer(struct mr_tcp *t, struct mr_tcp_wait *w)
 
 	if (w->has_ts)
 		mr_tcp_option_ts(&b, t->now_ms + w->ts_offset, w->ts_recent);
-	if (mr_tcp_challenge_budget(t) && mr_tcp_emit_bare(t, &b) < 0)
-		MR_TCP_COUNT(t, challenge_limited);
+	if (mr_tcp_challenge_budget(t))
+		mr_tcp_emit_bare(t, &b);
 }
 
 // RFC 6191, RFC 9293 3.10.7.4: a SYN that cannot be of the old connection begins a new one.
