@@ -435,21 +435,23 @@ void mr_column_encode(struct mr_coder *c, const struct mr_col *col, const uint32
 	}
 }
 
-// Rows without a value read as zero.
-static void clear_nulls(enum mr_phys phys, uint32_t rows, const struct mr_column_out *out)
+// Rows without a value read as zero: where the column was decoded to, for `out` may have room for
+// columns of other types, too.
+static void clear_nulls(
+	enum mr_phys phys, bool coded, uint32_t rows, const struct mr_column_out *out)
 {
 	size_t width = mr_phys_bytes(phys);
 
 	for (uint32_t i = 0; i < rows; i++) {
 		if (mr_bit_get(out->valid, i))
 			continue;
-		if (out->values && phys == MR_PHYS_BYTES)
+		if (coded)
+			out->codes[i] = 0;
+		else if (phys == MR_PHYS_BYTES)
 			((struct mr_str *)out->values)[i] =
 				(struct mr_str){.data = (const uint8_t *)""};
-		else if (out->values)
-			memset((uint8_t *)out->values + i * width, 0, width);
 		else
-			out->codes[i] = 0;
+			memset((uint8_t *)out->values + i * width, 0, width);
 	}
 }
 
@@ -529,6 +531,6 @@ int mr_column_decode(struct mr_coder *c, struct mr_span in, enum mr_phys phys, u
 	if (rc < 0 || r.bad || mr_read_left(&r) || (flags && !nulls))
 		return MR_ERR_CORRUPT;
 	if (nulls)
-		clear_nulls(phys, rows, out);
+		clear_nulls(phys, phys == MR_PHYS_BYTES && dict_count, rows, out);
 	return (int)nulls;
 }

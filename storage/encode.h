@@ -80,7 +80,7 @@ void mr_column_encode(struct mr_coder *c, const struct mr_col *col, const uint32
 
 // Where a decoded column goes; each with room for `rows` and MR_COL_PAD behind it.
 struct mr_column_out {
-	void *values;    // of the physical form; NULL for codes
+	void *values;    // of the physical form, for a column without a dictionary
 	uint32_t *codes; // for a column with a dictionary
 	uint64_t *valid;
 };

@@ -159,6 +159,40 @@ static void segment_never_serves_a_flipped_byte(void **)
 	mr_io_sim_fini(&sim);
 }
 
+// A reader's slot is used for one column after another: room for values of another type, left from
+// before, is not this column's to write to.
+static void column_of_codes_with_nulls_writes_to_codes_only(void **)
+{
+	enum { ROWS = 100 };
+	struct mr_str strings[ROWS] = {0};
+	uint64_t valid[8] = {0x5555, 0x5555}, valid_out[16];
+	uint32_t codes[ROWS], codes_out[ROWS + MR_COL_PAD / 4];
+	uint8_t values[ROWS], untouched[ROWS];
+	const struct mr_col col = {.type = {MR_TYPE_TEXT, 0, 0},
+		.phys = MR_PHYS_BYTES,
+		.values = strings,
+		.valid = valid};
+	const struct mr_column_out out = {values, codes_out, valid_out};
+	struct mr_block_stats stats;
+	struct mr_buf b = {0};
+	struct mr_coder c;
+
+	for (uint32_t i = 0; i < ROWS; i++)
+		codes[i] = 1 + i % 7;
+	memset(values, 0x5a, sizeof(values));
+	memcpy(untouched, values, sizeof(values));
+	assert_int_equal(mr_coder_init(&c), 0);
+	mr_column_encode(&c, &col, codes, ROWS, &b, &stats);
+	assert_true(mr_buf_room(&b, MR_ENCODE_PAD) != NULL);
+	assert_int_equal(
+		mr_column_decode(&c, mr_buf_span(&b), MR_PHYS_BYTES, 8, ROWS, &out), stats.nulls);
+	assert_memory_equal(values, untouched, sizeof(values));
+	for (uint32_t i = 0; i < ROWS; i++)
+		assert_int_equal(codes_out[i], mr_bit_get(valid, i) ? codes[i] : 0);
+	mr_coder_fini(&c);
+	mr_buf_fini(&b);
+}
+
 static void segment_write_that_fails_leaves_no_file(void **)
 {
 	struct mr_io_sim sim;
@@ -237,6 +271,7 @@ int main(void)
 		cmocka_unit_test(segment_gives_back_every_type_in_every_shape),
 		cmocka_unit_test(segment_gives_back_a_full_block),
 		cmocka_unit_test(segment_never_serves_a_flipped_byte),
+		cmocka_unit_test(column_of_codes_with_nulls_writes_to_codes_only),
 		cmocka_unit_test(segment_write_that_fails_leaves_no_file),
 		cmocka_unit_test(block_stats_hold_for_every_value),
 	};
