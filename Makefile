@@ -67,7 +67,7 @@ FUZZERS  := $(FUZZ_SRC:%.c=$B/%)
 E2E_BIN  := $(E2E_SRC:%.c=$B/%) $B/tests/lib/faultdisk
 BENCHES  := $(BENCH_SRC:%.c=$B/%)
 
-.PHONY: all help deps test test-long ci run demo clean fmt fmt-check lint bench bench-smoke fuzz check-bin check-isa isa
+.PHONY: all help deps test test-long ci run demo clean fmt fmt-check lint bench bench-wire bench-smoke fuzz check-bin check-isa isa
 .SECONDARY:
 
 DPDK_SO := $(if $(filter 0,$(DPDK)),,$B/millrace-dpdk.so)
@@ -174,6 +174,8 @@ run: all ## serve on the default ports until stopped
 
 bench: all ## the whole machine's benchmarks, about 10 min; see docs/PERFORMANCE.md
 	$(Q)BUILD=$(BUILD) tools/run-bench
+bench-wire: all $B/bench/sink_bench $B/tests/e2e/relay ## our TCP beside the kernel's, about 2 min; needs root and huge pages
+	$(Q)BUILD=$(BUILD) tools/run-wire
 bench-smoke: all ## the same in tiny sizes, about 10 s
 	$(Q)BUILD=$(BUILD) tools/run-bench --smoke
 clean: ## remove everything built
