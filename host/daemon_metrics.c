@@ -6,6 +6,7 @@
 #include "host/merge.h"
 #include "host/nic_metrics.h"
 #include "host/seal.h"
+#include "host/view/view_metrics.h"
 #include "host/worker.h"
 
 #include <errno.h>
@@ -442,6 +443,8 @@ int mr_daemon_metrics(struct mr_metrics *m, struct mr_control *c)
 
 	if (rc == 0)
 		rc = mr_metrics_add_source(m, emit_tables, c);
+	if (rc == 0)
+		rc = mr_view_metrics(m, c);
 	if (rc == 0)
 		rc = add_background(m, c);
 	if (rc == 0)
