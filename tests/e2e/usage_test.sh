@@ -16,7 +16,19 @@ refused 2 "out of range" --data "$TMP/x" --workers 0
 refused 2 "unknown setting" --data "$TMP/x" --set no.such=1
 refused 2 "overlap" --data "$TMP/x" --kafka-port 5433
 refused 2 "insecure" --data "$TMP/x" --listen 0.0.0.0
-refused 2 "dpdk" --data "$TMP/x" --dataplane dpdk
+refused 2 "needs net.address" --data "$TMP/x" --dataplane dpdk
+dpdk() { echo --data "$TMP/x" --dataplane dpdk --set net.address="$1"; }
+refused 2 "net.address takes" $(dpdk 10.0.0.2)
+refused 2 "net.address takes" $(dpdk 127.0.0.1/8)
+refused 2 "net.address takes" $(dpdk 10.0.0.2/24,fd00::2/129)
+refused 2 "is on no network" $(dpdk 10.0.0.2/24) --set net.gateway=10.0.1.1
+refused 2 "net.gateway takes" $(dpdk 10.0.0.2/24) --set net.gateway=10.0.0.1,10.0.0.3
+refused 2 "quote that is not closed" $(dpdk 10.0.0.2/24) --eal "--vdev 'net_tap0"
+refused 2 "out of range" $(dpdk 10.0.0.2/24) --set net.mtu=9001
+refused 1 "cannot load /nowhere/x.so: no such file" $(dpdk 10.0.0.2/24) --set net.module=/nowhere/x.so
+[ ! -e "$B/millrace-dpdk.so" ] || refused 1 "DPDK" $(dpdk 10.0.0.2/24) --eal "--vdev nonsense0" --kafka-port 0 --sql-port 0 --http-port 0
+"$B/millraced" --check-config $(dpdk 10.0.0.2/24) --eal "--vdev net_tap0" >"$TMP/check" 2>&1 || fail "--check-config: $(cat "$TMP/check")"
+grep -q "network: DPDK, addresses 10.0.0.2/24, mtu 1500" "$TMP/check" || fail "no plan: $(cat "$TMP/check")"
 refused 2 "cannot read" --data "$TMP/x" --config "$TMP/none"
 refused 1 "parent\|No such file" --data "$TMP/no/such/dir"
 
