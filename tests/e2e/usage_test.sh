@@ -27,6 +27,7 @@ refused 2 "quote that is not closed" $(dpdk 10.0.0.2/24) --eal "--vdev 'net_tap0
 refused 2 "out of range" $(dpdk 10.0.0.2/24) --set net.mtu=9001
 refused 1 "cannot load /nowhere/x.so: no such file" $(dpdk 10.0.0.2/24) --set net.module=/nowhere/x.so
 [ ! -e "$B/millrace-dpdk.so" ] || refused 1 "DPDK" $(dpdk 10.0.0.2/24) --eal "--vdev nonsense0" --kafka-port 0 --sql-port 0 --http-port 0
+rm -rf "$TMP/x" # was made before the device was looked for
 "$B/millraced" --check-config $(dpdk 10.0.0.2/24) --eal "--vdev net_tap0" >"$TMP/check" 2>&1 || fail "--check-config: $(cat "$TMP/check")"
 grep -q "network: DPDK, addresses 10.0.0.2/24, mtu 1500" "$TMP/check" || fail "no plan: $(cat "$TMP/check")"
 refused 2 "cannot read" --data "$TMP/x" --config "$TMP/none"
