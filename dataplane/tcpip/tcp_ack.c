@@ -44,6 +44,10 @@ static void new_ack(struct mr_tcp_conn *c, const struct mr_tcp_seg *s)
 		mr_tcp_ranges_trim(board, s->ack);
 		if (!board->count)
 			mr_tcp_ranges_drop(t, &c->ranges_out);
+		// What was sent during a recovery may be lost too, and known to be when that ends.
+		else if (!(c->flags & (MR_TCP_C_RECOVERY | MR_TCP_C_LOSS)) &&
+			 mr_tcp_sack_is_lost(c, c->snd_una))
+			mr_tcp_enter_recovery(c);
 	}
 	c->due_rto = c->snd_una == c->snd_max ? 0 : t->now_ns + mr_tcp_rto(c); // 6298 5.2, 5.3
 	c->flags &= ~MR_TCP_C_PERSIST;

@@ -75,6 +75,7 @@ void mr_tcp_conn_agree(struct mr_tcp_conn *c, uint32_t irs, uint16_t peer_mss, b
 	c->peer_mss = peer_mss ? peer_mss : mr_ip_is_v4(&c->e.path.peer) ? 536 : 1220;
 	mr_tcp_conn_set_mss(c);
 	c->rcv_mss = c->mss;
+	c->recover = c->high_rxt = c->snd_una;
 	c->ts_recent_ms = t->now_ms;
 	mr_tcp_cwnd_start(c);
 	if (t->o.keepalive_idle_ns > 0)

@@ -47,16 +47,22 @@ static uint32_t half_of_flight(const struct mr_tcp_conn *c)
 
 void mr_tcp_enter_recovery(struct mr_tcp_conn *c)
 {
+	// A recovery that has just ended may have sent the first hole again already.
+	bool resent = c->high_rxt - c->snd_una - 1 < c->snd_max - c->snd_una;
+
 	MR_TCP_COUNT(c->t, fast_recoveries);
 	c->ssthresh = half_of_flight(c);
 	c->cwnd = c->ssthresh;
 	if (!(c->flags & MR_TCP_C_SACK))
 		c->cwnd += MR_TCP_DUP_THRESHOLD * c->mss;
 	c->recover = c->snd_max;
-	c->high_rxt = c->snd_una;
 	c->acked = 0;
-	c->flags |= MR_TCP_C_RECOVERY | MR_TCP_C_RETRANSMIT;
+	c->flags |= MR_TCP_C_RECOVERY;
 	c->flags &= ~MR_TCP_C_RESCUED;
+	if (!resent) {
+		c->high_rxt = c->snd_una;
+		c->flags |= MR_TCP_C_RETRANSMIT;
+	}
 	mr_tcp_owe(c);
 }
 

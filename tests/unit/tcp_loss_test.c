@@ -169,6 +169,27 @@ static void sack_resends_what_is_missing_and_nothing_else(void **)
 	hand_fini(&h);
 }
 
+// What is lost of the new segments of a recovery is sent again once, and not waited for.
+static void a_loss_within_a_recovery_is_repaired_without_a_timeout(void **)
+{
+	sender(true, 30 * MSS);
+	expect_full(0, 10);
+	sack(1, full(1), full(10));
+	expect_full(0, 1);
+	expect_full(10, 4); // the pipe of five
+	assert_true(hand_is_quiet(&h));
+	sack(full(10), full(11), full(14));
+	expect_full(10, 1); // it has ended, and another begins
+	hand_forget(&h);
+	ack(full(14));
+	while (info().send_queued)
+		ack(info().snd_nxt - h.iss);
+	assert_int_equal(COUNTER(retransmits), 2);
+	assert_int_equal(COUNTER(fast_recoveries), 2);
+	assert_int_equal(COUNTER(timeouts), 0);
+	hand_fini(&h);
+}
+
 static void hostile_sack_blocks_are_not_believed(void **)
 {
 	struct mr_tcp_conn *c = sender(true, 10 * MSS);
@@ -403,6 +424,7 @@ int main(void)
 		cmocka_unit_test(the_window_of_the_peer_bounds_too),
 		cmocka_unit_test(three_duplicates_resend_and_newreno_fills_hole_after_hole),
 		cmocka_unit_test(sack_resends_what_is_missing_and_nothing_else),
+		cmocka_unit_test(a_loss_within_a_recovery_is_repaired_without_a_timeout),
 		cmocka_unit_test(hostile_sack_blocks_are_not_believed),
 		cmocka_unit_test(the_pipe_is_what_the_rfc_counts_byte_by_byte),
 		cmocka_unit_test(a_timeout_starts_over_and_backs_off),
