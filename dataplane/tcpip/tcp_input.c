@@ -46,6 +46,12 @@ static void take_reset(struct mr_tcp_conn *c, const struct mr_tcp_seg *s)
 		return;
 	}
 	MR_TCP_COUNT(c->t, reset_in);
+	// RFC 9293 3.10.7.4, second: both sides have finished, so that is no error. (Of a peer that
+	// was through first and whose last acknowledgement was lost.) What has come is not lost.
+	if (c->state == MR_TCP_CLOSING || c->state == MR_TCP_LAST_ACK) {
+		mr_tcp_conn_finish(c);
+		return;
+	}
 	mr_tcp_conn_fail(c, c->state == MR_TCP_SYN_RECEIVED ? -ECONNREFUSED : -ECONNRESET);
 }
 
