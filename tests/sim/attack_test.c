@@ -316,8 +316,9 @@ static void world_stack(struct world *w, int side, struct mr_tcp_options tcp)
 
 static struct world *world_open(bool v6, struct mr_tcp_options server)
 {
+	// A short TIME-WAIT, or a churn of a million would use up the client's ports.
 	struct mr_tcp_options client = {
-		.memory_bytes = 16u << 20, .connections_max = 8192, .timewait_ns = SECOND / 10};
+		.memory_bytes = 16u << 20, .connections_max = 8192, .timewait_ns = MS};
 	struct world *w = calloc(1, sizeof(*w));
 	struct mr_tcp_listener *l;
 
