@@ -73,9 +73,20 @@ static int give(struct dpdk_port *p, struct rte_mbuf **mbufs, int n)
 	return sent;
 }
 
-// Sends what the device had no room for before. True when none is left.
+static bool is_carried(const struct dpdk_port *p)
+{
+	return atomic_load_explicit(&p->dev->link_up, memory_order_relaxed) &&
+	       !atomic_load_explicit(&p->dev->is_gone, memory_order_relaxed);
+}
+
+// Sends what the device had no room for before. True when none is left: without a link it is lost.
 static bool send_backlog(struct dpdk_port *p)
 {
+	if (p->backlog_count && !is_carried(p)) {
+		rte_pktmbuf_free_bulk(p->backlog + p->backlog_at, p->backlog_count);
+		count(&p->port.counters.tx_dropped, p->backlog_count);
+		p->backlog_count = 0;
+	}
 	while (p->backlog_count) {
 		int n = MR_MIN(p->backlog_count, MR_PORT_BURST);
 		int sent = give(p, p->backlog + p->backlog_at, n);
@@ -313,7 +324,7 @@ static int keep(struct dpdk_port *p, struct rte_mbuf **mbufs, int n)
 {
 	int room = DPDK_BACKLOG - p->backlog_count, kept = MR_MIN(n, room);
 
-	if (atomic_load_explicit(&p->dev->is_gone, memory_order_relaxed))
+	if (!is_carried(p))
 		return 0;
 	memmove(p->backlog, p->backlog + p->backlog_at, p->backlog_count * sizeof(*p->backlog));
 	p->backlog_at = 0;

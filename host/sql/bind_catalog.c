@@ -106,7 +106,7 @@ int mr_bind_any(
 static bool holds_numbers(const struct mr_ast_expr *array)
 {
 	static const char *const names[] = {"indkey", "indclass", "indcollation", "indoption",
-		"conkey", "confkey", "proargtypes"};
+		"conkey", "confkey", "prattrs", "proargtypes"};
 	const struct mr_ast_idents *parts = &array->column.parts;
 
 	if (array->kind != MR_AST_COLUMN || parts->count == 0)

@@ -32,7 +32,8 @@ expect "established|t" "$(query "SELECT tcp_state, srtt_us >= 0 FROM millrace.co
 	WHERE kind = 'kafka' LIMIT 1")" "a connection"
 exec 5<&-
 stopped=$(query "SELECT millrace.capture_stop()")
-[[ $stopped = *" 0 lost: "* ]] || fail "the capture lost frames: $stopped"
+# What a busy machine's disk was too slow for is counted; nothing waits for it.
+[[ $stopped =~ ^[0-9]+\ frames,\ [0-9]+\ lost:\  ]] || fail "the capture says: $stopped"
 refused "capture_stop()" "no capture is running"
 refused "capture_start('../x')" "file name"
 refused "capture_start('c', 'colour red')" "filter"

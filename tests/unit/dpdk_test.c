@@ -132,8 +132,10 @@ static void frames_are_given_back_or_counted(void)
 		mr_port_tx(p, f, n);
 		all += (uint64_t)n;
 	}
-	assert_true(p->counters.tx_dropped + p->counters.tx_no_frame > 0);
-	assert_int_equal(p->counters.tx_frames + p->counters.tx_dropped, all);
+	// A full device keeps a few and gives out no more frames, instead of losing them.
+	assert_true(p->counters.tx_waits > 0);
+	assert_int_equal(p->counters.tx_dropped, 0);
+	assert_in_range(all - p->counters.tx_frames, 1, 3 * BURST);
 	driver->leave(p);
 	driver->close(d);
 }
