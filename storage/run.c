@@ -267,7 +267,8 @@ void mr_run_put(struct mr_run *r)
 struct mr_run_reader {
 	struct mr_zip *zip;
 	struct mr_run *run;
-	struct mr_file *file;
+	struct mr_file *file; // of the run `id`
+	uint64_t id;
 	struct mr_buf stored;
 	struct mr_buf raw;
 };
@@ -460,11 +461,15 @@ int mr_run_reader_open(struct mr_run_reader *r, struct mr_run *run, struct mr_di
 	char name[MR_RUN_NAME_BYTES];
 	int rc;
 
-	if (r->run == run && r->file)
+	// By id: a run may lie where one lay that has gone since.
+	if (r->file && r->id == run->info.id) {
+		r->run = run;
 		return 0;
+	}
 	mr_file_close(r->file);
 	r->file = NULL;
 	r->run = run;
+	r->id = run->info.id;
 	mr_run_name(run->info.id, name);
 	rc = mr_file_open(run->disk, name, MR_FILE_READ, &r->file);
 	if (rc < 0)

@@ -224,6 +224,46 @@ static void run_footer_refuses_what_cannot_be(void **)
 	mr_buf_fini(&b);
 }
 
+// A reader outlives the runs that it read, and the next run may be made in the memory of one that
+// went.
+static void run_reader_tells_a_run_from_one_that_lay_there_before(void **)
+{
+	struct mr_run *runs[2], other;
+	struct mr_run_reader *reader;
+	struct content c[2];
+	struct mr_diag diag;
+	struct mr_span bytes;
+	struct mr_rand r;
+	struct place p;
+
+	mr_rand_init(&r, 5);
+	place_init(&p, 5);
+	for (int i = 0; i < 2; i++) {
+		struct mr_run_info info = {.id = mr_run_store_id(p.store), .view_id = 2};
+
+		do {
+			content_make(&r, &c[i]);
+		} while (c[i].count != 1 + (uint32_t)i);
+		write_run(&p, &c[i], &info);
+		assert_int_equal(mr_run_create(&p.sim.disk, &info, &runs[i]), 0);
+	}
+	assert_int_equal(mr_run_reader_create(&reader), 0);
+	assert_int_equal(mr_run_reader_open(reader, runs[0], &diag), 0);
+	other = *runs[0];
+	*runs[0] = *runs[1];
+	*runs[1] = other;
+	assert_int_equal(mr_run_reader_open(reader, runs[0], &diag), 0);
+	assert_int_equal(runs[0]->blocks_count, 2);
+	assert_int_equal(mr_run_reader_block(reader, 1, &bytes, &diag), 0);
+	assert_true(mr_span_eq(bytes, mr_buf_span(&c[1].blocks[1])));
+	mr_run_reader_destroy(reader);
+	for (int i = 0; i < 2; i++) {
+		mr_run_put(runs[i]);
+		content_fini(&c[i]);
+	}
+	place_fini(&p);
+}
+
 // ---- the store
 
 struct model {
@@ -401,6 +441,7 @@ int main(void)
 		cmocka_unit_test(run_read_gives_what_was_written),
 		cmocka_unit_test(run_read_refuses_every_changed_byte_and_every_shorter_file),
 		cmocka_unit_test(run_footer_refuses_what_cannot_be),
+		cmocka_unit_test(run_reader_tells_a_run_from_one_that_lay_there_before),
 		cmocka_unit_test(store_knows_the_same_runs_after_any_history),
 		cmocka_unit_test(run_file_goes_with_its_last_reader),
 	};
