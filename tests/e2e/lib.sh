@@ -63,9 +63,12 @@ stop() {
 	wait "$PID" || fail "millraced exited with $?"
 }
 
+# crash: SIGKILL, to a daemon that has not ended by itself before.
 crash() {
-	kill -9 "$PID"
-	wait "$PID" 2>/dev/null || true
+	local rc=0
+	kill -9 "$PID" 2>/dev/null || true
+	wait "$PID" 2>/dev/null || rc=$?
+	expect 137 "$rc" "exit code of millraced after SIGKILL"
 }
 
 # query SQL: unaligned rows without header.
