@@ -271,6 +271,16 @@ static int compact_piece(struct mr_view *v, struct mr_view_state *const *old, ui
 	return 0;
 }
 
+static bool has_many_states(struct mr_view *v)
+{
+	bool many;
+
+	pthread_mutex_lock(&v->lock);
+	many = v->states_count > COMPACT_STATES;
+	pthread_mutex_unlock(&v->lock);
+	return many;
+}
+
 // Runs of equal pieces among the small ones.
 static int compact(struct mr_view *v)
 {
@@ -278,7 +288,7 @@ static int compact(struct mr_view *v)
 	uint32_t n = 0, end;
 	int rc = 0;
 
-	if (v->states_count <= COMPACT_STATES)
+	if (!has_many_states(v))
 		return 0;
 	rc = mr_view_sources_all(v, &from);
 	if (rc < 0)
