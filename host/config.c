@@ -97,6 +97,10 @@ static const struct key {
 	{"log.clean_bytes_per_s", NULL, KIND_BYTES, AT(log_clean_bytes_per_s), 0, GIB(64), "32MiB",
 		NULL,
 		"read and written to give back the space of mostly dead log files; 0 = never"},
+	{"log.index_memory_bytes", NULL, KIND_BYTES, AT(log_index_memory_bytes), KIB(512), GIB(64),
+		"256MiB", NULL,
+		"where batches lie in ended log files; what does not fit is read when it is "
+		"needed"},
 	{"log.reserve_bytes", NULL, KIND_BYTES, AT(disk_reserve_bytes), 0, GIB(1024), "512MiB",
 		NULL, "free disk space below which produce gets a retriable error"},
 	{"kafka.auto_create", NULL, KIND_BOOL, AT(kafka_auto_create), 0, 1, "on", NULL,
@@ -485,6 +489,10 @@ int mr_config_check(const struct mr_config *c, struct mr_diag *diag)
 	if (c->log_file_bytes % MR_PAGE)
 		return mr_diag_set(
 			diag, -EINVAL, "22023", 0, "log.file_bytes must be a multiple of 4KiB");
+	// A batch of 128 bytes or more takes 40 in the index, twice while it is read.
+	if (c->log_index_memory_bytes < c->log_file_bytes / 2)
+		return mr_diag_set(diag, -EINVAL, "22023", 0,
+			"log.index_memory_bytes must be at least half of log.file_bytes");
 	if (c->kafka_message_bytes_max + KIB(64) > c->log_ring_bytes / 2 ||
 		c->kafka_message_bytes_max + KIB(64) > c->log_file_bytes / 2)
 		return mr_diag_set(diag, -EINVAL, "22023", 0,

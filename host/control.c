@@ -3,6 +3,7 @@
 
 #include "host/base/note.h"
 #include "host/clean.h"
+#include "host/log_load.h"
 #include "host/merge.h"
 #include "host/nic.h"
 #include "host/nic_capture.h"
@@ -552,7 +553,10 @@ static int open_store(struct mr_control *c, struct mr_diag *diag)
 		.seed = mr_rand_u64(&c->rand),
 		.types = types,
 		.type_count = MR_COUNT_OF(types),
+		.index_memory_bytes = c->config->log_index_memory_bytes,
 		.wake = background_poke,
+		.index_wanted = mr_log_load_wanted,
+		.index_loaded = mr_log_load_done,
 		.wake_ctx = c,
 	};
 	int rc = mr_manifest_create(&c->manifest, &mo);
@@ -746,6 +750,8 @@ int mr_control_start(struct mr_control *c, const struct mr_config *config, struc
 	if (rc == 0)
 		rc = background_start(c);
 	if (rc == 0)
+		rc = mr_log_load_start(c, &c->log_load);
+	if (rc == 0)
 		rc = start_workers(c, diag);
 	if (rc == 0)
 		rc = mr_merge_start(c->merge);
@@ -804,6 +810,7 @@ void mr_control_stop(struct mr_control *c)
 	if (c->workers)
 		stop_workers(c);
 	background_stop(c);
+	mr_log_load_stop(c->log_load);
 	for (uint32_t i = 0; c->workers && i < c->workers_count; i++)
 		mr_worker_destroy(c->workers[i]);
 	mr_merge_destroy(c->merge);

@@ -19,6 +19,7 @@
 #include <pthread.h>
 
 struct mr_clean;
+struct mr_log_load;
 struct mr_env;
 struct mr_fold;
 struct mr_merge;
@@ -41,6 +42,7 @@ struct mr_control {
 	struct mr_run_store *runs;
 	struct mr_seal *seal;
 	struct mr_clean *clean;
+	struct mr_log_load *log_load;
 	struct mr_view_host views;
 	struct mr_view_merger *view_merger;
 	struct mr_merge *merge;

@@ -365,6 +365,19 @@ static const struct mr_metric_entry log_entries[] = {
 		L(clean_no_room)},
 	{"millrace_log_clean_damaged_total", "Of these, for a damaged batch: that file is kept.",
 		COUNTER, L(clean_damaged)},
+	{"millrace_log_index_bytes", "Of where batches lie in ended files, in memory.", GAUGE,
+		L(index_bytes)},
+	{"millrace_log_index_loads_total", "Files whose index was read again.", COUNTER,
+		L(index_loads)},
+	{"millrace_log_index_evictions_total",
+		"Files whose index went because of log.index_memory_bytes.", COUNTER,
+		L(index_evictions)},
+	{"millrace_log_index_waits_total", "Loads that had to wait for room.", COUNTER,
+		L(index_waits)},
+	{"millrace_log_index_failures_total", "Loads that did not get through.", COUNTER,
+		L(index_failures)},
+	{"millrace_log_index_scans_total", "Damaged indexes: whole files were read instead.",
+		COUNTER, L(index_scans)},
 };
 
 static void emit_log(struct mr_metrics_out *out, void *owner)

@@ -115,7 +115,7 @@ static void unlist(struct mr_worker *w, struct mr_feed *f)
 	while (*at != f)
 		at = &(*at)->lag_next;
 	*at = f->lag_next;
-	f->lagging = false;
+	f->lagging = f->indexing = false;
 	if (!f->reading) {
 		free(f->read_memory);
 		f->read_memory = NULL;
@@ -256,6 +256,12 @@ static void read_done(struct mr_log_read *r, int res)
 		feed_batch(f->worker, f, mr_log_payload_span(record), 0);
 }
 
+static void wait_index(struct mr_worker *w, struct mr_feed *f)
+{
+	f->indexing = true;
+	mr_worker_wait_index(w);
+}
+
 static void read_start(struct mr_worker *w, struct mr_feed *f, const struct mr_log_entry *e)
 {
 	uint64_t bytes = mr_log_record_bytes(e->bytes);
@@ -279,8 +285,11 @@ static void read_start(struct mr_worker *w, struct mr_feed *f, const struct mr_l
 		.buffer = -1};
 	f->reading = true;
 	rc = mr_log_store_read(w->store, w->reads.io, &f->read);
-	if (rc < 0) {
+	if (rc < 0)
 		f->reading = false;
+	if (rc == -EINPROGRESS) {
+		wait_index(w, f);
+	} else if (rc < 0) {
 		feed_fail(f, "cannot read the log", rc);
 	}
 }
@@ -293,15 +302,22 @@ static size_t feed_step(struct mr_worker *w, struct mr_feed *f)
 	const uint8_t *hot;
 	int rc;
 
-	if (f->reading)
+	if (f->reading || f->indexing)
 		return 0;
 	if (f->starved && !mr_table_part_may_take(f->part)) {
 		make_room(w);
 		return 0;
 	}
 	rc = mr_worker_find(w, p, f->next_offset, &e);
+	if (rc == -EINPROGRESS) {
+		wait_index(w, f);
+		return 0;
+	}
 	if (rc < 0) {
-		feed_fail(f, "the log has no such offset", rc);
+		feed_fail(f,
+			rc == -ENOENT ? "the log has no such offset"
+				      : "cannot read the log's index",
+			rc);
 		return 0;
 	}
 	f->next_offset = MR_MAX(f->next_offset, e.base_offset);
@@ -348,7 +364,7 @@ bool mr_feeds_step(struct mr_worker *w)
 		if (f->next_offset == f->partition->next_offset)
 			unlist(w, f);
 		else
-			more |= f->lagging && !f->reading && !f->starved;
+			more |= f->lagging && !f->reading && !f->indexing && !f->starved;
 	}
 	mr_marks_publish(&w->marks, mr_log_durable(w->log));
 	return more;

@@ -35,6 +35,7 @@ struct mr_fetch_wait {
 	uint32_t items_max;
 	uint32_t items_started;
 	uint32_t reads_open;
+	bool indexing; // the index of a part's next batch is being read
 	bool cancelled;
 	bool finished; // done has to be called when no read is open
 	struct fetch_read reads[READS_AT_ONCE];
@@ -71,6 +72,11 @@ static bool item_room(struct mr_fetch_wait *fw)
 	return true;
 }
 
+static int16_t read_error(int err)
+{
+	return err == MR_ERR_CORRUPT ? MR_KAFKA_CORRUPT_MESSAGE : MR_KAFKA_KAFKA_STORAGE_ERROR;
+}
+
 // Lists the batches of one partition that fit; the first one of the whole Fetch always does
 // (KIP-74).
 static void plan_part(struct mr_fetch_wait *fw, struct mr_fetch_part *part, size_t *total)
@@ -100,8 +106,13 @@ static void plan_part(struct mr_fetch_wait *fw, struct mr_fetch_part *part, size
 	}
 	while (offset < p->high_watermark && item_room(fw)) {
 		struct mr_log_entry e;
+		int rc = mr_worker_find(w, p, offset, &e);
 
-		if (mr_worker_find(w, p, offset, &e) < 0 || e.base_offset >= p->high_watermark)
+		if (rc == -EINPROGRESS)
+			fw->indexing = true;
+		else if (rc < 0 && rc != -ENOENT && !bytes)
+			part->error = read_error(rc);
+		if (rc < 0 || e.base_offset >= p->high_watermark)
 			break;
 		if (fw->items_count &&
 			(bytes + e.bytes > limit ||
@@ -129,6 +140,7 @@ static size_t plan(struct mr_fetch_wait *fw)
 	size_t total = 0;
 
 	fw->items_count = 0;
+	fw->indexing = false;
 	for (uint32_t i = 0; i < fw->fetch->parts_count; i++)
 		plan_part(fw, &fw->fetch->parts[i], &total);
 	return total;
@@ -156,9 +168,9 @@ static void item_failed(const struct fetch_item *it, int err)
 
 	if (it->at < part->records_bytes)
 		part->records_bytes = it->at;
-	if (it->at == 0)
-		part->error = err == MR_ERR_CORRUPT ? MR_KAFKA_CORRUPT_MESSAGE
-						    : MR_KAFKA_KAFKA_STORAGE_ERROR;
+	// One that was moved, and whose new place has to be read first, comes with the next Fetch.
+	if (it->at == 0 && err != -EINPROGRESS)
+		part->error = read_error(err);
 }
 
 static void read_next(struct mr_fetch_wait *fw);
@@ -275,10 +287,26 @@ static bool attempt(struct mr_fetch_wait *fw, int64_t now_ns)
 	struct mr_fetch *f = fw->fetch;
 	size_t total = plan(fw);
 
+	// Like a read from disk, reading an index may take longer than the client's patience; what
+	// there is of other partitions goes out meanwhile.
+	if (fw->indexing) {
+		mr_worker_wait_index(fw->worker);
+		if (!total && !has_error(f) && now_ns != INT64_MAX)
+			return false;
+	}
 	if ((int64_t)total < f->bytes_min && now_ns < fw->deadline_ns && !has_error(f))
 		return false;
 	collect(fw);
 	return true;
+}
+
+// One that waits for an index has no deadline of its own.
+static void enlist(struct mr_worker *w, struct mr_fetch_wait *fw)
+{
+	fw->next = w->fetches;
+	w->fetches = fw;
+	if (!fw->indexing)
+		w->fetch_deadline_ns = MR_MIN(w->fetch_deadline_ns, fw->deadline_ns);
 }
 
 void mr_worker_fetch(struct mr_broker *b, struct mr_fetch *f)
@@ -301,9 +329,7 @@ void mr_worker_fetch(struct mr_broker *b, struct mr_fetch *f)
 	if (attempt(fw, now))
 		return;
 	mr_stat_add(&w->stats.fetches_waited, 1);
-	fw->next = w->fetches;
-	w->fetches = fw;
-	w->fetch_deadline_ns = MR_MIN(w->fetch_deadline_ns, fw->deadline_ns);
+	enlist(w, fw);
 }
 
 static bool fetch_unlist(struct mr_worker *w, const struct mr_fetch_wait *fw)
@@ -348,9 +374,7 @@ static void fetches_retry(struct mr_worker *w, int64_t now_ns)
 		}
 		if (attempt(fw, now_ns))
 			continue;
-		fw->next = w->fetches;
-		w->fetches = fw;
-		w->fetch_deadline_ns = MR_MIN(w->fetch_deadline_ns, fw->deadline_ns);
+		enlist(w, fw);
 	}
 }
 

@@ -14,11 +14,23 @@
 
 enum { AT_LATEST = -1, AT_EARLIEST = -2, AT_MAX_TIMESTAMP = -3 };
 
+// Looking for the greatest timestamp, as far as it has come: there is a batch from `low` on, none
+// from `high` on.
+struct newest {
+	bool begun;
+	bool found; // `entry`, which has a time of `low` or later
+	int64_t low;
+	int64_t high;
+	struct mr_log_entry entry;
+};
+
 struct list_wait {
 	struct mr_worker *worker;
 	struct mr_list_offsets *list;
 	struct mr_snapshot *snapshot; // whose topics the list names; a reference is held
 	uint32_t at;                  // part being looked up
+	struct list_wait *next;       // of the worker's, while the store reads an index
+	struct newest newest;
 	struct mr_log_read read;
 };
 
@@ -66,7 +78,17 @@ static void read_done(struct mr_log_read *r, int res)
 	free(r->data);
 	r->data = NULL;
 	lw->at++;
+	lw->newest.begun = false;
 	look_up(lw);
+}
+
+// True, having it tried again when the index was read.
+static bool wait_index(struct list_wait *lw)
+{
+	lw->next = lw->worker->lists;
+	lw->worker->lists = lw;
+	mr_worker_wait_index(lw->worker);
+	return true;
 }
 
 // True when a read is under way.
@@ -74,6 +96,7 @@ static bool read_start(
 	struct list_wait *lw, const struct mr_partition *p, const struct mr_log_entry *e)
 {
 	uint64_t bytes = mr_log_record_bytes(e->bytes);
+	int rc;
 
 	lw->read = (struct mr_log_read){.done = read_done,
 		.log_id = e->log_id,
@@ -84,45 +107,65 @@ static bool read_start(
 		.base_offset = e->base_offset,
 		.data = aligned_alloc(MR_IO_ALIGN, mr_log_read_bytes(bytes)),
 		.buffer = -1};
-	if (lw->read.data &&
-		mr_log_store_read(lw->worker->store, lw->worker->reads.io, &lw->read) == 0)
+	rc = lw->read.data ? mr_log_store_read(lw->worker->store, lw->worker->reads.io, &lw->read)
+			   : -ENOMEM;
+	if (rc == 0)
 		return true;
 	free(lw->read.data);
+	if (rc == -EINPROGRESS)
+		return wait_index(lw);
 	lw->list->parts[lw->at].error = MR_KAFKA_KAFKA_STORAGE_ERROR;
 	return false;
 }
 
-// The first durable batch with a record at or after a time.
-static bool find_batch(struct mr_worker *w, const struct mr_partition *p, int64_t timestamp_ms,
+// The first durable batch with a record at or after a time: 1, 0, or why the index does not say.
+static int find_batch(struct mr_worker *w, const struct mr_partition *p, int64_t timestamp_ms,
 	struct mr_log_entry *out)
 {
-	return mr_log_find_time(w->log, p->topic->topic.id, (int32_t)p->number, p->log_start,
-		       timestamp_ms, out) == 0 &&
-	       out->base_offset < p->high_watermark;
+	int rc = mr_log_find_time(
+		w->log, p->topic->topic.id, (int32_t)p->number, p->log_start, timestamp_ms, out);
+
+	return rc == -ENOENT ? 0 : rc < 0 ? rc : out->base_offset < p->high_watermark;
 }
 
-// The first durable batch with the greatest timestamp of all.
-static bool find_newest(struct mr_worker *w, const struct mr_partition *p, struct mr_log_entry *out)
+static int newest_begin(struct mr_worker *w, const struct mr_partition *p, struct newest *n)
 {
-	int64_t low = 0, high = p->max_timestamp_ms;
+	int rc;
+
+	if (n->begun)
+		return n->found;
+	*n = (struct newest){.high = p->max_timestamp_ms};
+	rc = find_batch(w, p, n->high, &n->entry);
+	if (rc == 1)
+		n->low = n->high;
+	else if (rc == 0)
+		rc = find_batch(w, p, n->low, &n->entry);
+	n->begun = rc >= 0;
+	n->found = rc == 1;
+	return rc;
+}
+
+// The first durable batch with the greatest timestamp of all, as find_batch. Goes on where it was
+// when the index was missing.
+static int find_newest(struct mr_worker *w, const struct mr_partition *p, struct newest *n)
+{
+	int rc = newest_begin(w, p, n);
 	struct mr_log_entry e;
 
-	if (find_batch(w, p, high, out))
-		return true;
-	if (!find_batch(w, p, low, out))
-		return false;
-	// There is a batch from `low` on, none from `high` on.
-	while (high - low > 1) {
-		int64_t middle = low + (high - low) / 2;
+	while (rc == 1 && n->high - n->low > 1) {
+		int64_t middle = n->low + (n->high - n->low) / 2;
+		int found = find_batch(w, p, middle, &e);
 
-		if (find_batch(w, p, middle, &e)) {
-			*out = e;
-			low = MR_MAX(middle, e.max_timestamp_ms);
+		if (found < 0)
+			return found;
+		if (found) {
+			n->entry = e;
+			n->low = MR_MAX(middle, e.max_timestamp_ms);
 		} else {
-			high = middle;
+			n->high = middle;
 		}
 	}
-	return true;
+	return rc;
 }
 
 // True when the answer has to be read from disk first.
@@ -132,11 +175,17 @@ static bool look_up_time(
 	struct mr_worker *w = lw->worker;
 	const uint8_t *hot = NULL;
 	struct mr_log_entry e;
-	bool found = o->timestamp == AT_MAX_TIMESTAMP ? find_newest(w, p, &e)
-						      : find_batch(w, p, o->timestamp, &e);
+	int found = o->timestamp == AT_MAX_TIMESTAMP ? find_newest(w, p, &lw->newest)
+						     : find_batch(w, p, o->timestamp, &e);
 
-	if (!found)
+	if (found == -EINPROGRESS)
+		return wait_index(lw);
+	if (found < 0)
+		o->error = MR_KAFKA_KAFKA_STORAGE_ERROR;
+	if (found <= 0)
 		return false;
+	if (o->timestamp == AT_MAX_TIMESTAMP)
+		e = lw->newest.entry;
 	if (e.log_id == mr_log_id(w->log))
 		hot = mr_log_hot(w->log, e.lsn, mr_log_record_bytes(e.bytes));
 	if (!hot)
@@ -167,9 +216,11 @@ static void look_up(struct list_wait *lw)
 {
 	struct mr_list_offsets *l = lw->list;
 
-	for (; lw->at < l->parts_count; lw->at++)
+	for (; lw->at < l->parts_count; lw->at++) {
 		if (look_up_one(lw, &l->parts[lw->at]))
 			return;
+		lw->newest.begun = false;
+	}
 	mr_snapshot_put(lw->snapshot);
 	free(lw);
 	l->done(l);
@@ -184,4 +235,29 @@ void mr_worker_list_offsets(struct mr_broker *b, struct mr_list_offsets *l)
 	lw->list = l;
 	lw->snapshot = mr_snapshot_get(lw->worker->snapshot);
 	look_up(lw);
+}
+
+void mr_worker_lists_retry(struct mr_worker *w)
+{
+	struct list_wait *list = w->lists;
+
+	w->lists = NULL;
+	while (list) {
+		struct list_wait *lw = list;
+
+		list = lw->next;
+		look_up(lw);
+	}
+}
+
+void mr_worker_lists_abort(struct mr_worker *w)
+{
+	while (w->lists) {
+		struct list_wait *lw = w->lists;
+
+		w->lists = lw->next;
+		for (; lw->at < lw->list->parts_count; lw->at++)
+			lw->list->parts[lw->at].error = MR_KAFKA_KAFKA_STORAGE_ERROR;
+		look_up(lw);
+	}
 }

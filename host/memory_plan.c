@@ -25,6 +25,7 @@ void mr_memory_plan(const struct mr_config *c, struct mr_memory_plan *out)
 
 	*out = (struct mr_memory_plan){0};
 	add(out, "log tail", "log.ring_bytes", c->log_ring_bytes, w);
+	add(out, "log index", "log.index_memory_bytes", c->log_index_memory_bytes, 1);
 	add(out, "Kafka requests", "kafka.memory_bytes", c->kafka_memory_bytes, w);
 	add(out, "receive buffers", NULL, MR_NET_RXBUFS_DEFAULT * (uint64_t)MR_NET_RXBUF_BYTES, w);
 	add(out, "a batch decompressed", "kafka.decompressed_bytes_max",

@@ -433,8 +433,40 @@ static void housekeep(struct mr_worker *w, int64_t now_ns)
 	}
 }
 
+enum { INDEX_RETRY_NS = 100000000 };
+
+void mr_worker_index_loaded(struct mr_worker *w)
+{
+	// Pairs with the exchange in index_turn: what was read is there when it looks.
+	if (w && !atomic_exchange_explicit(&w->index_loaded, true, memory_order_release))
+		mr_mailbox_wake(&w->box);
+}
+
+void mr_worker_wait_index(struct mr_worker *w)
+{
+	if (!w->index_waited)
+		w->index_retry_ns = mr_now_ns(w->clock) + INDEX_RETRY_NS;
+	w->index_waited = true;
+}
+
+// Those who wait for an index try again: one was read, or it has been long.
+static void index_turn(struct mr_worker *w)
+{
+	bool told = atomic_load_explicit(&w->index_loaded, memory_order_relaxed) &&
+		    atomic_exchange_explicit(&w->index_loaded, false, memory_order_acquire);
+
+	if (!w->index_waited || (!told && mr_now_ns(w->clock) < w->index_retry_ns))
+		return;
+	w->index_waited = false;
+	w->fetch_wakeup |= w->fetches != NULL;
+	for (struct mr_feed *f = w->lagging; f; f = f->lag_next)
+		f->indexing = false;
+	mr_worker_lists_retry(w);
+}
+
 static void worker_turn(struct mr_worker *w)
 {
+	index_turn(w);
 	bool more = (w->lagging || w->held) && mr_feeds_step(w);
 	int64_t wait_ns = WAIT_NS_MAX, now;
 
@@ -451,6 +483,8 @@ static void worker_turn(struct mr_worker *w)
 		wait_ns = MR_MIN(wait_ns, MR_MAX(w->fetch_deadline_ns - now, 0));
 	if (w->stalled.head)
 		wait_ns = MR_MIN(wait_ns, STALLED_WAIT_NS);
+	if (w->index_waited)
+		wait_ns = MR_MIN(wait_ns, MR_MAX(w->index_retry_ns - now, 0));
 	mr_net_turn(w->net, more || w->fetch_wakeup ? 0 : wait_ns);
 	mr_stat_add(&w->stats.turns, 1);
 }
@@ -463,12 +497,14 @@ static void worker_finish(struct mr_worker *w)
 
 	mr_worker_appends_refuse(w);
 	mr_worker_fetches_abort(w);
+	mr_worker_lists_abort(w);
 	mr_worker_watermarks(w);
 	// Connections go first, so that no request comes in while the log is being closed.
 	mr_conns_close_all(w->conns);
 	while ((mr_conns_count(w->conns) || w->pending.head || w->asks) &&
 		now - start < STOP_NS_MAX) {
 		mr_worker_appends_turn(w);
+		mr_worker_lists_abort(w);
 		mr_log_flush(w->log);
 		mr_net_turn(w->net, STOP_TURN_NS);
 		now = mr_now_ns(w->clock);

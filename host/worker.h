@@ -40,7 +40,8 @@ struct mr_feed {
 	uint8_t *read_memory;
 	size_t read_memory_bytes;
 	bool reading;
-	bool failed; // the log cannot be read there: stays behind, and says so
+	bool indexing; // the store is reading where its next batch is
+	bool failed;   // the log cannot be read there: stays behind, and says so
 	struct mr_watermark watermark;
 };
 
@@ -161,6 +162,10 @@ struct mr_worker {
 	struct mr_feed *lagging;
 	_Atomic bool memory_freed; // shared: starved feeds may try again
 	int64_t starved_retry_ns;  // when they try without having been told
+	_Atomic bool index_loaded; // shared: the store has read an index
+	bool index_waited;         // somebody waits for one
+	int64_t index_retry_ns;    // when they try without having been told
+	struct list_wait *lists;   // ListOffsets that wait for one
 	struct mr_when *when_caught_up;
 	uint64_t first_lsn;            // end of the log's first checkpoint
 	uint64_t checkpoint_lsn;       // where the newest begins
@@ -199,6 +204,8 @@ struct mr_when {
 	struct mr_when *next;
 	void (*run)(struct mr_when *when);
 };
+// The store has read where batches of some file are. Any thread.
+void mr_worker_index_loaded(struct mr_worker *w);
 // Any thread.
 void mr_worker_when_caught_up(struct mr_worker *w, struct mr_when *when);
 
@@ -270,6 +277,8 @@ int64_t mr_feed_needs(const struct mr_feed *f);
 
 // fetch.c
 // The first batch of the partition that ends above `offset`, in whichever log it is. 0 or -ENOENT.
+// -EINPROGRESS when that has to be read from disk first: everything that waits is tried again when
+// it was (mr_worker_index_turn).
 [[nodiscard]] int mr_worker_find(struct mr_worker *w, const struct mr_partition *p, int64_t offset,
 	struct mr_log_entry *out);
 void mr_worker_fetch(struct mr_broker *b, struct mr_fetch *f);
@@ -282,6 +291,11 @@ void mr_worker_fetches_abort(struct mr_worker *w);
 
 // list_offsets.c
 void mr_worker_list_offsets(struct mr_broker *b, struct mr_list_offsets *l);
+// Those that wait for an index try again, or end with an error.
+void mr_worker_lists_retry(struct mr_worker *w);
+void mr_worker_lists_abort(struct mr_worker *w);
+// Somebody waits for an index: mr_worker_find or another look at the store said -EINPROGRESS.
+void mr_worker_wait_index(struct mr_worker *w);
 
 static inline void mr_stat_add(_Atomic uint64_t *c, uint64_t n)
 {

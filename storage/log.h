@@ -33,6 +33,7 @@
 
 #define MR_LOG_RING_BYTES   (64u << 20)           // default
 #define MR_LOG_FILE_BYTES   (256u << 20)          // default
+#define MR_LOG_INDEX_BYTES  (256u << 20)          // default
 #define MR_LOG_COMMIT_BYTES (1u << 20)            // a larger frame holds a single record
 #define MR_LOG_RECORD_BYTES ((16u << 20) + 4096u) // largest payload
 #define MR_LOG_NO_PARTITION UINT32_MAX

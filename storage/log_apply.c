@@ -161,6 +161,7 @@ static int apply_file_remove(struct mr_log_store *s, const uint64_t *w)
 	}
 	if (f->indexed)
 		mr_log_runs_remove(s, f);
+	mr_log_index_drop(s, f);
 	f->leaving_next = s->leaving;
 	s->leaving = f;
 	return 0;
@@ -184,6 +185,7 @@ static void join(struct mr_log_store *s, struct mr_log_meta *m)
 	s->incoming = NULL;
 	MR_ASSERT(list_file(s, m, f) == 0);
 	mr_log_runs_add(s, f);
+	mr_log_index_keep(s, f);
 	f->indexed = true;
 	s->open++;
 }

@@ -35,10 +35,11 @@ enum {
 	GAIN_SHARE = 16,   // of a file is the least that a job gives back
 };
 
-// Live bytes of one run, when the job began.
+// The live batches of one run, when the job began.
 struct piece {
 	const struct mr_log_run *run;
-	size_t from; // entry
+	struct mr_log_index_entry *entries;
+	size_t count;
 };
 
 struct job {
@@ -130,28 +131,113 @@ static int by_part_and_offset(const void *a, const void *b)
 	return (x->offset_first > y->offset_first) - (x->offset_first < y->offset_first);
 }
 
+// The pieces of one file, from its entries. Under the lock.
+static int take_pieces(
+	struct job *j, struct mr_log_file *f, const struct mr_log_index_entry *entries)
+{
+	mr_log_runs_catch_up(j->store, f, entries);
+	for (size_t k = 0; k < f->run_count; k++) {
+		const struct mr_log_run *run = &f->runs[k];
+		size_t count = run->first + run->count - run->live;
+		struct piece *p = &j->pieces[j->piece_count];
+
+		if (!count)
+			continue;
+		*p = (struct piece){run, malloc(count * sizeof(*p->entries)), count};
+		if (!p->entries)
+			return -ENOMEM;
+		memcpy(p->entries, entries + run->live, count * sizeof(*p->entries));
+		j->piece_count++;
+	}
+	return 0;
+}
+
+// Runs `take` under the lock with the entries of a file, which are read if they are not in memory.
+static int with_entries(struct job *j, struct mr_log_file *f,
+	int (*take)(struct job *j, struct mr_log_file *f, const struct mr_log_index_entry *entries))
+{
+	struct mr_log_store *s = j->store;
+	struct mr_log_file read = {0};
+	int rc = 0;
+
+	pthread_mutex_lock(&s->lock);
+	if (f->entries) {
+		rc = take(j, f, f->entries);
+		pthread_mutex_unlock(&s->lock);
+		return rc;
+	}
+	mr_log_file_pin(f);
+	pthread_mutex_unlock(&s->lock);
+	rc = mr_log_index_read(s, f, &read);
+	pthread_mutex_lock(&s->lock);
+	if (!rc)
+		rc = take(j, f, read.entries);
+	f->keep |= rc == MR_ERR_CORRUPT;
+	pthread_mutex_unlock(&s->lock);
+	mr_log_file_unpin(s, f);
+	mr_log_file_index_free(&read);
+	return rc;
+}
+
 // What is alive now, in the order in which it is written. Retention may go on meanwhile: what it
 // takes is then dead in the new file.
 static int plan(struct job *j)
 {
 	size_t max = 0;
+	int rc = 0;
 
 	for (size_t i = 0; i < j->source_count; i++)
 		max += j->sources[i]->run_count;
 	j->pieces = (struct piece *)calloc(max + 1, sizeof(*j->pieces));
 	if (!j->pieces)
 		return -ENOMEM;
-	pthread_mutex_lock(&j->store->lock);
-	for (size_t i = 0; i < j->source_count; i++)
-		for (size_t k = 0; k < j->sources[i]->run_count; k++) {
-			const struct mr_log_run *run = &j->sources[i]->runs[k];
-
-			if (run->live < run->first + run->count)
-				j->pieces[j->piece_count++] = (struct piece){run, run->live};
-		}
-	pthread_mutex_unlock(&j->store->lock);
+	for (size_t i = 0; i < j->source_count && !rc; i++)
+		rc = with_entries(j, j->sources[i], take_pieces);
 	qsort(j->pieces, j->piece_count, sizeof(*j->pieces), by_part_and_offset);
+	return rc;
+}
+
+// ---- what is alive in files of which a part was released while their entries were on disk
+
+static int count_live(
+	struct job *j, struct mr_log_file *f, const struct mr_log_index_entry *entries)
+{
+	mr_log_runs_catch_up(j->store, f, entries);
 	return 0;
+}
+
+static struct mr_log_file *next_stale(struct job *j, size_t *at)
+{
+	struct mr_log_store *s = j->store;
+	struct mr_log_file *f = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	for (; *at < s->files.count && !f; ++*at) {
+		f = mr_log_at_file(&s->files, *at);
+		if (f->state != MR_LOG_FILE_SEALED || !f->index_stale || f->keep || !f->bytes_live)
+			f = NULL;
+	}
+	if (f)
+		mr_log_file_pin(f);
+	pthread_mutex_unlock(&s->lock);
+	return f;
+}
+
+static int count_all_live(struct job *j)
+{
+	struct mr_log_file *f;
+	size_t at = 0;
+	int rc = 0;
+
+	while (!rc && (f = next_stale(j, &at))) {
+		uint64_t bytes = f->entry_count * sizeof(*f->entries);
+
+		// One that cannot be read is left as it is; the others are counted.
+		if (with_entries(j, f, count_live) == 0 && j->cleaner->pace)
+			rc = j->cleaner->pace(j->cleaner->ctx, bytes) ? -ECANCELED : 0;
+		mr_log_file_unpin(j->store, f);
+	}
+	return rc;
 }
 
 // ---- the new file
@@ -212,8 +298,8 @@ static int copy_all(struct job *j)
 
 		while (c->parts[ref] != run->part)
 			ref++;
-		for (size_t e = j->pieces[i].from; e < run->first + run->count && !rc; e++)
-			rc = mr_log_copy_batch(c, run->file, &run->file->entries[e], ref);
+		for (size_t e = 0; e < j->pieces[i].count && !rc; e++)
+			rc = mr_log_copy_batch(c, run->file, &j->pieces[i].entries[e], ref);
 	}
 	return rc ? rc : mr_log_copy_end(c);
 }
@@ -356,7 +442,10 @@ static void finish(struct job *j, bool done)
 	if (j->copy.file)
 		mr_log_file_free(j->copy.file);
 	mr_log_copy_fini(&j->copy);
+	for (size_t i = 0; i < j->piece_count; i++)
+		free(j->pieces[i].entries);
 	free(j->pieces);
+	mr_log_index_sweep(s);
 	mr_log_store_wake(s);
 }
 
@@ -367,12 +456,13 @@ int mr_log_store_clean(struct mr_log_store *s, const struct mr_log_cleaner *c)
 	int rc;
 
 	pthread_mutex_lock(&s->clean_lock);
+	rc = count_all_live(&j);
 	pthread_mutex_lock(&s->lock);
-	chosen = choose(&j);
+	chosen = !rc && choose(&j);
 	pthread_mutex_unlock(&s->lock);
 	if (!chosen) {
 		pthread_mutex_unlock(&s->clean_lock);
-		return 0;
+		return rc;
 	}
 	rc = has_room(&j) ? run_job(&j) : -ENOSPC;
 	if (rc)

@@ -1,4 +1,4 @@
-// Where batches are, and what there is: answered from memory.
+// Where batches are, and what there is: answered from memory, or not yet (log_cache.c).
 //
 // A partition's history is one ordered list of runs over all ended files (log_runs.c), so an offset
 // costs two binary searches: which run, which batch in it.
@@ -112,16 +112,21 @@ static const struct mr_log_part *find_part(
 	return mr_log_map_find(&s->part_map, topic, partition, &part) ? &s->parts[part] : NULL;
 }
 
-const struct mr_log_index_entry *mr_log_entry_at(const struct mr_log_store *s, struct mr_uuid topic,
-	int32_t partition, int64_t offset, struct mr_log_file **file)
+int mr_log_entry_at(struct mr_log_store *s, struct mr_uuid topic, int32_t partition, int64_t offset,
+	struct mr_log_file **file, const struct mr_log_index_entry **out)
 {
 	const struct mr_log_part *p = find_part(s, topic, partition);
 	size_t at = p ? mr_log_run_above(p, offset) : 0;
+	int rc;
 
 	if (!p || at == p->run_end)
-		return NULL;
+		return -ENOENT;
 	*file = p->runs[at]->file;
-	return find_in(p->runs[at], &(struct want){.offset = offset});
+	rc = mr_log_index_want(s, *file);
+	if (rc)
+		return rc;
+	*out = find_in(p->runs[at], &(struct want){.offset = offset});
+	return *out ? 0 : -ENOENT;
 }
 
 static int store_find(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
@@ -129,6 +134,7 @@ static int store_find(struct mr_log_store *s, struct mr_uuid topic, int32_t part
 {
 	const struct mr_log_index_entry *e = NULL;
 	const struct mr_log_part *p;
+	int rc = 0;
 
 	pthread_mutex_lock(&s->lock);
 	p = find_part(s, topic, partition);
@@ -137,12 +143,15 @@ static int store_find(struct mr_log_store *s, struct mr_uuid topic, int32_t part
 
 		if (w->by_time && run->max_timestamp_ms < w->time_ms)
 			continue;
+		rc = mr_log_index_want(s, run->file);
+		if (rc)
+			break;
 		e = find_in(run, w);
 		if (e)
 			fill_entry(run->file, e, out);
 	}
 	pthread_mutex_unlock(&s->lock);
-	return e ? 0 : -ENOENT;
+	return e ? 0 : rc ? rc : -ENOENT;
 }
 
 int mr_log_store_find(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
@@ -181,16 +190,17 @@ static const struct mr_log_index_entry *find_active(
 static int log_find(struct mr_log *log, struct mr_uuid topic, int32_t partition,
 	const struct want *w, struct mr_log_entry *out)
 {
+	int rc = store_find(log->store, topic, partition, w, out);
 	uint32_t ref;
 
-	if (store_find(log->store, topic, partition, w, out) == 0)
-		return 0;
+	if (rc != -ENOENT)
+		return rc;
 	if (!mr_log_map_find(&log->binding_map, topic, partition, &ref))
 		return -ENOENT;
 	for (size_t i = 0; i < log->file_count; i++) {
 		const struct mr_log_index_entry *e;
-		int rc = mr_log_refs_update(log->files[i], log->binding_count);
 
+		rc = mr_log_refs_update(log->files[i], log->binding_count);
 		if (rc)
 			return rc;
 		e = find_active(log->files[i], &log->files[i]->refs[ref], w);
@@ -231,6 +241,22 @@ int64_t mr_log_store_skip_old(struct mr_log_store *s, struct mr_uuid topic, int3
 	}
 	pthread_mutex_unlock(&s->lock);
 	return offset;
+}
+
+bool mr_log_store_has_old(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
+	int64_t offset, int64_t before_ms)
+{
+	const struct mr_log_part *p;
+	bool old = true;
+	size_t at;
+
+	pthread_mutex_lock(&s->lock);
+	p = find_part(s, topic, partition);
+	at = p ? mr_log_run_above(p, offset) : 0;
+	if (p && at < p->run_end)
+		old = p->runs[at]->min_timestamp_ms < before_ms;
+	pthread_mutex_unlock(&s->lock);
+	return old;
 }
 
 void mr_log_store_extent(

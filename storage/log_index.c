@@ -174,11 +174,14 @@ static void run_add(
 			.first = i,
 			.live = i,
 			.offset_first = e->base_offset,
-			.max_timestamp_ms = e->max_timestamp_ms};
+			.max_timestamp_ms = e->max_timestamp_ms,
+			.min_timestamp_ms = e->max_timestamp_ms};
 	run->count++;
 	run->offset_end = e->base_offset + e->offset_count;
 	run->max_timestamp_ms = MR_MAX(run->max_timestamp_ms, e->max_timestamp_ms);
+	run->min_timestamp_ms = MR_MIN(run->min_timestamp_ms, e->max_timestamp_ms);
 	run->bytes_live += e->bytes;
+	run->records_live += mr_log_record_bytes(e->bytes);
 	f->bytes_live += mr_log_record_bytes(e->bytes);
 }
 

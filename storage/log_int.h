@@ -91,7 +91,9 @@ struct mr_log_run {
 	int64_t offset_first;
 	int64_t offset_end;
 	int64_t max_timestamp_ms;
-	uint64_t bytes_live; // payload of the live ones
+	int64_t min_timestamp_ms; // the least of its batches' greatest
+	uint64_t bytes_live;      // payload of the live ones
+	uint64_t records_live;    // bytes of their records
 };
 
 // Places in `entries` of one ref's.
@@ -126,7 +128,8 @@ struct mr_log_file {
 	uint64_t previous;
 	uint64_t last_checksum; // of the frame that ends at end_lsn
 	uint64_t index_lsn;     // of its first INDEX frame, or MR_LOG_NO_LSN
-	// ACTIVE: by lsn, with the log's refs. FILLED and SEALED: by partition, then offset.
+	// ACTIVE: by lsn, with the log's refs. FILLED and SEALED: by partition, then offset, or
+	// NULL while they are not in memory (log_cache.c).
 	struct mr_log_index_entry *entries;
 	size_t entry_count;
 	size_t entry_max;
@@ -137,10 +140,18 @@ struct mr_log_file {
 	size_t run_count;
 	uint64_t bytes_live; // of records of live batches; 0: no batch is needed
 	bool indexed;        // its runs are in their partitions' histories
-	bool cleaning;       // being copied from
-	bool keep;           // a batch in it could not be copied
-	uint64_t disk_bytes; // as long as it is: `bytes`, or less once its tail was cut
-	bool used;           // since the cache of open files looked last
+	bool index_cached;   // entries are in memory, and can be read again
+	bool index_used;     // since the cache of entries looked last
+	bool index_fresh;    // loaded, and not yet looked at
+	bool index_wanted;   // by somebody who waits for them
+	bool index_stale;    // part of a run was released while its entries were not in memory
+	int index_error;     // of the last load
+	int64_t index_loaded_ns;
+	uint64_t index_ticket; // lower ones are loaded first
+	bool cleaning;         // being copied from
+	bool keep;             // a batch in it could not be copied
+	uint64_t disk_bytes;   // as long as it is: `bytes`, or less once its tail was cut
+	bool used;             // since the cache of open files looked last
 	struct mr_log_file *leaving_next;
 };
 
@@ -200,6 +211,9 @@ struct mr_log_store {
 	uint64_t spares[MR_LOG_SPARES_MAX]; // file ids; of file_bytes, not in the manifest
 	size_t spare_count;
 	struct mr_log_store_stats stats;
+	size_t index_hand;            // in `files`: where the cache of entries looks next
+	uint64_t index_ticket;        // the last given
+	void *index_garbage;          // entries to be freed, each with the next in its first bytes
 	struct mr_log_file *incoming; // a cleaned file, until the manifest has it
 	uint64_t long_log;            // this life's, once there is one; 0: none yet
 	uint64_t long_lsn;            // its end
@@ -280,9 +294,45 @@ void mr_log_runs_remove(struct mr_log_store *s, const struct mr_log_file *f);
 // dead by that.
 bool mr_log_part_release(struct mr_log_part *p, int64_t retain_offset);
 
-// log_find.c: the batch that ends above `offset`, or NULL. Under the store's lock.
-const struct mr_log_index_entry *mr_log_entry_at(const struct mr_log_store *s, struct mr_uuid topic,
-	int32_t partition, int64_t offset, struct mr_log_file **file);
+// Counts exactly what of the file's runs is released, from its entries.
+void mr_log_runs_catch_up(
+	struct mr_log_store *s, struct mr_log_file *f, const struct mr_log_index_entry *entries);
+
+// log_cache.c: entries of ended files in memory. Under the store's lock but where it says so.
+// The file has just got its entries: they stay if there is room.
+void mr_log_index_keep(struct mr_log_store *s, struct mr_log_file *f);
+void mr_log_index_drop(struct mr_log_store *s, struct mr_log_file *f);
+// Frees what was dropped. Not under the lock.
+void mr_log_index_sweep(struct mr_log_store *s);
+// 0 when the entries are there, -EINPROGRESS when they are asked for, or why they cannot be read.
+int mr_log_index_want(struct mr_log_store *s, struct mr_log_file *f);
+// Reads the entries of a pinned file into `out`, whose index the caller frees. Blocks; not under
+// the lock.
+int mr_log_index_read(struct mr_log_store *s, struct mr_log_file *f, struct mr_log_file *out);
+
+// log_gather.c: reading where the batches of a file are.
+struct mr_log_gather {
+	struct mr_log_store *store;
+	struct mr_log_file *file;
+	uint32_t *parts; // by ref; UINT32_MAX: unknown
+	size_t count;
+	bool index_only;    // entries come from INDEX records, not from batches
+	bool bindings_only; // no entries at all
+};
+// The bindings that were made before a file that took over in the middle.
+int mr_log_gather_previous(struct mr_log_gather *g, struct mr_diag *diag);
+// Reads frames from scan->lsn to the break or the limit.
+int mr_log_gather_frames(struct mr_log_gather *g, struct mr_log_scan *scan, struct mr_diag *diag);
+// Entries and runs of an open file that ended, from its INDEX frames or without them.
+int mr_log_gather_file(
+	struct mr_log_store *s, struct mr_log_file *f, bool by_index, struct mr_diag *diag);
+int mr_log_damaged(struct mr_diag *diag, const struct mr_log_file *f, uint64_t lsn);
+int mr_log_too_new(struct mr_diag *diag, const struct mr_log_file *f, const char *what);
+
+// log_find.c: the batch that ends above `offset`: 0, -ENOENT, or as mr_log_index_want. Under the
+// store's lock.
+int mr_log_entry_at(struct mr_log_store *s, struct mr_uuid topic, int32_t partition, int64_t offset,
+	struct mr_log_file **file, const struct mr_log_index_entry **out);
 
 // log_list.c
 // The first place whose key is not below `key`. Keys: id of a log or file, sequence of a file.

@@ -40,32 +40,35 @@ static struct mr_log_file *file_of(const struct mr_log_store *s, const struct mr
 }
 
 // Where the batch is now; `r` says so too.
-static struct mr_log_file *file_moved_to(const struct mr_log_store *s, struct mr_log_read *r)
+static int file_moved_to(struct mr_log_store *s, struct mr_log_read *r)
 {
+	const struct mr_log_index_entry *e;
 	struct mr_log_file *f;
-	const struct mr_log_index_entry *e =
-		mr_log_entry_at(s, r->topic, r->partition, r->base_offset, &f);
+	int rc = mr_log_entry_at(s, r->topic, r->partition, r->base_offset, &f, &e);
 
-	if (!e || e->base_offset != r->base_offset || mr_log_record_bytes(e->bytes) != r->bytes)
-		return NULL;
+	if (rc)
+		return rc;
+	if (e->base_offset != r->base_offset || mr_log_record_bytes(e->bytes) != r->bytes)
+		return -ENOENT;
 	r->log_id = f->log_id;
 	r->lsn = e->lsn;
-	return f;
+	r->file = f;
+	return 0;
 }
 
-// The file that holds the batch, pinned, or NULL.
-static struct mr_log_file *pin(struct mr_log_store *s, struct mr_log_read *r)
+// Sets r->file to the one that holds the batch, pinned.
+static int pin(struct mr_log_store *s, struct mr_log_read *r)
 {
-	struct mr_log_file *f;
+	int rc = 0;
 
 	pthread_mutex_lock(&s->lock);
-	f = file_of(s, r);
-	if (!f)
-		f = file_moved_to(s, r);
-	if (f)
-		mr_log_file_pin(f);
+	r->file = file_of(s, r);
+	if (!r->file)
+		rc = file_moved_to(s, r);
+	if (!rc)
+		mr_log_file_pin(r->file);
 	pthread_mutex_unlock(&s->lock);
-	return f;
+	return rc;
 }
 
 static int check_records(struct mr_log_read *r)
@@ -118,9 +121,9 @@ int mr_log_store_read(struct mr_log_store *s, struct mr_io *io, struct mr_log_re
 
 	r->store = s;
 	r->records = mr_span(NULL, 0);
-	r->file = pin(s, r);
-	if (!r->file)
-		return -ENOENT;
+	rc = pin(s, r);
+	if (rc)
+		return rc;
 	rc = mr_log_file_open(s, r->file);
 	if (rc) {
 		mr_log_file_unpin(s, r->file);

@@ -23,212 +23,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static int damaged(struct mr_diag *diag, const struct mr_log_file *f, uint64_t lsn)
-{
-	return mr_diag_set(diag, MR_ERR_CORRUPT, "XX001", 0,
-		"file \"log/%016llx.mlog\" offset %llu: log is damaged (log %llu, lsn %llu)",
-		(unsigned long long)f->id, (unsigned long long)mr_log_file_offset(f, lsn),
-		(unsigned long long)f->log_id, (unsigned long long)lsn);
-}
-
-static int too_new(struct mr_diag *diag, const struct mr_log_file *f, const char *what)
-{
-	return mr_diag_set(diag, MR_ERR_VERSION, "XX000", 0,
-		"file \"log/%016llx.mlog\": %s is newer than this program or unknown",
-		(unsigned long long)f->id, what);
-}
-
-// Bindings met in one file, and the batches of a scan.
-struct gather {
-	struct mr_log_store *store;
-	struct mr_log_file *file;
-	uint32_t *parts; // by ref; UINT32_MAX: unknown
-	size_t count;
-	bool index_only; // entries come from INDEX records, not from batches
-};
-
-static int gather_binding(struct gather *g, const struct mr_log_binding *b)
-{
-	if (b->ref > 1u << 24)
-		return MR_ERR_CORRUPT;
-	if (b->ref >= g->count) {
-		size_t count = MR_MAX((size_t)b->ref + 1, g->count * 2);
-		void *grown = realloc(g->parts, count * sizeof(*g->parts));
-
-		if (!grown)
-			return -ENOMEM;
-		g->parts = (uint32_t *)grown;
-		memset(g->parts + g->count, 0xff, (count - g->count) * sizeof(*g->parts));
-		g->count = count;
-	}
-	g->parts[b->ref] = mr_log_part_get(g->store, b->topic, b->partition);
-	return 0;
-}
-
-static int gather_bindings(struct gather *g, struct mr_reader *r, size_t count)
-{
-	int rc = 0;
-
-	for (size_t i = 0; i < count && !rc; i++) {
-		struct mr_log_binding b;
-		const uint8_t *p = mr_read_bytes(r, sizeof(b));
-
-		if (!p)
-			return MR_ERR_CORRUPT;
-		memcpy(&b, p, sizeof(b));
-		rc = gather_binding(g, &b);
-	}
-	return rc;
-}
-
-static int gather_index(struct gather *g, struct mr_span payload)
-{
-	struct mr_reader r = mr_reader(payload);
-	uint32_t bindings = mr_read_le32(&r);
-	uint32_t entries = mr_read_le32(&r);
-	int rc;
-
-	if (r.bad)
-		return MR_ERR_CORRUPT;
-	rc = gather_bindings(g, &r, bindings);
-	for (uint32_t i = 0; i < entries && !rc; i++) {
-		struct mr_log_index_entry e;
-		const uint8_t *p = mr_read_bytes(&r, sizeof(e));
-		struct mr_log_record rec;
-
-		if (!p)
-			return MR_ERR_CORRUPT;
-		memcpy(&e, p, sizeof(e));
-		rec = (struct mr_log_record){
-			.partition_ref = e.ref,
-			.bytes = e.bytes,
-			.base_offset = e.base_offset,
-			.max_timestamp_ms = e.max_timestamp_ms,
-			.offset_count = e.offset_count,
-		};
-		rc = g->index_only ? mr_log_entry_add(g->file, &rec, e.lsn) : 0;
-	}
-	return rc ? rc : mr_read_left(&r) ? (int)MR_ERR_CORRUPT : 0;
-}
-
-static int gather_record(struct gather *g, const struct mr_log_record *rec, uint64_t lsn)
-{
-	struct mr_reader r = mr_reader(mr_log_payload_span(rec));
-	int rc = mr_log_record_known(g->store, rec);
-
-	if (rc)
-		return rc;
-	if (rec->checksum != mr_log_record_checksum(rec))
-		return MR_ERR_CORRUPT;
-	if (rec->type == MR_LOG_PARTITION)
-		return gather_bindings(g, &r, rec->bytes / sizeof(struct mr_log_binding));
-	if (rec->type == MR_LOG_INDEX)
-		return gather_index(g, mr_log_payload_span(rec));
-	if (rec->type == MR_LOG_BATCH && !g->index_only)
-		return mr_log_entry_add(g->file, rec, lsn);
-	return 0;
-}
-
-static int gather_frame(struct gather *g, const struct mr_log_frame *f)
-{
-	struct mr_reader r = mr_reader(mr_span(f + 1, f->bytes));
-	uint32_t records = 0;
-
-	while (mr_read_left(&r)) {
-		uint64_t lsn = f->lsn + (uint64_t)(r.at - (const uint8_t *)f);
-		const struct mr_log_record *rec = mr_log_record_next(&r);
-		int rc = rec ? gather_record(g, rec, lsn) : (int)MR_ERR_CORRUPT;
-
-		if (rc)
-			return rc;
-		records++;
-	}
-	return records == f->records ? 0 : MR_ERR_CORRUPT;
-}
-
-// Reads frames from scan->lsn to the break or the limit.
-static int gather_frames(struct gather *g, struct mr_log_scan *scan, struct mr_diag *diag)
-{
-	const struct mr_log_frame *f;
-	int rc = 0;
-
-	while (!rc && scan->lsn < scan->limit) {
-		uint64_t lsn = scan->lsn;
-
-		rc = mr_log_scan_next(scan, &f);
-		if (rc == MR_ERR_VERSION)
-			return too_new(diag, g->file, "a frame");
-		if (rc || !f)
-			return rc;
-		rc = gather_frame(g, f);
-		if (rc == MR_ERR_VERSION)
-			return too_new(diag, g->file, "a record");
-		if (rc == MR_ERR_CORRUPT)
-			return damaged(diag, g->file, lsn);
-	}
-	return rc;
-}
-
-// A binding made in an earlier file is repeated at the start of each, except of one that took over.
-static int gather_previous(struct gather *g, struct mr_log_meta *m, struct mr_diag *diag)
-{
-	struct mr_log_file *before = NULL;
-	struct gather earlier;
-	struct mr_log_scan scan;
-	int rc;
-
-	for (size_t i = 0; i < m->files.count && mr_log_at_file(&m->files, i) != g->file; i++) {
-		struct mr_log_file *f = mr_log_at_file(&m->files, i);
-
-		if (f->head_known && f->end_lsn > f->first_lsn)
-			before = f;
-	}
-	if (!g->file->continues || !before)
-		return 0;
-	earlier = (struct gather){g->store, before, g->parts, g->count, true};
-	rc = gather_previous(&earlier, m, diag);
-	if (!rc)
-		rc = mr_log_file_open(g->store, before);
-	mr_log_scan_init(&scan, before, before->first_lsn, before->end_lsn);
-	if (!rc)
-		rc = gather_frames(&earlier, &scan, diag);
-	mr_log_scan_fini(&scan);
-	g->parts = earlier.parts;
-	g->count = earlier.count;
-	return rc;
-}
-
-// Builds the index of a file that ended, from its INDEX frames or from all of them.
-static int load_index(
-	struct mr_log_store *s, struct mr_log_meta *m, struct mr_log_file *f, struct mr_diag *diag)
-{
-	bool indexed = f->index_lsn != MR_LOG_NO_LSN;
-	struct gather g = {.store = s, .file = f, .index_only = indexed};
-	struct mr_log_scan scan;
-	int rc = indexed ? 0 : gather_previous(&g, m, diag);
-
-	mr_log_file_index_free(f);
-	if (indexed && (f->index_lsn < f->first_lsn || f->index_lsn > f->end_lsn))
-		rc = damaged(diag, f, f->first_lsn);
-	mr_log_scan_init(&scan, f, indexed ? f->index_lsn : f->first_lsn, f->end_lsn);
-	if (!rc)
-		rc = gather_frames(&g, &scan, diag);
-	if (!rc && scan.lsn != f->end_lsn)
-		rc = damaged(diag, f, scan.lsn);
-	if (!rc && f->end_lsn > f->first_lsn && scan.previous != f->last_checksum)
-		rc = damaged(diag, f, f->end_lsn);
-	mr_log_scan_fini(&scan);
-	if (!rc)
-		rc = mr_log_file_index(f, g.parts, g.count);
-	if (!rc)
-		rc = mr_log_runs_room(s, f);
-	if (!rc)
-		mr_log_runs_add(s, f);
-	f->indexed = !rc;
-	free(g.parts);
-	return rc;
-}
-
 static int open_file(struct mr_log_store *s, struct mr_log_file *f, struct mr_diag *diag)
 {
 	char name[MR_LOG_NAME_BYTES];
@@ -250,7 +44,7 @@ static int read_head(struct mr_log_file *f, uint64_t *index_before, struct mr_di
 					     : (int)MR_ERR_CORRUPT;
 	free(page);
 	if (rc == MR_ERR_VERSION)
-		return too_new(diag, f, "its head");
+		return mr_log_too_new(diag, f, "its head");
 	return rc == MR_ERR_CORRUPT ? 0 : rc; // no head: never used, or skipped
 }
 
@@ -280,7 +74,7 @@ static int read_heads(struct mr_log_store *s, struct mr_log_meta *m, struct mr_d
 		if (!f->head_known)
 			continue;
 		if (before && f->first_lsn < before->first_lsn)
-			return damaged(diag, f, f->first_lsn);
+			return mr_log_damaged(diag, f, f->first_lsn);
 		if (before && before->state != MR_LOG_FILE_SEALED)
 			end_by_next(before, f, index_before);
 		before = f;
@@ -318,29 +112,28 @@ static int refuse_lost_head(struct mr_log_meta *m, uint64_t end_lsn, struct mr_d
 		if (rc < 0 && rc != MR_ERR_VERSION)
 			return rc;
 		if (p || rc)
-			return damaged(diag, &as_if, end_lsn);
+			return mr_log_damaged(diag, &as_if, end_lsn);
 	}
 	return 0;
 }
 
 // The last file with a head: where does it break, and does that look like a torn tail?
-static int find_end(
-	struct mr_log_store *s, struct mr_log_meta *m, struct mr_log_file *f, struct mr_diag *diag)
+static int find_end(struct mr_log_store *s, struct mr_log_file *f, struct mr_diag *diag)
 {
-	struct gather g = {.store = s, .file = f};
+	struct mr_log_gather g = {.store = s, .file = f};
 	struct mr_log_scan scan;
-	int rc = gather_previous(&g, m, diag);
+	int rc = mr_log_gather_previous(&g, diag);
 
 	mr_log_scan_init(&scan, f, f->first_lsn, mr_log_file_end(f));
 	if (!rc)
-		rc = gather_frames(&g, &scan, diag);
+		rc = mr_log_gather_frames(&g, &scan, diag);
 	f->end_lsn = scan.lsn;
 	f->last_checksum = scan.previous;
 	f->index_lsn = MR_LOG_NO_LSN;
 	if (!rc) {
 		rc = mr_log_scan_proves(&scan, scan.lsn, scan.lsn);
 		if (rc > 0)
-			rc = damaged(diag, f, scan.lsn);
+			rc = mr_log_damaged(diag, f, scan.lsn);
 	}
 	mr_log_scan_fini(&scan);
 	free(g.parts);
@@ -398,7 +191,7 @@ static int seal_unsealed(struct mr_log_store *s, struct mr_log_meta *m, struct m
 		if (mr_log_at_file(&m->files, i)->head_known)
 			last = mr_log_at_file(&m->files, i);
 	if (last && last->state != MR_LOG_FILE_SEALED) {
-		rc = find_end(s, m, last, diag);
+		rc = find_end(s, last, diag);
 		if (!rc)
 			rc = mr_file_sync(last->file);
 	}
@@ -422,6 +215,26 @@ static int cut_tail(struct mr_log_file *f)
 	return rc ? rc : mr_file_sync(f->file);
 }
 
+// Its runs stay; its entries do as long as there is room for them (log_cache.c).
+static int load_index(struct mr_log_store *s, struct mr_log_file *f, struct mr_diag *diag)
+{
+	int rc;
+
+	mr_log_file_index_free(f);
+	rc = mr_log_gather_file(s, f, f->index_lsn != MR_LOG_NO_LSN, diag);
+	pthread_mutex_lock(&s->lock);
+	if (!rc)
+		rc = mr_log_runs_room(s, f);
+	if (!rc) {
+		mr_log_runs_add(s, f);
+		mr_log_index_keep(s, f);
+	}
+	f->indexed = !rc;
+	pthread_mutex_unlock(&s->lock);
+	mr_log_index_sweep(s);
+	return rc;
+}
+
 int mr_log_recover_log(struct mr_log_store *s, struct mr_log_meta *m, struct mr_diag *diag)
 {
 	int rc = read_heads(s, m, diag);
@@ -433,7 +246,7 @@ int mr_log_recover_log(struct mr_log_store *s, struct mr_log_meta *m, struct mr_
 
 		rc = open_file(s, f, diag);
 		if (!rc)
-			rc = load_index(s, m, f, diag);
+			rc = load_index(s, f, diag);
 		if (!rc && i + 1 == m->files.count)
 			rc = cut_tail(f);
 	}

@@ -2,8 +2,9 @@
 //
 // Runs of a partition do not overlap, so one order serves first and last offsets alike and a place
 // is found by binary search. New runs nearly always go to the end, released ones leave from the
-// front. What is released is taken off its file's count of live bytes once, batch by batch, so
-// that asking whether a file is dead costs nothing.
+// front. What is released is taken off its file's count of live bytes once, whole runs by their
+// sums and the one in which the offset lies batch by batch, so that asking whether a file is dead
+// costs nothing.
 #include "storage/log_int.h"
 
 #include <errno.h>
@@ -78,19 +79,38 @@ int mr_log_runs_room(struct mr_log_store *s, const struct mr_log_file *f)
 	return rc;
 }
 
-// What of the run lies below the offset is released.
-static void run_release(struct mr_log_run *run, int64_t offset)
+// What of the run lies below the offset is released. Without entries that is the whole of it or
+// nothing, until somebody needs to know.
+static void run_release(
+	struct mr_log_run *run, int64_t offset, const struct mr_log_index_entry *entries)
 {
 	struct mr_log_file *f = run->file;
 
-	for (; run->live < run->first + run->count; run->live++) {
-		const struct mr_log_index_entry *e = &f->entries[run->live];
+	if (offset >= run->offset_end) {
+		f->bytes_live -= run->records_live;
+		run->bytes_live = run->records_live = 0;
+		run->live = run->first + run->count;
+	}
+	if (offset <= run->offset_first || run->live == run->first + run->count)
+		return;
+	f->index_stale |= !entries;
+	for (; entries && run->live < run->first + run->count; run->live++) {
+		const struct mr_log_index_entry *e = &entries[run->live];
 
 		if (e->base_offset + e->offset_count > offset)
 			break;
 		run->bytes_live -= e->bytes;
+		run->records_live -= mr_log_record_bytes(e->bytes);
 		f->bytes_live -= mr_log_record_bytes(e->bytes);
 	}
+}
+
+void mr_log_runs_catch_up(
+	struct mr_log_store *s, struct mr_log_file *f, const struct mr_log_index_entry *entries)
+{
+	for (size_t i = 0; i < f->run_count; i++)
+		run_release(&f->runs[i], s->parts[f->runs[i].part].retain_offset, entries);
+	f->index_stale = false;
 }
 
 void mr_log_runs_add(struct mr_log_store *s, struct mr_log_file *f)
@@ -104,7 +124,7 @@ void mr_log_runs_add(struct mr_log_store *s, struct mr_log_file *f)
 		memmove(p->runs + at + 1, p->runs + at, (p->run_end - at) * sizeof(*p->runs));
 		p->runs[at] = run;
 		p->run_end++;
-		run_release(run, p->retain_offset);
+		run_release(run, p->retain_offset, f->entries);
 	}
 }
 
@@ -145,7 +165,7 @@ bool mr_log_part_release(struct mr_log_part *p, int64_t retain_offset)
 
 	p->retain_offset = retain_offset;
 	for (; at < p->run_end && p->runs[at]->offset_first < retain_offset; at++) {
-		run_release(p->runs[at], retain_offset);
+		run_release(p->runs[at], retain_offset, p->runs[at]->file->entries);
 		died |= p->runs[at]->file->bytes_live == 0;
 	}
 	return died;

@@ -29,6 +29,8 @@ static void fill_options(struct mr_log_store_options *o)
 		o->bytes_free_min = BYTES_FREE_MIN;
 	if (!o->open_files_max)
 		o->open_files_max = OPEN_FILES_MAX;
+	if (!o->index_memory_bytes)
+		o->index_memory_bytes = MR_LOG_INDEX_BYTES;
 	MR_ASSERT(o->file_bytes >= 256 << 10 && o->file_bytes % MR_IO_ALIGN == 0);
 	MR_ASSERT(o->file_bytes_first % MR_IO_ALIGN == 0);
 }
@@ -56,6 +58,7 @@ void mr_log_store_destroy(struct mr_log_store *s)
 {
 	if (!s)
 		return;
+	mr_log_index_sweep(s);
 	for (size_t i = 0; i < s->logs.count; i++)
 		mr_log_meta_free(mr_log_at_log(&s->logs, i));
 	for (size_t i = 0; i < s->files.count; i++)
@@ -149,8 +152,10 @@ void mr_log_store_filled(struct mr_log_store *s, struct mr_log_file *f,
 	pthread_mutex_lock(&s->lock);
 	if (!rc)
 		rc = mr_log_runs_room(s, f);
-	if (!rc)
+	if (!rc) {
 		mr_log_runs_add(s, f);
+		mr_log_index_keep(s, f);
+	}
 	f->indexed = !rc;
 	f->state = MR_LOG_FILE_FILLED;
 	s->filled++;
@@ -161,6 +166,7 @@ void mr_log_store_filled(struct mr_log_store *s, struct mr_log_file *f,
 		mr_note(MR_NOTE_ERR, "log", "file=%016llx out of memory for its index",
 			(unsigned long long)f->id);
 	free(parts);
+	mr_log_index_sweep(s);
 	mr_log_store_wake(s);
 }
 

@@ -28,12 +28,20 @@ struct mr_log_store_options {
 	uint64_t file_bytes_first;
 	unsigned files_ahead;    // files kept ready for each open log; default 2
 	unsigned open_files_max; // descriptors: sealed files are closed again; default 256
+	// Of where each batch of ended files is, 40 bytes a batch; one file's is always allowed.
+	// Default MR_LOG_INDEX_BYTES.
+	uint64_t index_memory_bytes;
 	uint64_t bytes_free_min; // no new file when it would leave less; default 64 MiB
 	uint64_t seed;           // of the random incarnations
 	const struct mr_log_type_known *types; // owner's types; batch and the log's own are known
 	size_t type_count;
 	// Called, from any thread, when mr_log_store_work has something to do.
 	void (*wake)(void *ctx);
+	// The same of mr_log_store_load; it must not call the store.
+	void (*index_wanted)(void *ctx);
+	// A load has ended: what answered -EINPROGRESS should be tried again. On the loading
+	// thread.
+	void (*index_loaded)(void *ctx);
 	void *wake_ctx;
 };
 
@@ -51,6 +59,10 @@ void mr_log_store_destroy(struct mr_log_store *s);
 // Background: makes files ready, removes the dead ones. Returns > 0 when it did something, 0 when
 // there is nothing to do, or -errno (-ENOSPC is remembered for reserve and is no error here).
 [[nodiscard]] int mr_log_store_work(struct mr_log_store *s);
+
+// Background: reads where the batches of one file are, for those who looked for one. 1: it did, or
+// failed, which they will be told. 0: nobody waits. -EAGAIN: there is no room yet; soon again.
+[[nodiscard]] int mr_log_store_load(struct mr_log_store *s);
 
 // A log as it stands.
 struct mr_log_info {
@@ -77,6 +89,9 @@ struct mr_log_entry {
 
 // The first batch of the partition that ends above `offset`. -ENOENT when there is none, which for
 // a log being written includes its open file: the owner looks there first (mr_log_find).
+// -EINPROGRESS when the answer has to be read from disk first, which has been asked for: to be
+// called again when `index_loaded` was. This holds for all four. MR_ERR_CORRUPT and -errno when it
+// cannot be read.
 [[nodiscard]] int mr_log_store_find(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
 	int64_t offset, struct mr_log_entry *out);
 // The first of those with max_timestamp_ms >= the given one.
@@ -92,11 +107,16 @@ struct mr_log_entry {
 int64_t mr_log_store_skip_old(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
 	int64_t offset, int64_t limit, int64_t before_ms);
 
+// Whether the file that holds the offset may have batches of the partition older than `before_ms`.
+bool mr_log_store_has_old(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
+	int64_t offset, int64_t before_ms);
+
 // Offsets and bytes of a partition over all filled and sealed files.
 struct mr_log_extent {
 	int64_t offset_first; // -1: none
 	int64_t offset_end;
-	uint64_t bytes; // payload, live (not below what retention released)
+	uint64_t bytes; // payload, live: not below what retention released, as far as that was
+			// counted
 	uint64_t batches;
 	int64_t max_timestamp_ms;
 };
@@ -130,8 +150,8 @@ static inline size_t mr_log_read_bytes(uint64_t bytes)
 {
 	return mr_round_up(bytes + MR_IO_ALIGN - 8, MR_IO_ALIGN);
 }
-// Starts it on the caller's io. -ENOENT when the batch is gone. The file stays while the read is
-// under way.
+// Starts it on the caller's io. -ENOENT when the batch is gone, -EINPROGRESS as find when it has
+// been moved. The file stays while the read is under way.
 [[nodiscard]] int mr_log_store_read(
 	struct mr_log_store *s, struct mr_io *io, struct mr_log_read *r);
 
@@ -182,6 +202,12 @@ struct mr_log_store_stats {
 	uint64_t clean_failures; // cleanings that did not get through; of these
 	uint64_t clean_no_room;  // for want of room on the disk
 	uint64_t clean_damaged;  // because of a damaged batch; that file is kept
+	uint64_t index_bytes;    // entries of ended files in memory
+	uint64_t index_loads;    // files whose entries were read again
+	uint64_t index_evictions;
+	uint64_t index_waits;    // for room
+	uint64_t index_failures; // loads that did not get through
+	uint64_t index_scans;    // INDEX frames were damaged: all frames were read instead
 	bool disk_full;          // the last attempt to make a file found no room
 };
 struct mr_log_store_stats mr_log_store_stats(struct mr_log_store *s);

@@ -18,6 +18,7 @@ int rig_start(struct rig *g)
 		.file_bytes = g->file_bytes ? g->file_bytes : RIG_FILE_BYTES,
 		.file_bytes_first = g->file_bytes_first,
 		.open_files_max = g->open_files_max,
+		.index_memory_bytes = g->index_memory_bytes,
 		.bytes_free_min = 1 << 20,
 		.seed = 9};
 	struct mr_manifest_options mo = {.file_bytes = 1 << 20};
