@@ -3,6 +3,10 @@
 # have kept, and must have everything that was acknowledged, and everything that a consumer had read.
 # The cuts follow each other on one disk. Controls: the same with a disk that ignores flushes must be
 # caught (MILLRACE_LIE=1). MILLRACE_CUTS=1000 makes it long.
+# In a mount namespace of its own: one that another process makes meanwhile (ip netns exec) would keep
+# our file systems mounted after we have unmounted them.
+[ -n "${MILLRACE_MOUNTS:-}" ] || ! unshare -m true 2>/dev/null ||
+	MILLRACE_MOUNTS=own exec unshare -m bash "$0" "$@"
 . tests/e2e/lib.sh
 . tests/e2e/load.sh
 CUTS=${MILLRACE_CUTS:-6}
