@@ -296,9 +296,12 @@ static void string_stats(const struct mr_col *col, uint32_t rows, struct mr_bloc
 		return;
 	s->has_bounds = true;
 	s->min.s.bytes = (uint8_t)MR_MIN(min.bytes, (uint32_t)MR_BOUND_BYTES);
-	memcpy(s->min.s.data, min.data, s->min.s.bytes);
 	s->max.s.bytes = (uint8_t)MR_MIN(max.bytes, (uint32_t)MR_BOUND_BYTES);
-	memcpy(s->max.s.data, max.data, s->max.s.bytes);
+	// An empty string may have no bytes to point at.
+	if (s->min.s.bytes)
+		memcpy(s->min.s.data, min.data, s->min.s.bytes);
+	if (s->max.s.bytes)
+		memcpy(s->max.s.data, max.data, s->max.s.bytes);
 	if (max.bytes <= MR_BOUND_BYTES)
 		return;
 	// What was cut off is covered by the next larger string of that length.

@@ -77,6 +77,17 @@ static void content_fini(struct content *c)
 		mr_buf_fini(&c->blocks[i]);
 }
 
+// One with `least` to `most` blocks.
+static void content_make_of(struct mr_rand *r, struct content *c, uint32_t least, uint32_t most)
+{
+	for (;;) {
+		content_make(r, c);
+		if (c->count >= least && c->count <= most)
+			return;
+		content_fini(c);
+	}
+}
+
 static void write_run(struct place *p, const struct content *c, struct mr_run_info *info)
 {
 	assert_int_equal(mr_run_begin(p->writer, info), 0);
@@ -151,9 +162,7 @@ static void run_read_refuses_every_changed_byte_and_every_shorter_file(void **)
 
 	mr_rand_init(&r, 11);
 	place_init(&p, 11);
-	do {
-		content_make(&r, &c);
-	} while (c.count < 4);
+	content_make_of(&r, &c, 4, BLOCKS_MAX);
 	info.id = mr_run_store_id(p.store);
 	write_run(&p, &c, &info);
 	mr_run_name(info.id, name);
@@ -241,9 +250,7 @@ static void run_reader_tells_a_run_from_one_that_lay_there_before(void **)
 	for (int i = 0; i < 2; i++) {
 		struct mr_run_info info = {.id = mr_run_store_id(p.store), .view_id = 2};
 
-		do {
-			content_make(&r, &c[i]);
-		} while (c[i].count != 1 + (uint32_t)i);
+		content_make_of(&r, &c[i], 1 + (uint32_t)i, 1 + (uint32_t)i);
 		write_run(&p, &c[i], &info);
 		assert_int_equal(mr_run_create(&p.sim.disk, &info, &runs[i]), 0);
 	}
