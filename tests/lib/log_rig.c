@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 const struct mr_uuid rig_topic = {{7}};
 
@@ -188,4 +189,33 @@ int rig_read_back(struct rig *g, const struct mr_log_entry *e, int partition)
 	free(c.read.data);
 	free(want);
 	return rc ? rc : c.res;
+}
+
+static void *thread_main(void *arg)
+{
+	struct rig_thread *t = (struct rig_thread *)arg;
+
+	while (!t->stop) {
+		int rc = t->turn(t->g);
+
+		if (rc < 0) {
+			t->error = rc;
+			break;
+		}
+		t->done += (uint64_t)rc;
+		nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+	}
+	return NULL;
+}
+
+void rig_thread_start(struct rig_thread *t, struct rig *g, int (*turn)(struct rig *g))
+{
+	*t = (struct rig_thread){.g = g, .turn = turn};
+	MR_ASSERT(pthread_create(&t->thread, NULL, thread_main, t) == 0);
+}
+
+void rig_thread_stop(struct rig_thread *t)
+{
+	t->stop = true;
+	pthread_join(t->thread, NULL);
 }

@@ -6,6 +6,8 @@
 #include "storage/io_sim.h"
 #include "storage/log_store.h"
 
+#include <pthread.h>
+
 enum { RIG_FILE_BYTES = 1 << 20 };
 
 extern const struct mr_uuid rig_topic;
@@ -48,3 +50,18 @@ void rig_fill_batch(uint8_t *p, uint32_t bytes, int partition, int64_t offset);
 int rig_append(struct rig *g, int partition, int64_t offset, uint32_t count, uint32_t bytes);
 // Reads the batch back from disk and compares.
 int rig_read_back(struct rig *g, const struct mr_log_entry *e, int partition);
+
+// A thread that takes turns beside the test. The thread asserts nothing, it keeps the first error
+// and ends; the test stops it before it asserts anything, and keeps this in static memory, so that
+// no failure of either leaves the thread behind with a stack frame that is gone.
+struct rig_thread {
+	struct rig *g;
+	int (*turn)(struct rig *g); // what it did, or an error
+	pthread_t thread;
+	_Atomic bool stop;
+	_Atomic int error; // of a turn; the test ends its own part when it sees one
+	uint64_t done;     // sum of what turns did
+};
+
+void rig_thread_start(struct rig_thread *t, struct rig *g, int (*turn)(struct rig *g));
+void rig_thread_stop(struct rig_thread *t);

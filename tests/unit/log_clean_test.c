@@ -4,7 +4,6 @@
 #include "tests/lib/mr_test.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -312,64 +311,71 @@ static void clean_leaves_each_batch_on_disk_once(void **)
 	rig_free(g);
 }
 
-struct cleaning {
-	struct rig *g;
-	_Atomic bool stop;
-	int cleaned;
-};
-
-static void *clean_main(void *arg)
+static int clean_turn(struct rig *g)
 {
-	struct cleaning *c = (struct cleaning *)arg;
+	int cleaned = mr_log_store_clean(g->store, &at_once);
+	int rc = cleaned < 0 ? 0 : mr_log_store_work(g->store);
 
-	while (!c->stop) {
-		int rc = mr_log_store_clean(c->g->store, &at_once);
+	return rc < 0 ? rc : cleaned;
+}
 
-		MR_ASSERT(rc >= 0 && mr_log_store_work(c->g->store) >= 0);
-		c->cleaned += rc;
-		nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+// Appends to one of four partitions; of two, all but the last fifty are given up now and then.
+static int append_and_give_up(struct rig *g, int i, int64_t ends[4])
+{
+	int p = i % 5 ? 2 + i % 2 : i / 5 % 2;
+	int rc = rig_append(g, p, ends[p], 1, 5000);
+
+	ends[p] += !rc;
+	if (rc || i % 16)
+		return rc;
+	rig_turn(g);
+	mr_log_store_retain_offset(g->store, rig_topic, 2, ends[2] - 50);
+	mr_log_store_retain_offset(g->store, rig_topic, 3, ends[3] - 50);
+	return 0;
+}
+
+// Looks batches of the first partition up, near its end often and far from it seldom.
+static int find_and_read(struct rig *g, int64_t end)
+{
+	struct mr_log_entry e;
+	int rc = 0;
+
+	for (int64_t at = end - 20; at >= 0 && !rc; at -= 1 + at / 4) {
+		rc = mr_log_find(g->log, rig_topic, 0, at, &e);
+		if (!rc && e.base_offset != at)
+			rc = MR_ERR_CORRUPT;
+		if (rc || (mr_log_hot(g->log, e.lsn, 1) && at % 16))
+			continue;
+		rig_settle(g);
+		rc = rig_read_back(g, &e, 0);
 	}
-	return NULL;
+	return rc;
 }
 
 // A worker writes, looks up and reads while files are cleaned under it.
 static void clean_works_beside_a_writing_worker(void **)
 {
+	static struct rig_thread t;
 	struct rig *g = rig_real(true);
-	struct cleaning c = {.g = g};
 	int64_t ends[4] = {0};
-	struct mr_log_entry e;
-	pthread_t thread;
+	int appended = 0, found = 0;
 
 	assert_int_equal(rig_start(g), 0);
 	mr_log_store_retain_lsn(g->store, mr_log_id(g->log), UINT64_MAX);
-	assert_int_equal(pthread_create(&thread, NULL, clean_main, &c), 0);
-	for (int i = 0; i < 4000; i++) {
-		int p = i % 5 ? 2 + i % 2 : i / 5 % 2;
-		int rc;
-
-		while ((rc = rig_append(g, p, ends[p], 1, 5000)) == -EAGAIN)
-			;
-		assert_int_equal(rc, 0);
-		ends[p]++;
-		if (i % 16)
-			continue;
-		rig_turn(g);
-		mr_log_store_retain_offset(g->store, rig_topic, 2, ends[2] - 50);
-		mr_log_store_retain_offset(g->store, rig_topic, 3, ends[3] - 50);
-		for (int64_t at = ends[0] - 20; at >= 0; at -= 1 + at / 4) {
-			assert_int_equal(mr_log_find(g->log, rig_topic, 0, at, &e), 0);
-			assert_true(e.base_offset == at);
-			if (!mr_log_hot(g->log, e.lsn, 1) || at % 16 == 0) {
-				rig_settle(g);
-				assert_int_equal(rig_read_back(g, &e, 0), 0);
-			}
-		}
+	rig_thread_start(&t, g, clean_turn);
+	for (int i = 0; i < 4000 && !appended && !found && !t.error; i++) {
+		do
+			appended = append_and_give_up(g, i, ends);
+		while (appended == -EAGAIN && !t.error);
+		if (!appended && i % 16 == 0)
+			found = find_and_read(g, ends[0]);
 	}
+	rig_thread_stop(&t);
+	assert_int_equal(t.error, 0);
+	assert_int_equal(appended, 0);
+	assert_int_equal(found, 0);
+	assert_true(t.done > 1);
 	rig_settle(g);
-	c.stop = true;
-	pthread_join(thread, NULL);
-	assert_true(c.cleaned > 1);
 	check_alive(g, 0, MR_MIN(ends[0], ends[1]));
 	rig_stop(g);
 	rig_free(g);

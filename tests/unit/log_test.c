@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -279,66 +278,90 @@ static void log_refuses_in_time_when_the_disk_is_full(void **)
 	rig_free(g);
 }
 
-struct background {
-	struct rig *g;
-	_Atomic bool stop;
-	uint64_t found;
-};
-
-static void *background_main(void *arg)
+// Makes, seals and removes files; keeps the last hundred offsets and looks at the logs.
+static int background_turn(struct rig *g)
 {
-	struct background *b = (struct background *)arg;
-	struct mr_log_info logs[4];
 	struct mr_log_extent x;
+	struct mr_log_info logs[4];
+	int rc = mr_log_store_work(g->store);
 
-	while (!b->stop) {
-		MR_ASSERT(mr_log_store_work(b->g->store) >= 0);
-		mr_log_store_extent(b->g->store, rig_topic, 0, &x);
-		mr_log_store_retain_offset(b->g->store, rig_topic, 0, x.offset_end - 100);
-		b->found += mr_log_store_logs(b->g->store, logs, 4);
-		nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+	mr_log_store_extent(g->store, rig_topic, 0, &x);
+	mr_log_store_retain_offset(g->store, rig_topic, 0, x.offset_end - 100);
+	return rc < 0 ? rc : (int)mr_log_store_logs(g->store, logs, MR_COUNT_OF(logs));
+}
+
+static void fill_reserved(struct rig *g, struct mr_log_record *r, int64_t offset, uint32_t bytes)
+{
+	rig_fill_batch(mr_log_payload(r), bytes, 0, offset);
+	r->partition_ref = g->ref[0];
+	r->base_offset = offset;
+	r->offset_count = 1;
+	mr_log_commit(g->log);
+}
+
+// As a worker does it, until `end` is reached or one of the two threads meets an error: that of
+// this one is returned.
+static int append_beside(struct rig *g, const struct rig_thread *t, int64_t end)
+{
+	enum { BYTES = 20000 };
+	struct mr_log_record *r;
+
+	for (int64_t i = 0; i < end && !t->error;) {
+		int rc = mr_log_reserve(g->log, MR_LOG_BATCH, BYTES, 0, &r);
+
+		if (rc && rc != -EAGAIN)
+			return rc;
+		if (!rc)
+			fill_reserved(g, r, i++, BYTES);
+		mr_log_flush(g->log);
+		if (!g->io->in_flight || (!rc && i % 8))
+			continue;
+		rc = mr_io_wait(g->io);
+		if (rc < 0)
+			return rc;
 	}
-	return NULL;
+	return 0;
+}
+
+static int settle_beside(struct rig *g, const struct rig_thread *t)
+{
+	int rc = 0;
+
+	while (rc >= 0 && !t->error && mr_log_durable(g->log) < mr_log_head(g->log)) {
+		mr_log_flush(g->log);
+		rc = mr_log_state(g->log);
+		if (!rc && g->io->in_flight)
+			rc = mr_io_wait(g->io);
+	}
+	return MR_MIN(rc, 0);
 }
 
 // The worker appends and reads while a background thread makes, seals and removes files.
 static void store_works_beside_a_writing_worker(void **)
 {
+	static struct rig_thread t;
 	struct rig *g = rig_real(true);
-	struct background b = {.g = g};
-	struct mr_log_record *r;
+	int appended, settled, found, read = -1;
+	struct mr_log_store_stats st;
 	struct mr_log_entry e;
-	pthread_t thread;
 
 	assert_int_equal(rig_start(g), 0);
 	mr_log_store_retain_lsn(g->store, mr_log_id(g->log), UINT64_MAX);
-	assert_int_equal(pthread_create(&thread, NULL, background_main, &b), 0);
-	for (int i = 0; i < 800;) {
-		int rc = mr_log_reserve(g->log, MR_LOG_BATCH, 20000, 0, &r);
-
-		assert_true(rc == 0 || rc == -EAGAIN);
-		if (!rc) {
-			rig_fill_batch(mr_log_payload(r), 20000, 0, i);
-			r->partition_ref = g->ref[0];
-			r->base_offset = i++;
-			r->offset_count = 1;
-			mr_log_commit(g->log);
-		}
-		mr_log_flush(g->log);
-		if (g->io->in_flight && (rc || i % 8 == 0))
-			assert_true(mr_io_wait(g->io) >= 0);
-	}
-	while (mr_log_durable(g->log) < mr_log_head(g->log)) {
-		mr_log_flush(g->log);
-		if (g->io->in_flight)
-			assert_true(mr_io_wait(g->io) >= 0);
-	}
-	assert_int_equal(mr_log_find(g->log, rig_topic, 0, 790, &e), 0);
-	assert_int_equal(rig_read_back(g, &e, 0), 0);
-	b.stop = true;
-	pthread_join(thread, NULL);
-	assert_true(b.found > 0);
-	assert_true(mr_log_store_stats(g->store).files_recycled > 0);
+	rig_thread_start(&t, g, background_turn);
+	appended = append_beside(g, &t, 800);
+	settled = settle_beside(g, &t);
+	found = mr_log_find(g->log, rig_topic, 0, 790, &e);
+	if (!found)
+		read = rig_read_back(g, &e, 0);
+	rig_thread_stop(&t);
+	assert_int_equal(t.error, 0);
+	assert_int_equal(appended, 0);
+	assert_int_equal(settled, 0);
+	assert_int_equal(found, 0);
+	assert_int_equal(read, 0);
+	assert_true(t.done > 0);
+	st = mr_log_store_stats(g->store);
+	assert_in_range(st.files_recycled, 1, 16);
 	rig_stop(g);
 	rig_free(g);
 }

@@ -56,6 +56,7 @@ static void *produce(void *)
 static void two_threads_pass_everything_once_and_in_order(void **)
 {
 	pthread_t thread;
+	unsigned wrong = 0;
 
 	mr_ring_init(&ring, slots, MR_COUNT_OF(slots), sizeof(slots[0]));
 	assert_int_equal(pthread_create(&thread, NULL, produce, NULL), 0);
@@ -64,9 +65,10 @@ static void two_threads_pass_everything_once_and_in_order(void **)
 
 		while (!mr_ring_pop(&ring, &m))
 			sched_yield();
-		assert_true(m.number == i && m.check == ~i && m.odd == (uint32_t)i);
+		wrong += m.number != i || m.check != ~i || m.odd != (uint32_t)i;
 	}
 	pthread_join(thread, NULL);
+	assert_int_equal(wrong, 0);
 	assert_int_equal(mr_ring_count(&ring), 0);
 }
 
