@@ -1,6 +1,8 @@
 // The data directory: lock, format line, and a refusal of what is not ours.
 #include "storage/dir.h"
 
+#include "host/base/buf.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,5 +129,42 @@ int mr_dir_init(struct mr_disk *d, struct mr_diag *diag)
 		rc = mr_disk_sync_dir(d, ".");
 	if (rc && diag && !diag->message[0])
 		mr_diag_set(diag, rc, "58030", 0, "data directory: %s", mr_err_text(rc));
+	return rc;
+}
+
+struct cleaning {
+	const char *folder;
+	bool (*is_known)(void *arg, const char *name);
+	void *arg;
+	struct mr_buf names; // to remove, each with its NUL
+};
+
+static int find_orphan(void *arg, const char *entry)
+{
+	struct cleaning *k = arg;
+	size_t at = k->names.bytes;
+
+	mr_buf_printf(&k->names, "%s/%s", k->folder, entry);
+	mr_buf_u8(&k->names, 0);
+	if (k->names.failed)
+		return -ENOMEM;
+	if (k->is_known(k->arg, (const char *)k->names.data + at))
+		k->names.bytes = at;
+	return 0;
+}
+
+int mr_dir_clean(struct mr_disk *d, const char *folder,
+	bool (*is_known)(void *arg, const char *name), void *arg)
+{
+	struct cleaning k = {folder, is_known, arg, {0}};
+	int rc = mr_disk_list(d, folder, find_orphan, &k);
+
+	for (size_t at = 0; rc == 0 && at < k.names.bytes;) {
+		const char *name = (const char *)k.names.data + at;
+
+		rc = mr_disk_unlink(d, name);
+		at += strlen(name) + 1;
+	}
+	mr_buf_fini(&k.names);
 	return rc;
 }

@@ -22,3 +22,8 @@
 // On a disk, real or simulated: locks it, initialises it when it is empty, refuses foreign files
 // (MR_ERR_FOREIGN), a newer format (MR_ERR_VERSION) or a directory in use (MR_ERR_LOCKED).
 [[nodiscard]] int mr_dir_init(struct mr_disk *d, struct mr_diag *diag);
+
+// Removes the files of `folder` ("seg") that `is_known` does not know by their names from the root
+// ("seg/…"): what a crash left behind. 0 or -errno; some may be gone then.
+[[nodiscard]] int mr_dir_clean(struct mr_disk *d, const char *folder,
+	bool (*is_known)(void *arg, const char *name), void *arg);

@@ -1,6 +1,8 @@
 // Runs by id, as the manifest's records make them.
 #include "storage/run_store.h"
 
+#include "storage/dir.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -243,45 +245,45 @@ void mr_run_store_destroy(struct mr_run_store *s)
 	free(s);
 }
 
-struct cleaning {
-	struct mr_run_store *store;
-	struct mr_buf names; // to remove, each with its NUL
+// Ids of the store's runs, ascending.
+struct known {
+	uint64_t *ids;
+	size_t count;
 };
 
-static int find_orphan(void *arg, const char *entry)
+static int by_id(const void *a, const void *b)
 {
-	struct cleaning *k = arg;
+	const uint64_t *x = a, *y = b;
 
-	for (size_t i = 0; i < k->store->count; i++) {
-		char name[MR_RUN_NAME_BYTES];
+	return (*x > *y) - (*x < *y);
+}
 
-		mr_run_name(k->store->list[i]->info.id, name);
-		if (strcmp(name + strlen("run/"), entry) == 0)
-			return 0;
-	}
-	mr_buf_str(&k->names, "run/");
-	mr_buf_add(&k->names, entry, strlen(entry) + 1);
-	return 0;
+static bool is_known(void *arg, const char *name)
+{
+	const struct known *k = arg;
+	uint64_t id = strtoull(name + strlen("run/"), NULL, 16);
+	char known[MR_RUN_NAME_BYTES];
+
+	mr_run_name(id, known);
+	return strcmp(known, name) == 0 && bsearch(&id, k->ids, k->count, sizeof(id), by_id);
 }
 
 int mr_run_store_clean(struct mr_run_store *s)
 {
-	struct cleaning k = {s, {0}};
+	struct known k;
 	int rc;
 
 	pthread_mutex_lock(&s->lock);
 	s->opened = true;
-	rc = mr_disk_list(s->disk, "run", find_orphan, &k);
+	k = (struct known){calloc(s->count + 1, sizeof(*k.ids)), s->count};
+	for (size_t i = 0; k.ids && i < s->count; i++)
+		k.ids[i] = s->list[i]->info.id;
 	pthread_mutex_unlock(&s->lock);
-	if (k.names.failed)
-		rc = -ENOMEM;
-	for (size_t at = 0; rc == 0 && at < k.names.bytes;) {
-		const char *name = (const char *)k.names.data + at;
-
-		rc = mr_disk_unlink(s->disk, name);
-		at += strlen(name) + 1;
-	}
-	mr_buf_fini(&k.names);
+	if (!k.ids)
+		return -ENOMEM;
+	qsort(k.ids, k.count, sizeof(*k.ids), by_id);
+	rc = mr_dir_clean(s->disk, "run", is_known, &k);
+	free(k.ids);
 	return rc;
 }
 

@@ -2,6 +2,7 @@
 #include "storage/segment_store.h"
 
 #include "host/base/hash.h"
+#include "storage/dir.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -440,44 +441,26 @@ void mr_segment_store_destroy(struct mr_segment_store *s)
 	free(s);
 }
 
-struct cleaning {
-	struct mr_segment_store *store;
-	struct mr_buf names; // to remove, each with its NUL
-};
-
-static int find_orphan(void *arg, const char *entry)
+static bool is_known(void *arg, const char *name)
 {
-	struct cleaning *k = arg;
-	char name[MR_SEGMENT_NAME_BYTES];
-	uint64_t id = strtoull(entry, NULL, 16);
+	struct mr_segment_store *s = arg;
+	uint64_t id = strtoull(name + strlen("seg/"), NULL, 16);
+	char known[MR_SEGMENT_NAME_BYTES];
+	bool found;
 
-	mr_segment_name(id, name);
-	if (find(k->store, id) && strcmp(name + strlen("seg/"), entry) == 0)
-		return 0;
-	mr_buf_str(&k->names, "seg/");
-	mr_buf_add(&k->names, entry, strlen(entry) + 1);
-	return 0;
+	mr_segment_name(id, known);
+	pthread_mutex_lock(&s->lock);
+	found = find(s, id) != NULL;
+	pthread_mutex_unlock(&s->lock);
+	return found && strcmp(known, name) == 0;
 }
 
 int mr_segment_store_clean(struct mr_segment_store *s)
 {
-	struct cleaning k = {s, {0}};
-	int rc;
-
 	pthread_mutex_lock(&s->lock);
 	s->opened = true;
-	rc = mr_disk_list(s->disk, "seg", find_orphan, &k);
 	pthread_mutex_unlock(&s->lock);
-	if (k.names.failed)
-		rc = -ENOMEM;
-	for (size_t at = 0; rc == 0 && at < k.names.bytes;) {
-		const char *name = (const char *)k.names.data + at;
-
-		rc = mr_disk_unlink(s->disk, name);
-		at += strlen(name) + 1;
-	}
-	mr_buf_fini(&k.names);
-	return rc;
+	return mr_dir_clean(s->disk, "seg", is_known, s);
 }
 
 uint64_t mr_segment_store_id(struct mr_segment_store *s)
