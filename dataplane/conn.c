@@ -35,10 +35,10 @@ void mr_conn_pause(struct mr_conn *c, enum pause_reason why)
 	if (c->pause & why || !c->stream)
 		return;
 	switch (why) {
-	case PAUSE_MEMORY: mr_net_count(&k->paused_memory, 1); break;
-	case PAUSE_POOL: mr_net_count(&k->paused_requests, 1); break;
-	case PAUSE_CONNECTION: mr_net_count(&k->paused_connection, 1); break;
-	case PAUSE_OUTPUT: mr_net_count(&k->paused_output, 1); break;
+	case PAUSE_MEMORY: mr_stat_add(&k->paused_memory, 1); break;
+	case PAUSE_POOL: mr_stat_add(&k->paused_requests, 1); break;
+	case PAUSE_CONNECTION: mr_stat_add(&k->paused_connection, 1); break;
+	case PAUSE_OUTPUT: mr_stat_add(&k->paused_output, 1); break;
 	case PAUSE_CLOSE: break;
 	}
 	if (!c->pause) {
@@ -64,7 +64,7 @@ void mr_conn_close(struct mr_conn *c, _Atomic uint64_t *counter)
 	if (c->closing)
 		return;
 	c->closing = true;
-	mr_net_count(counter, 1);
+	mr_stat_add(counter, 1);
 	mr_stream_close(c->stream);
 }
 
@@ -99,8 +99,8 @@ static void hand_up(struct mr_conn *c, struct request *r, const uint8_t *data)
 	c->requests++;
 	c->requests_total++;
 	c->head_bytes = 0;
-	mr_net_count(&k->requests, 1);
-	mr_net_count(&k->requests_unfinished, 1);
+	mr_stat_add(&k->requests, 1);
+	mr_stat_add(&k->requests_unfinished, 1);
 	if (c->requests >= c->conns->limits.requests_per_connection)
 		mr_conn_pause(c, PAUSE_CONNECTION);
 	c->protocol->request(c->protocol->owner, &r->rq);
@@ -156,7 +156,7 @@ static bool take_frame(struct mr_conn *c, struct mr_rxbuf *buf, struct mr_span r
 	}
 	if (rest.bytes >= c->frame_bytes && mr_rxbuf_pin(buf)) {
 		r->pinned = buf;
-		mr_net_count(&counters_of(c)->requests_in_place, 1);
+		mr_stat_add(&counters_of(c)->requests_in_place, 1);
 		hand_up(c, r, rest.data);
 		return true;
 	}
@@ -242,8 +242,8 @@ static void send_finished(struct mr_conn *c)
 	}
 	if (!n)
 		return;
-	mr_net_count(&counters_of(c)->responses, responses);
-	mr_net_count(&counters_of(c)->sends, 1);
+	mr_stat_add(&counters_of(c)->responses, responses);
+	mr_stat_add(&counters_of(c)->sends, 1);
 	mr_stream_send(c->stream, v, n);
 }
 
@@ -315,7 +315,7 @@ static void on_ended(struct mr_stream *s)
 
 	c->ended = true;
 	if (c->head_bytes)
-		mr_net_count(&counters_of(c)->truncated, 1);
+		mr_stat_add(&counters_of(c)->truncated, 1);
 	mr_net_later(c->conns->net, &c->flush);
 }
 
@@ -344,7 +344,7 @@ static void abandon_all(struct mr_conn *c)
 	for (struct request *r = c->first; r; r = r->next) {
 		if (r->finished)
 			continue;
-		mr_net_count(&counters_of(c)->abandoned, 1);
+		mr_stat_add(&counters_of(c)->abandoned, 1);
 		r->rq.abandoned = true;
 		if (r->rq.on_abandon)
 			r->rq.on_abandon(&r->rq);
@@ -356,11 +356,11 @@ static void on_closed(struct mr_stream *s, int err)
 	struct mr_conn *c = s->user;
 
 	if (!c->closing && err)
-		mr_net_count(&counters_of(c)->closed_reset, 1);
+		mr_stat_add(&counters_of(c)->closed_reset, 1);
 	c->stream = NULL;
 	c->closing = true;
 	c->sending = 0;
-	mr_net_count(&counters_of(c)->connections, (uint64_t)-1);
+	mr_stat_add(&counters_of(c)->connections, (uint64_t)-1);
 	pool_unwait(c);
 	mr_reqmem_unwait(c->conns->reqmem, &c->memory_wait);
 	if (c->incoming) {
@@ -392,7 +392,7 @@ static int on_opened(void *owner, struct mr_stream *s)
 	struct mr_conn *c = conn_get(conns);
 
 	if (!c) {
-		mr_net_count(&conns->counters.closed_limit, 1);
+		mr_stat_add(&conns->counters.closed_limit, 1);
 		return MR_ERR_LIMIT;
 	}
 	*c = (struct mr_conn){.conns = conns, .stream = s, .protocol = l->protocol, .used = true};
@@ -406,7 +406,7 @@ static int on_opened(void *owner, struct mr_stream *s)
 	c->memory_wait.ready = memory_ready;
 	c->flush.run = flush_task;
 	s->user = c;
-	mr_net_count(&conns->counters.connections, 1);
+	mr_stat_add(&conns->counters.connections, 1);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 //
 //	8 pages free, 5 wanted:  |A A A A A|. . .|  ->  free: order 0 at 5, order 1 at 6
 #include "dataplane/reqmem.h"
+#include "host/base/stat.h"
 
 #include "hw/pages.h"
 
@@ -137,12 +138,6 @@ void mr_reqmem_destroy(struct mr_reqmem *m)
 	free(m);
 }
 
-static void count_add(_Atomic uint64_t *c, uint64_t n)
-{
-	atomic_store_explicit(
-		c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
-}
-
 static void count_used(struct mr_reqmem *m)
 {
 	uint64_t bytes = (uint64_t)m->used * MR_REQMEM_PAGE_BYTES;
@@ -175,7 +170,7 @@ uint8_t *mr_reqmem_alloc(struct mr_reqmem *m, size_t bytes)
 	uint32_t page;
 
 	if (order >= ORDERS) {
-		count_add(&m->counters.failed, 1);
+		mr_stat_add(&m->counters.failed, 1);
 		return NULL;
 	}
 	page = (uint32_t)m->head[order];
@@ -183,7 +178,7 @@ uint8_t *mr_reqmem_alloc(struct mr_reqmem *m, size_t bytes)
 	run_free(m, page + count, (1u << order) - count);
 	m->length[page] = count;
 	m->used += count;
-	count_add(&m->counters.allocs, 1);
+	mr_stat_add(&m->counters.allocs, 1);
 	count_used(m);
 	return m->pages.data + (size_t)page * MR_REQMEM_PAGE_BYTES;
 }
@@ -247,7 +242,7 @@ void mr_reqmem_wait(struct mr_reqmem *m, struct mr_reqmem_wait *w, size_t bytes)
 	else
 		m->wait_first = w;
 	m->wait_last = w;
-	count_add(&m->counters.waits, 1);
+	mr_stat_add(&m->counters.waits, 1);
 }
 
 void mr_reqmem_unwait(struct mr_reqmem *m, struct mr_reqmem_wait *w)

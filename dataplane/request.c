@@ -68,14 +68,14 @@ uint8_t *mr_request_alloc(struct mr_request *rq, size_t bytes)
 		uint8_t *p = mr_arena_column(&rq->arena, bytes);
 
 		if (!p)
-			mr_net_count(&conns->counters.alloc_failed, 1);
+			mr_stat_add(&conns->counters.alloc_failed, 1);
 		return p;
 	}
 	b = mr_arena_alloc(&rq->arena, sizeof(*b));
 	if (b)
 		b->data = mr_reqmem_alloc(conns->reqmem, bytes);
 	if (!b || !b->data) {
-		mr_net_count(&conns->counters.alloc_failed, 1);
+		mr_stat_add(&conns->counters.alloc_failed, 1);
 		return NULL;
 	}
 	b->next = r->blocks;
@@ -99,7 +99,7 @@ static void finish(struct request *r)
 	struct mr_conn *c = r->rq.conn;
 
 	r->finished = true;
-	mr_net_count(&c->conns->counters.requests_unfinished, (uint64_t)-1);
+	mr_stat_add(&c->conns->counters.requests_unfinished, (uint64_t)-1);
 	mr_net_later(c->conns->net, &c->flush);
 }
 

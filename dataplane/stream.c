@@ -162,7 +162,7 @@ int mr_net_turn(struct mr_net *net, int64_t wait_ns)
 
 	MR_ASSERT(!net->in_turn);
 	net->in_turn = true;
-	mr_net_count(&net->counters.turns, 1);
+	mr_stat_add(&net->counters.turns, 1);
 	if (net->task_first) {
 		mr_net_time(net);
 		run_tasks(net);
@@ -229,7 +229,7 @@ bool mr_rxbuf_pin(struct mr_rxbuf *b)
 			if (net->rx_pinned >= net->options.rxbufs / 2)
 				return false;
 			net->rx_pinned++;
-			mr_net_count(&net->counters.rxbufs_pinned, 1);
+			mr_stat_add(&net->counters.rxbufs_pinned, 1);
 		}
 	} else if (b->pins == UINT16_MAX) {
 		return false;
@@ -247,7 +247,7 @@ void mr_rxbuf_unpin(struct mr_rxbuf *b)
 		return;
 	if (b->index < net->options.rxbufs) {
 		net->rx_pinned--;
-		mr_net_count(&net->counters.rxbufs_pinned, (uint64_t)-1);
+		mr_stat_add(&net->counters.rxbufs_pinned, (uint64_t)-1);
 	}
 	if (!b->lent)
 		mr_rxbuf_return(b);
@@ -280,7 +280,7 @@ struct mr_rxbuf *mr_rxbuf_spill(struct mr_rxbuf *b)
 	to->at = 0;
 	to->end = (uint16_t)(b->end - b->at);
 	memcpy(to->data, b->data + b->at, to->end);
-	mr_net_count(&net->counters.spilled_bytes, to->end);
+	mr_stat_add(&net->counters.spilled_bytes, to->end);
 	b->lent = false;
 	if (b->pins == 0)
 		mr_rxbuf_return(b);

@@ -40,6 +40,7 @@
 
 #include "host/base/clock.h"
 #include "host/base/span.h"
+#include "host/base/stat.h"
 
 #include <stdatomic.h>
 #include <sys/uio.h>
@@ -179,12 +180,6 @@ struct mr_net_counters {
 	_Atomic uint64_t rxbufs_pinned;    // gauge
 	_Atomic uint64_t spilled_bytes;    // moved out of receive buffers for a paused stream
 };
-
-static inline void mr_net_count(_Atomic uint64_t *c, uint64_t n)
-{
-	atomic_store_explicit(
-		c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
-}
 
 // One implementation. The functions of a stream may be called from callbacks and between turns.
 struct mr_stream_ops {

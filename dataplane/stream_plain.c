@@ -114,7 +114,7 @@ static void sock_finish(struct plain_net *p, struct plain_sock *ps)
 
 	starved_remove(p, ps);
 	mr_sock_shut(s); // leaves the epoll set with it
-	mr_net_count(s->error ? &p->net.counters.reset : &p->net.counters.closed, 1);
+	mr_stat_add(s->error ? &p->net.counters.reset : &p->net.counters.closed, 1);
 	s->stream.events->closed(&s->stream, s->error);
 	mr_net_forget(&p->net, &s->work);
 	mr_socks_put(&p->socks, s);
@@ -196,7 +196,7 @@ static void receive(struct plain_net *p, struct plain_sock *ps)
 		bool more;
 
 		if (!p->free && !s->place_left) {
-			mr_net_count(&p->net.counters.rxbufs_exhausted, 1);
+			mr_stat_add(&p->net.counters.rxbufs_exhausted, 1);
 			ps->starved = true;
 			ps->next_starved = p->starved;
 			p->starved = ps;
@@ -245,7 +245,7 @@ static void sock_adopt(struct plain_net *p, struct mr_listener *l, int fd)
 	struct plain_sock *ps;
 
 	if (!s) {
-		mr_net_count(&p->net.counters.accept_refused, 1);
+		mr_stat_add(&p->net.counters.accept_refused, 1);
 		close(fd);
 		return;
 	}
@@ -255,7 +255,7 @@ static void sock_adopt(struct plain_net *p, struct mr_listener *l, int fd)
 	ps->interest = EPOLLIN;
 	ev.data.ptr = &ps->source;
 	if (epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, fd, &ev) != 0) {
-		mr_net_count(&p->net.counters.accept_paused, 1);
+		mr_stat_add(&p->net.counters.accept_paused, 1);
 	} else if (mr_sock_open(s, l, fd, &plain_ops) == 0) {
 		sock_later(s);
 		return;
@@ -286,12 +286,12 @@ static void listener_ready(struct source *src, uint32_t)
 		} else if (errno == EAGAIN) {
 			break;
 		} else if (mr_sock_accept_is_shortage(-errno)) {
-			mr_net_count(&p->net.counters.accept_paused, 1);
+			mr_stat_add(&p->net.counters.accept_paused, 1);
 			listener_pause(p, pl, true);
 			break;
 		} else {
 			// ECONNABORTED and the network errors of accept(2) are the peer's trouble.
-			mr_net_count(&p->net.counters.accept_aborted, 1);
+			mr_stat_add(&p->net.counters.accept_aborted, 1);
 		}
 	}
 }
@@ -448,7 +448,7 @@ static void plain_pause(struct mr_stream *st)
 	if (s->paused)
 		return;
 	s->paused = true;
-	mr_net_count(&st->net->counters.pauses, 1);
+	mr_stat_add(&st->net->counters.pauses, 1);
 	sock_later(s);
 }
 

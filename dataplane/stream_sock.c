@@ -165,11 +165,11 @@ int mr_sock_open(struct mr_sock *s, struct mr_listener *l, int fd, const struct 
 	if (err == 0)
 		err = set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	if (err < 0) {
-		mr_net_count(&l->net->counters.accept_aborted, 1);
+		mr_stat_add(&l->net->counters.accept_aborted, 1);
 		return err;
 	}
 	err = l->events->opened(l->owner, &s->stream);
-	mr_net_count(err < 0 ? &l->net->counters.accept_refused : &l->net->counters.accepted, 1);
+	mr_stat_add(err < 0 ? &l->net->counters.accept_refused : &l->net->counters.accepted, 1);
 	return err;
 }
 
@@ -177,8 +177,8 @@ static void count_received(struct mr_sock *s, size_t n)
 {
 	struct mr_net *net = s->stream.net;
 
-	mr_net_count(&net->counters.receives, 1);
-	mr_net_count(&net->counters.received_bytes, n);
+	mr_stat_add(&net->counters.receives, 1);
+	mr_stat_add(&net->counters.received_bytes, n);
 	s->stream.received_bytes += n;
 	s->stream.received_ns = s->stream.moved_ns = net->now_ns;
 }
@@ -213,7 +213,7 @@ static void place_advance(struct mr_sock *s, size_t n)
 void mr_sock_placed(struct mr_sock *s, size_t n)
 {
 	count_received(s, n);
-	mr_net_count(&s->stream.net->counters.placed_bytes, n);
+	mr_stat_add(&s->stream.net->counters.placed_bytes, n);
 	place_advance(s, n);
 }
 
@@ -249,7 +249,7 @@ static bool deliver_one(struct mr_sock *s)
 	if (s->place_left) {
 		n = MR_MIN(have, s->place_left);
 		memcpy(s->place_at, b->data + b->at, n);
-		mr_net_count(&s->stream.net->counters.copied_bytes, n);
+		mr_stat_add(&s->stream.net->counters.copied_bytes, n);
 		place_advance(s, n);
 	} else {
 		n = s->stream.events->data(&s->stream, b, mr_span(b->data + b->at, have));
@@ -370,8 +370,8 @@ bool mr_sock_sent(struct mr_sock *s, size_t n)
 {
 	struct mr_net *net = s->stream.net;
 
-	mr_net_count(&net->counters.sends, 1);
-	mr_net_count(&net->counters.sent_bytes, n);
+	mr_stat_add(&net->counters.sends, 1);
+	mr_stat_add(&net->counters.sent_bytes, n);
 	s->stream.sent_bytes += n;
 	s->stream.moved_ns = net->now_ns;
 	while (s->piece_at < s->piece_count) {
@@ -387,7 +387,7 @@ bool mr_sock_sent(struct mr_sock *s, size_t n)
 	}
 	MR_ASSERT(n == 0);
 	if (s->piece_at < s->piece_count) {
-		mr_net_count(&net->counters.sends_partial, 1);
+		mr_stat_add(&net->counters.sends_partial, 1);
 		return false;
 	}
 	s->sending = false;

@@ -257,7 +257,7 @@ static size_t on_data(struct mr_tcp_conn *conn, struct mr_span bytes)
 
 	if (s->closing)
 		return bytes.bytes;
-	mr_net_count(&net->counters.receives, 1);
+	mr_stat_add(&net->counters.receives, 1);
 	while (at < bytes.bytes && !s->paused && !s->closing) {
 		size_t left = bytes.bytes - at, n = MR_MIN(left, s->place_left);
 
@@ -266,7 +266,7 @@ static size_t on_data(struct mr_tcp_conn *conn, struct mr_span bytes)
 			s->stream.events->placed(&s->stream);
 		} else if (n) {
 			memcpy(s->place_at, bytes.data + at, n);
-			mr_net_count(&net->counters.placed_bytes, n);
+			mr_stat_add(&net->counters.placed_bytes, n);
 			place_advance(s, n);
 			at += n;
 		} else {
@@ -279,7 +279,7 @@ static size_t on_data(struct mr_tcp_conn *conn, struct mr_span bytes)
 	}
 	if (s->closing)
 		at = bytes.bytes;
-	mr_net_count(&net->counters.received_bytes, at);
+	mr_stat_add(&net->counters.received_bytes, at);
 	s->stream.received_bytes += at;
 	s->stream.received_ns = s->stream.moved_ns = net->now_ns;
 	return at;
@@ -320,13 +320,13 @@ static void try_send(struct tcp_stream *s)
 			break;
 		s->piece_at++;
 	}
-	mr_net_count(&net->counters.sends, 1);
-	mr_net_count(&net->counters.sent_bytes, sent);
+	mr_stat_add(&net->counters.sends, 1);
+	mr_stat_add(&net->counters.sent_bytes, sent);
 	s->stream.sent_bytes += sent;
 	if (sent)
 		s->stream.moved_ns = net->now_ns;
 	if (s->piece_at < s->piece_count) {
-		mr_net_count(&net->counters.sends_partial, 1);
+		mr_stat_add(&net->counters.sends_partial, 1);
 		return;
 	}
 	s->sending = false;
@@ -346,7 +346,7 @@ static void on_sendable(struct mr_tcp_conn *conn)
 
 static void finish(struct tcp_net *t, struct tcp_stream *s)
 {
-	mr_net_count(s->error ? &t->net.counters.reset : &t->net.counters.closed, 1);
+	mr_stat_add(s->error ? &t->net.counters.reset : &t->net.counters.closed, 1);
 	s->stream.events->closed(&s->stream, s->error);
 	mr_net_forget(&t->net, &s->work);
 	if (s->conn && !s->eof) {
@@ -411,7 +411,7 @@ static int on_opened(void *owner, struct mr_tcp_conn *conn)
 	int rc;
 
 	if (!s) {
-		mr_net_count(&t->net.counters.accept_refused, 1);
+		mr_stat_add(&t->net.counters.accept_refused, 1);
 		return -EMFILE;
 	}
 	mr_tcp_get_info(conn, &info);
@@ -423,7 +423,7 @@ static int on_opened(void *owner, struct mr_tcp_conn *conn)
 	to_net_addr(&info.peer, info.peer_port, &s->stream.peer);
 	mr_tcp_set_user(conn, s);
 	rc = l->events->opened(l->owner, &s->stream);
-	mr_net_count(rc < 0 ? &t->net.counters.accept_refused : &t->net.counters.accepted, 1);
+	mr_stat_add(rc < 0 ? &t->net.counters.accept_refused : &t->net.counters.accepted, 1);
 	if (rc < 0) {
 		mr_net_forget(&t->net, &s->work);
 		stream_put(t, s);
@@ -563,9 +563,9 @@ static void wait_for(struct tcp_net *t, int64_t ns)
 	if (!t->slack_set)
 		(void)prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
 	t->slack_set = true;
-	mr_net_count(&t->port->counters.sleeps, 1);
+	mr_stat_add(&t->port->counters.sleeps, 1);
 	if (ppoll(&fd, 1, &ts, NULL) > 0)
-		mr_net_count(&t->port->counters.wakeups, 1);
+		mr_stat_add(&t->port->counters.wakeups, 1);
 }
 
 // How long a sleep may last: until the wait is over or a timer is due.
@@ -699,7 +699,7 @@ static void tcp_pause(struct mr_stream *st)
 	if (s->paused)
 		return;
 	s->paused = true;
-	mr_net_count(&st->net->counters.pauses, 1);
+	mr_stat_add(&st->net->counters.pauses, 1);
 	if (s->conn)
 		mr_tcp_pause(s->conn);
 }

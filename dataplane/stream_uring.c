@@ -131,7 +131,7 @@ static void sock_finish(struct uring_net *u, struct uring_sock *us)
 
 	starved_remove(u, us);
 	mr_sock_shut(s);
-	mr_net_count(s->error ? &u->net.counters.reset : &u->net.counters.closed, 1);
+	mr_stat_add(s->error ? &u->net.counters.reset : &u->net.counters.closed, 1);
 	s->stream.events->closed(&s->stream, s->error);
 	mr_net_forget(&u->net, &s->work);
 	mr_socks_put(&u->socks, s);
@@ -233,7 +233,7 @@ static void sock_work(struct mr_net_task *t)
 
 static void starve(struct uring_net *u, struct uring_sock *us)
 {
-	mr_net_count(&u->net.counters.rxbufs_exhausted, 1);
+	mr_stat_add(&u->net.counters.rxbufs_exhausted, 1);
 	if (us->starved)
 		return;
 	us->starved = true;
@@ -320,7 +320,7 @@ static void sock_adopt(struct uring_net *u, struct mr_listener *l, int fd)
 	struct uring_sock *us;
 
 	if (!s) {
-		mr_net_count(&u->net.counters.accept_refused, 1);
+		mr_stat_add(&u->net.counters.accept_refused, 1);
 		close(fd);
 		return;
 	}
@@ -374,9 +374,9 @@ static void on_accept(struct mr_op *op, int res, unsigned flags)
 	else if (mr_sock_accept_is_shortage(res))
 		ul->paused = true;
 	if (ul->paused && !ul->armed)
-		mr_net_count(&u->net.counters.accept_paused, 1);
+		mr_stat_add(&u->net.counters.accept_paused, 1);
 	else if (res < 0 && res != -ECANCELED)
-		mr_net_count(&u->net.counters.accept_aborted, 1);
+		mr_stat_add(&u->net.counters.accept_aborted, 1);
 	if (ul->armed)
 		return;
 	if (ul->listener)
@@ -545,7 +545,7 @@ static void uring_pause(struct mr_stream *st)
 	if (us->sock.paused)
 		return;
 	us->sock.paused = true;
-	mr_net_count(&st->net->counters.pauses, 1);
+	mr_stat_add(&st->net->counters.pauses, 1);
 	sock_later(us);
 }
 

@@ -2,6 +2,7 @@
 #include "host/merge.h"
 
 #include "host/base/note.h"
+#include "host/base/stat.h"
 #include "host/control.h"
 #include "host/seal.h"
 #include "host/worker.h"
@@ -48,12 +49,6 @@ struct mr_merge {
 	bool short_of_disk;
 	struct mr_merge_stats stats;
 };
-
-static void add(_Atomic uint64_t *c, uint64_t n)
-{
-	atomic_store_explicit(
-		c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
-}
 
 static bool is_stopping(const struct mr_merge *g)
 {
@@ -183,7 +178,7 @@ static int step(void *ctx)
 	if (is_stopping(g) || (g->serving && is_cancelled(g->serving)))
 		return MR_ERR_CANCELLED;
 	for (int i = 0; i < WAY_TIMES && mr_seal_busy(g->control->seal); i++) {
-		add(&g->stats.seal_waits, i == 0);
+		mr_stat_add(&g->stats.seal_waits, i == 0);
 		nanosleep(&pause, NULL);
 	}
 	return 0;
@@ -199,7 +194,7 @@ static bool has_room(struct mr_merge *g, struct mr_segment *const *in, uint32_t 
 		bytes += in[i]->info.file_bytes;
 	if (free < 0 || (uint64_t)free >= bytes)
 		return true;
-	add(&g->stats.disk_waits, 1);
+	mr_stat_add(&g->stats.disk_waits, 1);
 	if (!g->short_of_disk)
 		mr_note(MR_NOTE_WARN, "merge", "event=no_room free=%lld wanted=%llu",
 			(long long)free, (unsigned long long)bytes);
@@ -231,12 +226,12 @@ static int commit(struct mr_merge *g, struct mr_table *t, const struct mr_segmen
 static void note_merged(struct mr_merge *g, const struct mr_table *t,
 	const struct mr_segment_info *info, uint64_t bytes_read, uint32_t count, int64_t ns)
 {
-	add(&g->stats.merges, 1);
-	add(&g->stats.segments, count);
-	add(&g->stats.rows, info->rows + info->dead_rows);
-	add(&g->stats.bytes_read, bytes_read);
-	add(&g->stats.bytes_written, info->file_bytes);
-	add(&g->stats.busy_us, (uint64_t)ns / 1000);
+	mr_stat_add(&g->stats.merges, 1);
+	mr_stat_add(&g->stats.segments, count);
+	mr_stat_add(&g->stats.rows, info->rows + info->dead_rows);
+	mr_stat_add(&g->stats.bytes_read, bytes_read);
+	mr_stat_add(&g->stats.bytes_written, info->file_bytes);
+	mr_stat_add(&g->stats.busy_us, (uint64_t)ns / 1000);
 	mr_note(MR_NOTE_INFO, "merge",
 		"event=merged table=%s segments=%u rows=%llu bytes=%llu into=%llu ms=%llu",
 		t->def->name, count, (unsigned long long)info->rows, (unsigned long long)bytes_read,
@@ -249,9 +244,9 @@ static void note_failed(
 	if (rc == MR_ERR_CANCELLED)
 		return;
 	if (rc == MR_ERR_CORRUPT) {
-		add(&g->stats.damaged, 1);
+		mr_stat_add(&g->stats.damaged, 1);
 	} else {
-		add(&g->stats.failures, 1);
+		mr_stat_add(&g->stats.failures, 1);
 		atomic_store_explicit(&g->stats.failing, 1, memory_order_relaxed);
 		g->retry_ns = mr_now_ns(g->control->clock) + (int64_t)RETRY_MS * 1000000;
 	}
@@ -403,14 +398,14 @@ static void expire_table(struct mr_merge *g, struct mr_table *t)
 		rc = t->retired ? 1 : mr_segment_store_expire(store, t->def->id, list, old);
 		mr_segment_store_unlock_commits(store);
 		if (rc == 0) {
-			add(&g->stats.expired_segments, old);
-			add(&g->stats.expired_rows, rows);
+			mr_stat_add(&g->stats.expired_segments, old);
+			mr_stat_add(&g->stats.expired_rows, rows);
 			mr_note(MR_NOTE_INFO, "merge",
 				"event=expired table=%s segments=%u rows=%llu", t->def->name, old,
 				(unsigned long long)rows);
 			put_in_force(g, t, list, old, NULL);
 		} else if (rc < 0) {
-			add(&g->stats.expire_failures, 1);
+			mr_stat_add(&g->stats.expire_failures, 1);
 			mr_note(MR_NOTE_ERR, "merge", "event=expire_failed table=%s error=\"%s\"",
 				t->def->name, mr_err_text(rc));
 		}

@@ -2,6 +2,7 @@
 #include "host/seal.h"
 
 #include "host/base/note.h"
+#include "host/base/stat.h"
 #include "host/control.h"
 #include "host/view/view_merger.h"
 #include "host/worker.h"
@@ -57,12 +58,6 @@ struct sealed {
 	struct mr_piece *pieces[PIECES_MAX]; // a reference each, and one of the table each
 };
 
-static void add(_Atomic uint64_t *c, uint64_t n)
-{
-	atomic_store_explicit(
-		c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
-}
-
 static void set_time(_Atomic uint64_t *c, int64_t ns)
 {
 	atomic_store_explicit(c, (uint64_t)ns, memory_order_relaxed);
@@ -93,7 +88,7 @@ static void handle_piece(struct mr_message *m, void *owner)
 	q->count++;
 	q->rows += mr_piece_rows(p, MR_PIECE_ROWS) + mr_piece_rows(p, MR_PIECE_DEAD);
 	q->due |= p->due;
-	add(&s->stats.pieces_waiting, 1);
+	mr_stat_add(&s->stats.pieces_waiting, 1);
 }
 
 void mr_seal_push(struct mr_seal *s, struct mr_piece *p)
@@ -291,9 +286,9 @@ static int write_segment(struct mr_seal *s, struct mr_table_part *part,
 			(void)!mr_disk_unlink(s->control->disk, name);
 	}
 	if (rc == 0) {
-		add(&s->stats.segments, 1);
-		add(&s->stats.rows, (*out)->info.rows + (*out)->info.dead_rows);
-		add(&s->stats.bytes, (*out)->info.file_bytes);
+		mr_stat_add(&s->stats.segments, 1);
+		mr_stat_add(&s->stats.rows, (*out)->info.rows + (*out)->info.dead_rows);
+		mr_stat_add(&s->stats.bytes, (*out)->info.file_bytes);
 	} else {
 		free(info.ranges);
 	}
@@ -323,7 +318,7 @@ static void give_back(struct mr_seal *s, struct queue *q, struct sealed *b, uint
 		q->tail = &q->head;
 	q->count -= b->count;
 	q->rows -= rows;
-	add(&s->stats.pieces_waiting, -(uint64_t)b->count);
+	mr_stat_add(&s->stats.pieces_waiting, -(uint64_t)b->count);
 	b->message.handle = handle_sealed;
 	mr_mailbox_push(&w->box, &b->message);
 }
@@ -333,7 +328,7 @@ static void set_failing(struct mr_seal *s, struct queue *q, bool failing)
 	if (q->failing == failing)
 		return;
 	q->failing = failing;
-	add(&s->stats.failing, failing ? 1 : (uint64_t)-1);
+	mr_stat_add(&s->stats.failing, failing ? 1 : (uint64_t)-1);
 	if (!mr_seal_failing(s))
 		set_time(&s->stats.failing_since_ns, 0);
 	else if (!atomic_load_explicit(&s->stats.failing_since_ns, memory_order_relaxed))
@@ -343,7 +338,7 @@ static void set_failing(struct mr_seal *s, struct queue *q, bool failing)
 // The other tables' pieces are written meanwhile.
 static void write_failed(struct mr_seal *s, struct queue *q, int rc)
 {
-	add(&s->stats.failures, 1);
+	mr_stat_add(&s->stats.failures, 1);
 	set_failing(s, q, true);
 	q->retry_ns = mr_now_ns(s->control->clock) + (int64_t)RETRY_MS * 1000000;
 	mr_note(MR_NOTE_ERR, "seal", "event=failed table=%s pieces=%u retry_ms=%d error=\"%s\"",

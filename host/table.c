@@ -2,6 +2,7 @@
 #include "host/table.h"
 
 #include "host/base/quote.h"
+#include "host/base/stat.h"
 #include "host/scan.h"
 #include "host/seal.h"
 #include "host/view/view.h"
@@ -38,12 +39,6 @@ static const struct mr_typeref dead_types[MR_DEAD_COUNT] = {
 	[MR_DEAD_VALUE] = {MR_TYPE_BYTEA, 0, 0},
 	[MR_DEAD_REASON] = {MR_TYPE_TEXT, 0, 0},
 };
-
-static void count(_Atomic uint64_t *c, uint64_t n)
-{
-	atomic_store_explicit(
-		c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
-}
 
 // ---- marks
 
@@ -135,7 +130,7 @@ static void mark_publish(const struct mr_mark *k)
 	if (k->rows > from) {
 		mr_chunk_publish(chunk, k->rows);
 		if (k->kind == MR_PIECE_ROWS) {
-			count(&k->part->rows_visible, k->rows - from);
+			mr_stat_add(&k->part->rows_visible, k->rows - from);
 			for (struct mr_view_part *v = k->part->views; v; v = v->next)
 				mr_view_part_fold(v, k->piece->sequence, chunk, from, k->rows);
 			expect(k->part);
@@ -324,7 +319,7 @@ static struct mr_chunk *chunk_for(struct applying *x, int kind)
 	}
 	if (rc == 0)
 		return c;
-	count(&p->chunks_waited, 1);
+	mr_stat_add(&p->chunks_waited, 1);
 	return NULL;
 }
 
@@ -407,7 +402,7 @@ static bool must_wait(struct applying *x, const struct mr_chunk *c)
 	if (c->rows > 0 || mr_chunk_pool_bytes_used(whole) <=
 				   atomic_load_explicit(&c->bytes, memory_order_relaxed))
 		return false;
-	count(&x->part->chunks_waited, 1);
+	mr_stat_add(&x->part->chunks_waited, 1);
 	return true;
 }
 
@@ -421,7 +416,7 @@ static bool apply_dead(struct applying *x, struct mr_record *r, const char *reas
 		if (!c)
 			return false;
 		if (write_dead(x->part, c, x->a, r, reason) == 0) {
-			count(&x->part->rows_dead, 1);
+			mr_stat_add(&x->part->rows_dead, 1);
 			return true;
 		}
 		if (must_wait(x, c))
@@ -448,7 +443,7 @@ static bool apply_record(struct applying *x, struct mr_record *r)
 			rc = set_hidden(x->part, c, x->a, r);
 		if (rc == 0) {
 			mr_chunk_row_commit(c);
-			count(&x->part->rows_decoded, 1);
+			mr_stat_add(&x->part->rows_decoded, 1);
 			return true;
 		}
 		mr_chunk_row_abort(c);
@@ -694,9 +689,9 @@ static int segment_piece(struct mr_table_part *p, struct mr_segment *s, struct m
 	(*out)->closed = (*out)->handed = true;
 	(*out)->sequence = p->sequence++;
 	atomic_store_explicit(&s->placed, true, memory_order_release);
-	count(&p->rows_visible, s->info.rows);
-	count(&p->rows_decoded, s->info.rows);
-	count(&p->rows_dead, s->info.dead_rows);
+	mr_stat_add(&p->rows_visible, s->info.rows);
+	mr_stat_add(&p->rows_decoded, s->info.rows);
+	mr_stat_add(&p->rows_dead, s->info.dead_rows);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "dataplane/kafka.h"
 #include "dataplane/producer_state.h"
 #include "host/base/mailbox.h"
+#include "host/base/stat.h"
 #include "host/config.h"
 #include "host/metrics.h"
 #include "host/snapshot.h"
@@ -296,9 +297,3 @@ void mr_worker_lists_retry(struct mr_worker *w);
 void mr_worker_lists_abort(struct mr_worker *w);
 // Somebody waits for an index: mr_worker_find or another look at the store said -EINPROGRESS.
 void mr_worker_wait_index(struct mr_worker *w);
-
-static inline void mr_stat_add(_Atomic uint64_t *c, uint64_t n)
-{
-	atomic_store_explicit(
-		c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
-}

@@ -13,6 +13,7 @@
 // Sleeping: a worker says so in `sleeps` before it looks at its ring a last time; whoever pushes
 // looks at `sleeps` after. One of the two sees the other (sequentially consistent fences).
 #include "dataplane/tcpip/port_dpdk_int.h"
+#include "host/base/stat.h"
 
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -29,12 +30,6 @@ struct run {
 static struct dpdk_port *of(struct mr_port *p)
 {
 	return MR_CONTAINER(p, struct dpdk_port, port);
-}
-
-static void count(_Atomic uint64_t *c, uint64_t n)
-{
-	atomic_store_explicit(
-		c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
 // ---- giving frames to the device
@@ -68,8 +63,8 @@ static int give(struct dpdk_port *p, struct rte_mbuf **mbufs, int n)
 		sent = transmit(p, mbufs, n);
 	for (int i = 0; i < sent; i++)
 		bytes += sizes[i];
-	count(&p->port.counters.tx_frames, (uint64_t)sent);
-	count(&p->port.counters.tx_bytes, bytes);
+	mr_stat_add(&p->port.counters.tx_frames, (uint64_t)sent);
+	mr_stat_add(&p->port.counters.tx_bytes, bytes);
 	return sent;
 }
 
@@ -84,7 +79,7 @@ static bool send_backlog(struct dpdk_port *p)
 {
 	if (p->backlog_count && !is_carried(p)) {
 		rte_pktmbuf_free_bulk(p->backlog + p->backlog_at, p->backlog_count);
-		count(&p->port.counters.tx_dropped, p->backlog_count);
+		mr_stat_add(&p->port.counters.tx_dropped, p->backlog_count);
 		p->backlog_count = 0;
 	}
 	while (p->backlog_count) {
@@ -131,7 +126,7 @@ static void to_frame(struct dpdk_port *p, struct rte_mbuf *m, bool learn, struct
 		out->flags |= MR_FRAME_LEARN;
 	if (cut) {
 		out->flags |= MR_FRAME_CUT;
-		count(&p->port.counters.rx_cut, 1);
+		mr_stat_add(&p->port.counters.rx_cut, 1);
 	}
 }
 
@@ -151,9 +146,9 @@ static int to_frames(
 			&out[i]);
 		bytes += out[i].bytes;
 	}
-	count(&p->port.counters.rx_frames, (uint64_t)n);
-	count(&p->port.counters.rx_bytes, bytes);
-	count(n ? &p->port.counters.rx_bursts : &p->port.counters.rx_empty, 1);
+	mr_stat_add(&p->port.counters.rx_frames, (uint64_t)n);
+	mr_stat_add(&p->port.counters.rx_bytes, bytes);
+	mr_stat_add(n ? &p->port.counters.rx_bursts : &p->port.counters.rx_empty, 1);
 	return n;
 }
 
@@ -178,8 +173,8 @@ static void run_end(struct dpdk_port *p, struct run *run)
 		return;
 	to = &p->dev->ports[run->worker];
 	n = rte_ring_mp_enqueue_burst(to->in, run->items, run->count, NULL);
-	count(&p->port.counters.steered_out, n);
-	count(&p->port.counters.steered_lost, run->count - n);
+	mr_stat_add(&p->port.counters.steered_out, n);
+	mr_stat_add(&p->port.counters.steered_lost, run->count - n);
 	for (unsigned i = n; i < run->count; i++)
 		rte_pktmbuf_free(
 			(struct rte_mbuf *)((uintptr_t)run->items[i] & ~(uintptr_t)LEARN_BIT));
@@ -208,7 +203,7 @@ static void to_all(struct dpdk_port *p, struct run *run, struct rte_mbuf *m)
 		if (copy)
 			run_add(p, run, w, copy, true);
 		else
-			count(&p->port.counters.steered_lost, 1);
+			mr_stat_add(&p->port.counters.steered_lost, 1);
 	}
 }
 
@@ -249,7 +244,7 @@ static int receive_sorted(struct dpdk_port *p, struct rte_mbuf **mine, int max)
 	bool locked = rte_spinlock_trylock(&p->rxq->lock);
 	int n = (int)rte_ring_sc_dequeue_burst(p->in, (void **)mine, (unsigned)max, NULL);
 
-	count(&p->port.counters.steered_in, (uint64_t)n);
+	mr_stat_add(&p->port.counters.steered_in, (uint64_t)n);
 	if (locked) {
 		if (n < max) {
 			int got = rte_eth_rx_burst(
@@ -349,7 +344,7 @@ static void send_burst(struct dpdk_port *p, struct mr_frame *frames, int n)
 	done += keep(p, mbufs + done, all - done);
 	if (done < all)
 		rte_pktmbuf_free_bulk(mbufs + done, (unsigned)(all - done));
-	count(&p->port.counters.tx_dropped, (uint64_t)(all - done));
+	mr_stat_add(&p->port.counters.tx_dropped, (uint64_t)(all - done));
 }
 
 static int dpdk_tx_alloc(struct mr_port *port, struct mr_frame *out, int n)
@@ -359,7 +354,7 @@ static int dpdk_tx_alloc(struct mr_port *port, struct mr_frame *out, int n)
 	int got = 0;
 
 	if (!send_backlog(p)) {
-		count(&port->counters.tx_waits, 1);
+		mr_stat_add(&port->counters.tx_waits, 1);
 		return 0;
 	}
 	n = MR_MIN(n, MR_PORT_BURST);
@@ -371,7 +366,7 @@ static int dpdk_tx_alloc(struct mr_port *port, struct mr_frame *out, int n)
 		out[i] = (struct mr_frame){
 			.data = rte_pktmbuf_mtod(mbufs[i], uint8_t *), .opaque = mbufs[i]};
 	if (got < n)
-		count(&port->counters.tx_no_frame, (uint64_t)(n - got));
+		mr_stat_add(&port->counters.tx_no_frame, (uint64_t)(n - got));
 	return got;
 }
 

@@ -4,6 +4,7 @@
 #include "dataplane/tcpip/stack.h"
 
 #include "host/base/rand.h"
+#include "host/base/stat.h"
 
 #define MR_NS_PER_S  1000000000ll
 #define MR_NS_PER_MS 1000000ll
@@ -130,14 +131,7 @@ struct mr_stack {
 	struct mr_stack_counters counters;
 };
 
-#define MR_COUNT(s, field) mr_count_add(&(s)->counters.field, 1)
-
-// The worker is the only writer: a plain add, published relaxed.
-static inline void mr_count_add(_Atomic uint64_t *c, uint64_t n)
-{
-	atomic_store_explicit(
-		c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
-}
+#define MR_COUNT(s, field) mr_stat_add(&(s)->counters.field, 1)
 
 // eth.c
 // A frame's Ethernet and VLAN header parsed; hands it to the layer above.

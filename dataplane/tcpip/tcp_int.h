@@ -8,6 +8,7 @@
 #include "dataplane/tcpip/tcp.h"
 #include "dataplane/tcpip/wheel.h"
 #include "host/base/rand.h"
+#include "host/base/stat.h"
 #include "hw/pages.h"
 
 #include <errno.h>
@@ -381,16 +382,8 @@ struct mr_tcp {
 	bool unreached; // a segment found no next hop: someone may wait for mr_tcp_path_ready
 };
 
-// One thread writes, so that no locked instruction is needed.
-static inline void mr_tcp_count(_Atomic uint64_t *counter, uint64_t n)
-{
-	uint64_t now = atomic_load_explicit(counter, memory_order_relaxed);
-
-	atomic_store_explicit(counter, now + n, memory_order_relaxed);
-}
-
-#define MR_TCP_COUNT(t, name)   mr_tcp_count(&(t)->counters.name, 1)
-#define MR_TCP_UNCOUNT(t, name) mr_tcp_count(&(t)->counters.name, UINT64_MAX)
+#define MR_TCP_COUNT(t, name)   mr_stat_add(&(t)->counters.name, 1)
+#define MR_TCP_UNCOUNT(t, name) mr_stat_add(&(t)->counters.name, UINT64_MAX)
 
 static inline void mr_tcp_link_init(struct mr_tcp_link *l)
 {

@@ -63,7 +63,7 @@ static int send_at(struct mr_tcp_conn *c, uint32_t seq, uint32_t bytes)
 		c->retransmits++;
 		c->rtt_at = 0; // Karn
 	} else {
-		mr_tcp_count(&t->counters.bytes_out, bytes);
+		mr_stat_add(&t->counters.bytes_out, bytes);
 		c->sent_bytes += bytes;
 		if (!c->rtt_at) {
 			c->rtt_seq = end;

@@ -40,7 +40,7 @@ static uint8_t *block_for(struct mr_tcp *t, struct mr_tcp_queue *q, uint32_t seq
 			return NULL;
 		*slot = mr_tcp_slab_get(&t->blocks);
 		q->blocks++;
-		mr_tcp_count(&t->counters.memory_used, MR_TCP_BLOCK_BYTES);
+		mr_stat_add(&t->counters.memory_used, MR_TCP_BLOCK_BYTES);
 	}
 	return mr_tcp_slab_at(&t->blocks, *slot);
 }
@@ -100,7 +100,7 @@ static void give_back(struct mr_tcp *t, struct mr_tcp_queue *q, uint32_t number)
 	mr_tcp_slab_put(&t->blocks, *slot);
 	*slot = 0;
 	q->blocks--;
-	mr_tcp_count(&t->counters.memory_used, (uint64_t) - (int64_t)MR_TCP_BLOCK_BYTES);
+	mr_stat_add(&t->counters.memory_used, (uint64_t) - (int64_t)MR_TCP_BLOCK_BYTES);
 }
 
 void mr_tcp_queue_release(struct mr_tcp *t, struct mr_tcp_queue *q, uint32_t seq)

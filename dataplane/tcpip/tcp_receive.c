@@ -20,7 +20,7 @@ static int64_t hand_over(struct mr_tcp_conn *c, const uint8_t *data, uint32_t by
 		  c->flags & (MR_TCP_C_PAUSED | MR_TCP_C_CLOSE_SOON | MR_TCP_C_RESUMED));
 	c->rcv_user += (uint32_t)took;
 	c->received_bytes += took;
-	mr_tcp_count(&c->t->counters.bytes_in, took);
+	mr_stat_add(&c->t->counters.bytes_in, took);
 	if (!(c->flags & MR_TCP_C_CLOSE_SOON))
 		return (int64_t)took;
 	mr_tcp_conn_close(c);
@@ -81,7 +81,7 @@ static uint32_t keep(struct mr_tcp_conn *c, uint32_t seq, const uint8_t *data, u
 	uint32_t n =
 		mr_tcp_queue_write(t, &c->in, c->rcv_user, seq, data, bytes, t->blocks_reserve);
 
-	mr_tcp_count(&t->counters.bytes_queued, n);
+	mr_stat_add(&t->counters.bytes_queued, n);
 	if (n < bytes)
 		MR_TCP_COUNT(t, memory_dropped);
 	return n;
@@ -146,7 +146,7 @@ static bool take_in_order(struct mr_tcp_conn *c, const struct mr_tcp_seg *s)
 		took = hand_over(c, data, left);
 		if (took < 0)
 			return false;
-		mr_tcp_count(&c->t->counters.bytes_in_place, (uint64_t)took);
+		mr_stat_add(&c->t->counters.bytes_in_place, (uint64_t)took);
 		left -= (uint32_t)took;
 		data += took;
 		c->rcv_nxt -= left;

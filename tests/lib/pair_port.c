@@ -1,5 +1,6 @@
 // A queue of frames each way.
 #include "tests/lib/pair_port.h"
+#include "host/base/stat.h"
 
 #include <stdlib.h>
 
@@ -17,12 +18,6 @@ static struct pair_port *of(struct mr_port *p)
 	return MR_CONTAINER(p, struct pair_port, port);
 }
 
-static void count(_Atomic uint64_t *c, uint64_t n)
-{
-	atomic_store_explicit(
-		c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
-}
-
 static int pair_rx(struct mr_port *port, struct mr_frame *out, int max)
 {
 	struct pair_port *p = of(port);
@@ -30,10 +25,10 @@ static int pair_rx(struct mr_port *port, struct mr_frame *out, int max)
 
 	while (n < max && p->tail != p->head) {
 		out[n] = p->queue[p->tail++ % p->size];
-		count(&port->counters.rx_bytes, out[n].bytes);
+		mr_stat_add(&port->counters.rx_bytes, out[n].bytes);
 		n++;
 	}
-	count(&port->counters.rx_frames, (uint64_t)n);
+	mr_stat_add(&port->counters.rx_frames, (uint64_t)n);
 	return n;
 }
 
@@ -64,12 +59,12 @@ static void pair_tx(struct mr_port *port, struct mr_frame *frames, int n)
 
 		MR_ASSERT(f->bytes <= port->frame_bytes_max);
 		if (f->bytes == 0 || to->head - to->tail == to->size) {
-			count(&port->counters.tx_dropped, f->bytes != 0);
+			mr_stat_add(&port->counters.tx_dropped, f->bytes != 0);
 			free(f->opaque);
 			continue;
 		}
-		count(&port->counters.tx_frames, 1);
-		count(&port->counters.tx_bytes, f->bytes);
+		mr_stat_add(&port->counters.tx_frames, 1);
+		mr_stat_add(&port->counters.tx_bytes, f->bytes);
 		f->flags = 0;
 		to->queue[to->head++ % to->size] = *f;
 	}
