@@ -5,17 +5,14 @@
 // A life of the store: segments are written and committed, now and then neighbours are merged, now
 // and then the oldest expire. What a life was told must be so in the next; what was under way may.
 #include "host/base/rand.h"
-#include "storage/dir.h"
-#include "storage/io_sim.h"
 #include "storage/segment_merge.h"
-#include "storage/segment_store.h"
 #include "tests/lib/mr_test.h"
+#include "tests/lib/segment_rig.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROWS = 40, STEPS = 12, TABLE = 3, PARTITION = 7, LIST_MAX = 64 };
+enum { ROWS = 40, STEPS = 12, TABLE = 3, PARTITION = 7, SNAPSHOT_RECORDS = 7 };
 
 struct known {
 	int64_t end;     // committed offsets lie below
@@ -23,46 +20,12 @@ struct known {
 	int64_t expiring;
 };
 
-struct store {
-	struct mr_manifest *manifest;
-	struct mr_segment_store *segments;
-	struct mr_segment_writer *writer;
-};
-
-static int store_open(struct mr_io_sim *sim, struct store *s)
-{
-	struct mr_manifest_options mo = {
-		.disk = &sim->disk, .file_bytes = 64 << 10, .snapshot_records = 7};
-	struct mr_diag diag;
-	int rc;
-
-	*s = (struct store){0};
-	sim->locked = false;
-	rc = mr_dir_init(&sim->disk, &diag);
-	if (rc < 0)
-		return rc;
-	assert_int_equal(mr_manifest_create(&s->manifest, &mo), 0);
-	assert_int_equal(mr_segment_store_create(&sim->disk, s->manifest, &s->segments), 0);
-	assert_int_equal(mr_segment_writer_create(&sim->disk, &s->writer), 0);
-	rc = mr_manifest_open(s->manifest, &diag);
-	return rc < 0 ? rc : mr_segment_store_clean(s->segments);
-}
-
-static void store_close(struct store *s)
-{
-	mr_segment_writer_destroy(s->writer);
-	mr_segment_store_destroy(s->segments);
-	if (s->manifest)
-		mr_manifest_destroy(s->manifest);
-}
-
 // ROWS rows: their offsets as int8 and as text.
-static int seal(struct store *s, int64_t from)
+static int seal(struct segment_rig *s, int64_t from)
 {
 	static const struct mr_segment_column columns[2] = {
 		{1, {MR_TYPE_INT8, 0, 0}}, {2, {MR_TYPE_TEXT, 0, 0}}};
 	struct mr_segment_info info = {.id = mr_segment_store_id(s->segments), .table_id = TABLE};
-	struct mr_segment *committed;
 	char texts[ROWS][32];
 	struct mr_str text[ROWS];
 	int64_t offset[ROWS];
@@ -70,13 +33,12 @@ static int seal(struct store *s, int64_t from)
 		{.type = columns[0].type, .phys = MR_PHYS_I64, .values = offset},
 		{.type = columns[1].type, .phys = MR_PHYS_BYTES, .values = text}};
 	const struct mr_segment_rows block = {ROWS, cols};
-	const struct mr_segment_source none = {
-		.columns = columns, .columns_count = 2, .time_fallback = MR_SEGMENT_NO_COLUMN};
-	struct mr_segment_source sources[2] = {none, none};
-	int rc;
+	const struct mr_segment_source rows = {.columns = columns,
+		.columns_count = 2,
+		.blocks = &block,
+		.blocks_count = 1,
+		.time_fallback = MR_SEGMENT_NO_COLUMN};
 
-	sources[0].blocks = &block;
-	sources[0].blocks_count = 1;
 	info.ranges_count = 1;
 	info.ranges = malloc(sizeof(*info.ranges));
 	info.ranges[0] = (struct mr_offset_range){PARTITION, from, from + ROWS};
@@ -86,14 +48,7 @@ static int seal(struct store *s, int64_t from)
 			.bytes = (uint32_t)snprintf(
 				texts[i], sizeof(texts[i]), "row %lld", (long long)offset[i])};
 	}
-	rc = mr_segment_write(s->writer, sources, &info);
-	if (rc == 0)
-		rc = mr_segment_store_commit(s->segments, &info, NULL, 0, &committed);
-	if (rc == 0)
-		mr_segment_put(committed);
-	else
-		free(info.ranges);
-	return rc;
+	return segment_rig_seal(s, &rows, &info);
 }
 
 static void put_all(struct mr_segment **list, int n)
@@ -104,7 +59,7 @@ static void put_all(struct mr_segment **list, int n)
 }
 
 // Merges some neighbours into one.
-static int merge(struct mr_io_sim *sim, struct store *s, struct mr_rand *r)
+static int merge(struct mr_io_sim *sim, struct segment_rig *s, struct mr_rand *r)
 {
 	struct mr_segment_info info = {.id = mr_segment_store_id(s->segments)};
 	struct mr_segment **list, *out;
@@ -130,7 +85,7 @@ static int merge(struct mr_io_sim *sim, struct store *s, struct mr_rand *r)
 }
 
 // The oldest segment expires.
-static int expire(struct store *s, struct known *k)
+static int expire(struct segment_rig *s, struct known *k)
 {
 	struct mr_segment **list;
 	int n = mr_segment_store_list(s->segments, TABLE, &list), rc = 0;
@@ -145,7 +100,7 @@ static int expire(struct store *s, struct known *k)
 	return rc;
 }
 
-static void live(struct mr_io_sim *sim, struct store *s, struct known *k, struct mr_rand *r)
+static void live(struct mr_io_sim *sim, struct segment_rig *s, struct known *k, struct mr_rand *r)
 {
 	for (int step = 0; step < STEPS; step++) {
 		if (seal(s, k->end) < 0)
@@ -185,18 +140,12 @@ static void check_rows(struct mr_segment *seg, int64_t at)
 	mr_segment_reader_destroy(r);
 }
 
-static int count_entry(void *arg, const char *)
-{
-	++*(int *)arg;
-	return 0;
-}
-
 // What a restart finds against what the life before knew; takes what it finds as known.
-static void check(struct mr_io_sim *sim, struct store *s, struct known *k)
+static void check(struct mr_io_sim *sim, struct segment_rig *s, struct known *k)
 {
 	struct mr_offset_range *expired;
 	struct mr_segment **list;
-	int files = 0, n = mr_segment_store_list(s->segments, TABLE, &list);
+	int n = mr_segment_store_list(s->segments, TABLE, &list);
 	int e = mr_segment_store_expired(s->segments, TABLE, &expired);
 	int64_t at = e ? expired[0].to : 0;
 
@@ -212,8 +161,7 @@ static void check(struct mr_io_sim *sim, struct store *s, struct known *k)
 	k->end = at;
 	put_all(list, n);
 	free(expired);
-	assert_int_equal(mr_disk_list(&sim->disk, "seg", count_entry, &files), 0);
-	assert_int_equal(files, n);
+	assert_int_equal(segment_rig_files(sim, "seg"), n);
 }
 
 static bool life_and_death(uint64_t seed, uint64_t die_at_flush, bool kill)
@@ -221,43 +169,37 @@ static bool life_and_death(uint64_t seed, uint64_t die_at_flush, bool kill)
 	struct mr_io_sim sim;
 	struct known k = {0};
 	struct mr_rand r;
-	struct store s;
+	struct segment_rig s;
 	bool died;
 
 	mr_rand_init(&r, seed);
 	mr_io_sim_init(&sim, &(struct mr_io_sim_options){.seed = seed});
-	assert_int_equal(store_open(&sim, &s), 0);
+	assert_int_equal(segment_rig_open(&s, &sim, SNAPSHOT_RECORDS), 0);
 	sim.die_at_flush = sim.flushes + die_at_flush;
 	live(&sim, &s, &k, &r);
-	store_close(&s);
+	segment_rig_close(&s);
 	died = sim.dead;
 	if (kill)
 		mr_io_sim_kill(&sim);
 	else
 		mr_io_sim_power_cut(&sim);
 	sim.die_at_flush = 0;
-	assert_int_equal(store_open(&sim, &s), 0);
+	assert_int_equal(segment_rig_open(&s, &sim, SNAPSHOT_RECORDS), 0);
 	check(&sim, &s, &k);
 	// And life goes on from there.
 	live(&sim, &s, &k, &r);
-	store_close(&s);
+	segment_rig_close(&s);
 	mr_io_sim_power_cut(&sim);
-	assert_int_equal(store_open(&sim, &s), 0);
+	assert_int_equal(segment_rig_open(&s, &sim, SNAPSHOT_RECORDS), 0);
 	check(&sim, &s, &k);
-	store_close(&s);
+	segment_rig_close(&s);
 	mr_io_sim_fini(&sim);
 	return died;
 }
 
 static void merging_and_expiring_survive_a_power_cut_at_every_flush(void **)
 {
-	uint64_t seed = mr_rand_seed_os(), at;
-
-	print_message("seed %llu\n", (unsigned long long)seed);
-	for (int round = 0; round < 4; round++)
-		for (at = 1; life_and_death(seed + at + (uint64_t)round * 1000, at, round & 1);
-			at++)
-			assert_true(at < 1000);
+	segment_rig_every_flush(life_and_death);
 }
 
 int main(void)

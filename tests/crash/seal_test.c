@@ -5,16 +5,13 @@
 // is emptied. What a life was told is committed must be there in the next; what it was not told
 // may.
 #include "host/base/rand.h"
-#include "storage/dir.h"
-#include "storage/io_sim.h"
-#include "storage/segment_store.h"
 #include "tests/lib/mr_test.h"
+#include "tests/lib/segment_rig.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PARTITIONS = 2, ROWS = 50, STEPS = 6, TABLE = 3, TRUNCATE_AT = 4 };
+enum { PARTITIONS = 2, ROWS = 50, STEPS = 6, TABLE = 3, TRUNCATE_AT = 4, SNAPSHOT_RECORDS = 5 };
 
 // What a life knows to be committed: offsets below, and from where the table begins.
 struct known {
@@ -23,61 +20,25 @@ struct known {
 	bool truncated; // was asked for; told or not
 };
 
-struct store {
-	struct mr_manifest *manifest;
-	struct mr_segment_store *segments;
-	struct mr_segment_writer *writer;
-};
-
-static int store_open(struct mr_io_sim *sim, struct store *s)
-{
-	struct mr_manifest_options mo = {
-		.disk = &sim->disk, .file_bytes = 64 << 10, .snapshot_records = 5};
-	struct mr_diag diag;
-	int rc;
-
-	*s = (struct store){0};
-	sim->locked = false;
-	rc = mr_dir_init(&sim->disk, &diag);
-	if (rc < 0)
-		return rc;
-	assert_int_equal(mr_manifest_create(&s->manifest, &mo), 0);
-	assert_int_equal(mr_segment_store_create(&sim->disk, s->manifest, &s->segments), 0);
-	assert_int_equal(mr_segment_writer_create(&sim->disk, &s->writer), 0);
-	rc = mr_manifest_open(s->manifest, &diag);
-	return rc < 0 ? rc : mr_segment_store_clean(s->segments);
-}
-
-static void store_close(struct store *s)
-{
-	mr_segment_writer_destroy(s->writer);
-	mr_segment_store_destroy(s->segments);
-	if (s->manifest)
-		mr_manifest_destroy(s->manifest);
-}
-
 // Rows `from` and on of each partition: column 0 is the partition, 1 the offset.
-static int seal(struct store *s, const int64_t from[PARTITIONS])
+static int seal(struct segment_rig *s, const int64_t from[PARTITIONS])
 {
 	static const struct mr_segment_column columns[2] = {
 		{1, {MR_TYPE_INT4, 0, 0}}, {2, {MR_TYPE_INT8, 0, 0}}};
 	struct mr_segment_info info = {.id = mr_segment_store_id(s->segments), .table_id = TABLE};
-	struct mr_segment *committed;
 	int32_t partition[PARTITIONS * ROWS];
 	int64_t offset[PARTITIONS * ROWS];
 	struct mr_col cols[2] = {
 		{.type = columns[0].type, .phys = MR_PHYS_I32, .values = partition},
 		{.type = columns[1].type, .phys = MR_PHYS_I64, .values = offset}};
 	const struct mr_segment_rows block = {PARTITIONS * ROWS, cols};
-	const struct mr_segment_source none = {.columns = columns,
+	const struct mr_segment_source rows = {.columns = columns,
 		.columns_count = 2,
+		.blocks = &block,
+		.blocks_count = 1,
 		.time_column = MR_SEGMENT_NO_COLUMN,
 		.time_fallback = MR_SEGMENT_NO_COLUMN};
-	struct mr_segment_source sources[2] = {none, none};
-	int rc;
 
-	sources[0].blocks = &block;
-	sources[0].blocks_count = 1;
 	info.ranges_count = PARTITIONS;
 	info.ranges = calloc(PARTITIONS, sizeof(*info.ranges));
 	for (uint32_t p = 0; p < PARTITIONS; p++) {
@@ -87,17 +48,20 @@ static int seal(struct store *s, const int64_t from[PARTITIONS])
 			offset[p * ROWS + (uint32_t)i] = from[p] + i;
 		}
 	}
-	rc = mr_segment_write(s->writer, sources, &info);
-	if (rc == 0)
-		rc = mr_segment_store_commit(s->segments, &info, NULL, 0, &committed);
-	if (rc == 0)
-		mr_segment_put(committed);
-	else
-		free(info.ranges);
+	return segment_rig_seal(s, &rows, &info);
+}
+
+// Seals what follows; notes it when it was told.
+static int seal_next(struct segment_rig *s, struct known *k)
+{
+	int rc = seal(s, k->end);
+
+	for (int p = 0; p < PARTITIONS && !rc; p++)
+		k->end[p] += ROWS;
 	return rc;
 }
 
-static int empty_table(struct store *s)
+static int empty_table(struct segment_rig *s)
 {
 	struct mr_manifest_record r = {
 		MR_SEGMENT_RECORD_TABLE_DROPPED, MR_SEGMENT_RECORD_VERSION, {0}};
@@ -112,30 +76,19 @@ static int empty_table(struct store *s)
 }
 
 // Seals until something fails; notes what was told.
-static void live(struct store *s, const int64_t from[PARTITIONS], struct known *k)
+static void live(struct segment_rig *s, struct known *k)
 {
-	int64_t at[PARTITIONS];
-
-	memcpy(at, from, sizeof(at));
 	for (int step = 0; step < STEPS; step++) {
 		if (step == TRUNCATE_AT) {
 			k->truncated = true;
 			if (empty_table(s) < 0)
 				return;
-			memcpy(k->start, at, sizeof(at));
+			memcpy(k->start, k->end, sizeof(k->end));
 			k->truncated = false;
 		}
-		if (seal(s, at) < 0)
+		if (seal_next(s, k) < 0)
 			return;
-		for (int p = 0; p < PARTITIONS; p++)
-			k->end[p] = at[p] += ROWS;
 	}
-}
-
-static int count_entry(void *arg, const char *)
-{
-	++*(int *)arg;
-	return 0;
 }
 
 // All rows of a segment are what its ranges say.
@@ -157,18 +110,19 @@ static void check_rows(struct mr_segment *seg)
 	mr_segment_reader_destroy(r);
 }
 
-// What a restart finds against what the life before knew. `end` gets where the next life goes on.
-static void check(
-	struct mr_io_sim *sim, struct store *s, const struct known *k, int64_t end[PARTITIONS])
+// What a restart finds against what the life before knew; takes what it finds as known.
+static void check(struct mr_io_sim *sim, struct segment_rig *s, struct known *k)
 {
 	struct mr_segment **list;
-	int files = 0, n = mr_segment_store_list(s->segments, TABLE, &list);
+	int n = mr_segment_store_list(s->segments, TABLE, &list);
 	int64_t at[PARTITIONS];
 
 	for (int p = 0; p < PARTITIONS; p++)
 		at[p] = n ? list[0]->info.ranges[p].from : k->end[p];
 	for (int p = 0; p < PARTITIONS; p++)
 		assert_true(at[p] == k->start[p] || (k->truncated && at[p] == k->end[p]));
+	memcpy(k->start, at, sizeof(at));
+	k->truncated = false;
 	for (int i = 0; i < n; i++) {
 		check_rows(list[i]);
 		for (int p = 0; p < PARTITIONS; p++) {
@@ -182,56 +136,45 @@ static void check(
 	for (int p = 0; p < PARTITIONS; p++) {
 		// Nothing that was told is lost; at most the one that was under way came through.
 		assert_true(at[p] == k->end[p] || at[p] == k->end[p] + ROWS);
-		end[p] = at[p];
+		k->end[p] = at[p];
 	}
-	assert_int_equal(mr_disk_list(&sim->disk, "seg", count_entry, &files), 0);
-	assert_int_equal(files, n);
+	assert_int_equal(segment_rig_files(sim, "seg"), n);
 }
 
 static bool life_and_death(uint64_t seed, uint64_t die_at_flush, bool kill)
 {
 	struct mr_io_sim sim;
 	struct known k = {0};
-	struct store s;
-	int64_t end[PARTITIONS] = {0};
+	struct segment_rig s;
 	bool died;
 
 	mr_io_sim_init(&sim, &(struct mr_io_sim_options){.seed = seed});
-	assert_int_equal(store_open(&sim, &s), 0);
+	assert_int_equal(segment_rig_open(&s, &sim, SNAPSHOT_RECORDS), 0);
 	sim.die_at_flush = sim.flushes + die_at_flush;
-	live(&s, end, &k);
-	store_close(&s);
+	live(&s, &k);
+	segment_rig_close(&s);
 	died = sim.dead;
 	if (kill)
 		mr_io_sim_kill(&sim);
 	else
 		mr_io_sim_power_cut(&sim);
 	sim.die_at_flush = 0;
-	assert_int_equal(store_open(&sim, &s), 0);
-	check(&sim, &s, &k, end);
+	assert_int_equal(segment_rig_open(&s, &sim, SNAPSHOT_RECORDS), 0);
+	check(&sim, &s, &k);
 	// And life goes on from there.
-	memcpy(k.end, end, sizeof(end));
-	assert_int_equal(seal(&s, end), 0);
-	store_close(&s);
+	assert_int_equal(seal_next(&s, &k), 0);
+	segment_rig_close(&s);
 	mr_io_sim_power_cut(&sim);
-	assert_int_equal(store_open(&sim, &s), 0);
-	for (int p = 0; p < PARTITIONS; p++)
-		k.end[p] += ROWS;
-	k.truncated = true; // the first segment may be the one just sealed
-	store_close(&s);
+	assert_int_equal(segment_rig_open(&s, &sim, SNAPSHOT_RECORDS), 0);
+	check(&sim, &s, &k);
+	segment_rig_close(&s);
 	mr_io_sim_fini(&sim);
 	return died;
 }
 
 static void seal_survives_a_power_cut_at_every_flush(void **)
 {
-	uint64_t seed = mr_rand_seed_os(), at;
-
-	print_message("seed %llu\n", (unsigned long long)seed);
-	for (int round = 0; round < 4; round++)
-		for (at = 1; life_and_death(seed + at + (uint64_t)round * 1000, at, round & 1);
-			at++)
-			assert_true(at < 1000);
+	segment_rig_every_flush(life_and_death);
 }
 
 int main(void)

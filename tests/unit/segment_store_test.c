@@ -1,14 +1,12 @@
 // The store of segments against a plain list: commits, replacing, expiring, dropping, in any order,
 // and the same after every start; records that make no sense are refused.
 #include "host/base/rand.h"
-#include "storage/dir.h"
-#include "storage/io_sim.h"
-#include "storage/segment_store.h"
 #include "tests/lib/mr_test.h"
+#include "tests/lib/segment_rig.h"
 
 #include <stdlib.h>
 
-enum { TABLES = 3, LIST_MAX = 4000, STEPS = 600, STEPS_A_LIFE = 60 };
+enum { TABLES = 3, LIST_MAX = 4000, STEPS = 600, STEPS_A_LIFE = 60, SNAPSHOT_RECORDS = 37 };
 
 // A table as it should be: ids in order, the end of its one partition, and what has expired.
 struct model {
@@ -18,34 +16,8 @@ struct model {
 	int64_t end, expired;
 };
 
-struct store {
-	struct mr_io_sim sim;
-	struct mr_manifest *manifest;
-	struct mr_segment_store *segments;
-};
-
-static int store_open(struct store *s)
-{
-	struct mr_manifest_options mo = {
-		.disk = &s->sim.disk, .file_bytes = 64 << 10, .snapshot_records = 37};
-	struct mr_diag diag;
-	int rc;
-
-	s->sim.locked = false;
-	assert_int_equal(mr_dir_init(&s->sim.disk, &diag), 0);
-	assert_int_equal(mr_manifest_create(&s->manifest, &mo), 0);
-	assert_int_equal(mr_segment_store_create(&s->sim.disk, s->manifest, &s->segments), 0);
-	rc = mr_manifest_open(s->manifest, &diag);
-	return rc < 0 ? rc : mr_segment_store_clean(s->segments);
-}
-
-static void store_close(struct store *s)
-{
-	mr_segment_store_destroy(s->segments);
-	mr_manifest_destroy(s->manifest);
-}
-
-static struct mr_segment_info info_of(struct store *s, uint64_t table, int64_t from, int64_t to)
+static struct mr_segment_info info_of(
+	struct segment_rig *s, uint64_t table, int64_t from, int64_t to)
 {
 	struct mr_segment_info i = {.id = mr_segment_store_id(s->segments),
 		.table_id = table,
@@ -66,7 +38,7 @@ static struct mr_segment_info info_of(struct store *s, uint64_t table, int64_t f
 	return i;
 }
 
-static void commit_one(struct store *s, struct model *m, uint64_t table, struct mr_rand *r)
+static void commit_one(struct segment_rig *s, struct model *m, uint64_t table, struct mr_rand *r)
 {
 	int64_t to = m->end + 1 + (int64_t)mr_rand_below(r, 100);
 	struct mr_segment_info info = info_of(s, table, m->end, to);
@@ -88,7 +60,7 @@ static void remove_from(struct model *m, uint32_t at, uint32_t n)
 	m->count -= n;
 }
 
-static void replace_some(struct store *s, struct model *m, uint64_t table, struct mr_rand *r)
+static void replace_some(struct segment_rig *s, struct model *m, uint64_t table, struct mr_rand *r)
 {
 	uint32_t at = m->count ? (uint32_t)mr_rand_below(r, m->count) : 0;
 	uint32_t n = m->count ? 1 + (uint32_t)mr_rand_below(r, m->count - at) : 0;
@@ -111,7 +83,7 @@ static void replace_some(struct store *s, struct model *m, uint64_t table, struc
 	mr_segment_put(seg);
 }
 
-static void expire_some(struct store *s, struct model *m, uint64_t table, struct mr_rand *r)
+static void expire_some(struct segment_rig *s, struct model *m, uint64_t table, struct mr_rand *r)
 {
 	struct mr_segment *old[LIST_MAX] = {0};
 	uint32_t n = 0;
@@ -128,7 +100,7 @@ static void expire_some(struct store *s, struct model *m, uint64_t table, struct
 		mr_segment_put(old[--n]);
 }
 
-static void drop_table(struct store *s, struct model *m, uint64_t table)
+static void drop_table(struct segment_rig *s, struct model *m, uint64_t table)
 {
 	struct mr_manifest_record rec = {
 		MR_SEGMENT_RECORD_TABLE_DROPPED, MR_SEGMENT_RECORD_VERSION, {0}};
@@ -142,7 +114,7 @@ static void drop_table(struct store *s, struct model *m, uint64_t table)
 	m->expired = 0;
 }
 
-static void check(struct store *s, const struct model *m, uint64_t table)
+static void check(struct segment_rig *s, const struct model *m, uint64_t table)
 {
 	struct mr_offset_range *expired;
 	struct mr_segment **list;
@@ -175,13 +147,14 @@ static void store_is_the_same_after_every_start(void **)
 {
 	static struct model models[TABLES];
 	uint64_t seed = mr_rand_seed_os();
-	struct store s = {0};
+	struct mr_io_sim sim;
+	struct segment_rig s;
 	struct mr_rand r;
 
 	print_message("seed %llu\n", (unsigned long long)seed);
 	mr_rand_init(&r, seed);
-	mr_io_sim_init(&s.sim, &(struct mr_io_sim_options){.seed = seed});
-	assert_int_equal(store_open(&s), 0);
+	mr_io_sim_init(&sim, &(struct mr_io_sim_options){.seed = seed});
+	assert_int_equal(segment_rig_open(&s, &sim, SNAPSHOT_RECORDS), 0);
 	for (int step = 0; step < STEPS; step++) {
 		uint64_t t = mr_rand_below(&r, TABLES), what = mr_rand_below(&r, 40);
 
@@ -194,17 +167,17 @@ static void store_is_the_same_after_every_start(void **)
 		else
 			drop_table(&s, &models[t], t + 1);
 		if (step % STEPS_A_LIFE == 0) {
-			store_close(&s);
-			mr_io_sim_power_cut(&s.sim);
-			assert_int_equal(store_open(&s), 0);
+			segment_rig_close(&s);
+			mr_io_sim_power_cut(&sim);
+			assert_int_equal(segment_rig_open(&s, &sim, SNAPSHOT_RECORDS), 0);
 			for (t = 0; t < TABLES; t++)
 				check(&s, &models[t], t + 1);
 		}
 	}
 	for (uint64_t t = 0; t < TABLES; t++)
 		check(&s, &models[t], t + 1);
-	store_close(&s);
-	mr_io_sim_fini(&s.sim);
+	segment_rig_close(&s);
+	mr_io_sim_fini(&sim);
 }
 
 // Ids that are not there, not neighbours, or twice the same: the manifest stops, nothing crashes.
@@ -224,14 +197,15 @@ static void store_refuses_records_that_make_no_sense(void **)
 
 	for (size_t i = 0; i < MR_COUNT_OF(bad); i++) {
 		struct mr_manifest_record rec = {bad[i].type, MR_SEGMENT_INFO_VERSION, {0}};
-		struct store s = {0};
+		struct mr_io_sim sim;
+		struct segment_rig s;
 		struct model m = {0};
 		struct mr_buf b = {0};
 		struct mr_rand r;
 
 		mr_rand_init(&r, 1);
-		mr_io_sim_init(&s.sim, &(struct mr_io_sim_options){.seed = 1});
-		assert_int_equal(store_open(&s), 0);
+		mr_io_sim_init(&sim, &(struct mr_io_sim_options){.seed = 1});
+		assert_int_equal(segment_rig_open(&s, &sim, SNAPSHOT_RECORDS), 0);
 		for (int k = 0; k < 3; k++)
 			commit_one(&s, &m, 1, &r);
 		if (bad[i].type == MR_SEGMENT_RECORD_EXPIRED)
@@ -242,12 +216,12 @@ static void store_refuses_records_that_make_no_sense(void **)
 		mr_buf_le32(&b, 0);
 		rec.payload = mr_buf_span(&b);
 		assert_int_equal(mr_manifest_append(s.manifest, &rec, 1), MR_ERR_STOPPED);
-		store_close(&s);
+		segment_rig_close(&s);
 		// It is durable, and a start says that it is damage.
-		assert_int_equal(store_open(&s), MR_ERR_CORRUPT);
-		store_close(&s);
+		assert_int_equal(segment_rig_open(&s, &sim, SNAPSHOT_RECORDS), MR_ERR_CORRUPT);
+		segment_rig_close(&s);
 		mr_buf_fini(&b);
-		mr_io_sim_fini(&s.sim);
+		mr_io_sim_fini(&sim);
 	}
 }
 

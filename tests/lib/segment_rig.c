@@ -1,0 +1,79 @@
+// The segment store's tests share how it is opened, filled and killed.
+#include "tests/lib/segment_rig.h"
+
+#include "host/base/rand.h"
+#include "storage/dir.h"
+#include "tests/lib/mr_test.h"
+
+#include <stdlib.h>
+
+enum { ROUNDS = 4, FLUSHES_MAX = 1000 };
+
+int segment_rig_open(struct segment_rig *r, struct mr_io_sim *sim, uint32_t snapshot_records)
+{
+	struct mr_manifest_options mo = {
+		.disk = &sim->disk, .file_bytes = 64 << 10, .snapshot_records = snapshot_records};
+	struct mr_diag diag;
+	int rc;
+
+	*r = (struct segment_rig){0};
+	sim->locked = false;
+	rc = mr_dir_init(&sim->disk, &diag);
+	if (rc < 0)
+		return rc;
+	assert_int_equal(mr_manifest_create(&r->manifest, &mo), 0);
+	assert_int_equal(mr_segment_store_create(&sim->disk, r->manifest, &r->segments), 0);
+	assert_int_equal(mr_segment_writer_create(&sim->disk, &r->writer), 0);
+	rc = mr_manifest_open(r->manifest, &diag);
+	return rc < 0 ? rc : mr_segment_store_clean(r->segments);
+}
+
+void segment_rig_close(struct segment_rig *r)
+{
+	mr_segment_writer_destroy(r->writer);
+	mr_segment_store_destroy(r->segments);
+	if (r->manifest)
+		mr_manifest_destroy(r->manifest);
+}
+
+int segment_rig_seal(
+	struct segment_rig *r, const struct mr_segment_source *rows, struct mr_segment_info *info)
+{
+	struct mr_segment_source sources[2] = {*rows, *rows};
+	struct mr_segment *committed;
+	int rc;
+
+	sources[1].blocks_count = 0;
+	rc = mr_segment_write(r->writer, sources, info);
+	if (rc == 0)
+		rc = mr_segment_store_commit(r->segments, info, NULL, 0, &committed);
+	if (rc == 0)
+		mr_segment_put(committed);
+	else
+		free(info->ranges);
+	return rc;
+}
+
+static int count_entry(void *arg, const char *)
+{
+	++*(int *)arg;
+	return 0;
+}
+
+int segment_rig_files(struct mr_io_sim *sim, const char *folder)
+{
+	int files = 0;
+
+	assert_int_equal(mr_disk_list(&sim->disk, folder, count_entry, &files), 0);
+	return files;
+}
+
+void segment_rig_every_flush(bool (*life)(uint64_t seed, uint64_t die_at_flush, bool kill))
+{
+	uint64_t seed = mr_rand_seed_os(), at;
+
+	print_message("seed %llu\n", (unsigned long long)seed);
+	for (int round = 0; round < ROUNDS; round++)
+		for (at = 1; life(seed + at + (uint64_t)round * 1000, at, round & 1); at++)
+			assert_true(at < FLUSHES_MAX);
+}
