@@ -11,22 +11,29 @@
 #include <stdio.h>
 #include <string.h>
 
+static struct mr_server_opts server_opts(struct mr_daemon *d)
+{
+	return (struct mr_server_opts){
+		.address = d->config->listen,
+		.sessions = d->sessions,
+		.thread_start = mr_control_place_background,
+		.thread_arg = &d->control,
+	};
+}
+
 static int start_pg(struct mr_daemon *d, struct mr_diag *diag)
 {
 	const struct mr_config *c = d->config;
 	int rc;
 
 	d->pg_opts = (struct mr_pg_opts){
-		.address = c->listen,
-		.port = (uint16_t)c->sql_port,
-		.connections_max = (uint32_t)c->sql_connections_max,
+		.server = server_opts(d),
 		.env = mr_host_env_env(d->env),
 		.clock = d->control.clock,
-		.sessions = d->sessions,
 		.query_bytes_max = c->sql_query_bytes_max,
-		.thread_start = mr_control_place_background,
-		.thread_arg = &d->control,
 	};
+	d->pg_opts.server.port = (uint16_t)c->sql_port;
+	d->pg_opts.server.connections_max = (uint32_t)c->sql_connections_max;
 	rc = mr_pg_start(&d->pg_opts, &d->pg);
 
 	if (rc < 0)
@@ -76,12 +83,9 @@ static int start_http(struct mr_daemon *d, struct mr_diag *diag)
 	int rc;
 
 	d->http_opts = (struct mr_http_opts){
-		.address = c->listen,
-		.port = (uint16_t)c->http_port,
-		.connections_max = (uint32_t)c->http_connections_max,
+		.server = server_opts(d),
 		.env = mr_host_env_env(d->env),
 		.clock = d->control.clock,
-		.sessions = d->sessions,
 		.metrics = d->metrics,
 		.query_bytes_max = c->sql_query_bytes_max,
 		.version = MR_VERSION,
@@ -90,9 +94,9 @@ static int start_http(struct mr_daemon *d, struct mr_diag *diag)
 		.workers = d->control.workers_count,
 		.health = health,
 		.owner = d,
-		.thread_start = mr_control_place_background,
-		.thread_arg = &d->control,
 	};
+	d->http_opts.server.port = (uint16_t)c->http_port;
+	d->http_opts.server.connections_max = (uint32_t)c->http_connections_max;
 	rc = mr_http_start(&d->http_opts, &d->http);
 
 	if (rc < 0)

@@ -24,12 +24,9 @@
 #define MR_HTTP_REQUEST_TIMEOUT_MS 60000       // for a whole request to arrive; 408 beyond
 
 struct mr_http_opts {
-	const char *address;
-	uint16_t port; // 0: any free one
-	uint32_t connections_max;
+	struct mr_server_opts server;
 	struct mr_env *env;
 	struct mr_clock *clock;
-	struct mr_sessions *sessions;
 	struct mr_metrics *metrics;
 	uint64_t query_bytes_max;
 	const char *version;       // for the page: "0.1"
@@ -39,8 +36,6 @@ struct mr_http_opts {
 	// 0 = well; else why not, in diag->message. NULL = always well. Any thread.
 	int (*health)(void *owner, struct mr_diag *diag);
 	void *owner;
-	void (*thread_start)(void *arg);
-	void *thread_arg;
 };
 
 // Binds and serves (host/server.h). `opts` and all it points to are borrowed until mr_server_stop.

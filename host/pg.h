@@ -20,16 +20,11 @@
 #define MR_PG_STARTUP_TIMEOUT_MS 60000
 
 struct mr_pg_opts {
-	const char *address;
-	uint16_t port; // 0: any free one
-	uint32_t connections_max;
+	struct mr_server_opts server;
 	struct mr_env *env;
 	struct mr_clock *clock;
 	uint64_t query_bytes_max;
-	struct mr_sessions *sessions; // lists this server's too; shared with HTTP
-	uint32_t message_bytes_max;   // 0: MR_PG_MESSAGE_BYTES_MAX
-	void (*thread_start)(void *arg);
-	void *thread_arg;
+	uint32_t message_bytes_max; // 0: MR_PG_MESSAGE_BYTES_MAX
 };
 
 // Binds and serves (host/server.h). `opts` and all it points to are borrowed until mr_server_stop.

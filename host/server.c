@@ -7,8 +7,17 @@
 #include <errno.h>
 #include <stdlib.h>
 
+// What the two servers differ in.
+struct protocol {
+	const char *name;       // "sql", "http"
+	struct mr_span refusal; // to those who find no thread at all
+	// Runs one session, the seat's link, to its end.
+	void (*run)(const void *opts, struct mr_seat *seat);
+	const void *opts;
+};
+
 struct mr_server {
-	struct mr_server_opts opts;
+	struct protocol protocol;
 	struct mr_session_group group;
 	struct mr_acceptor *acceptor;
 };
@@ -19,7 +28,7 @@ static void serve(void *owner, struct mr_link *link)
 	struct mr_seat seat;
 
 	mr_sessions_attach(&s->group, &seat, link);
-	s->opts.run(s->opts.opts, &seat);
+	s->protocol.run(s->protocol.opts, &seat);
 	mr_sessions_detach(&seat);
 }
 
@@ -30,15 +39,16 @@ static void interrupt(void *owner)
 	mr_sessions_stop(&s->group);
 }
 
-int mr_server_start(const struct mr_server_opts *opts, struct mr_server **out)
+static int start(
+	const struct mr_server_opts *opts, struct protocol protocol, struct mr_server **out)
 {
 	struct mr_server *s = calloc(1, sizeof(*s));
 	const struct mr_acceptor_opts acceptor = {
-		.name = opts->name,
+		.name = protocol.name,
 		.address = opts->address,
 		.port = opts->port,
 		.connections_max = opts->connections_max,
-		.refusal = opts->refusal,
+		.refusal = protocol.refusal,
 		.thread_start = opts->thread_start,
 		.thread_arg = opts->thread_arg,
 		.serve = serve,
@@ -49,8 +59,8 @@ int mr_server_start(const struct mr_server_opts *opts, struct mr_server **out)
 
 	if (!s)
 		return -ENOMEM;
-	s->opts = *opts;
-	s->group = (struct mr_session_group){.sessions = opts->sessions, .port = opts->name};
+	s->protocol = protocol;
+	s->group = (struct mr_session_group){.sessions = opts->sessions, .port = protocol.name};
 	rc = mr_acceptor_start(&acceptor, &s->acceptor);
 	if (rc < 0) {
 		free(s);
@@ -92,20 +102,8 @@ int mr_pg_start(const struct mr_pg_opts *o, struct mr_server **out)
 	static const char refusal[] = "E\0\0\0\x3bSFATAL\0VFATAL\0C53300\0"
 				      "Msorry, too many clients already\0\0";
 
-	return mr_server_start(
-		&(struct mr_server_opts){
-			.name = "sql",
-			.address = o->address,
-			.port = o->port,
-			.connections_max = o->connections_max,
-			.refusal = mr_span(refusal, sizeof(refusal) - 1),
-			.sessions = o->sessions,
-			.thread_start = o->thread_start,
-			.thread_arg = o->thread_arg,
-			.run = run_pg,
-			.opts = o,
-		},
-		out);
+	return start(&o->server,
+		(struct protocol){"sql", mr_span(refusal, sizeof(refusal) - 1), run_pg, o}, out);
 }
 
 static void run_http(const void *opts, struct mr_seat *seat)
@@ -118,18 +116,6 @@ int mr_http_start(const struct mr_http_opts *o, struct mr_server **out)
 	static const char refusal[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
 				      "Content-Length: 0\r\n\r\n";
 
-	return mr_server_start(
-		&(struct mr_server_opts){
-			.name = "http",
-			.address = o->address,
-			.port = o->port,
-			.connections_max = o->connections_max,
-			.refusal = mr_span(refusal, sizeof(refusal) - 1),
-			.sessions = o->sessions,
-			.thread_start = o->thread_start,
-			.thread_arg = o->thread_arg,
-			.run = run_http,
-			.opts = o,
-		},
-		out);
+	return start(&o->server,
+		(struct protocol){"http", mr_span(refusal, sizeof(refusal) - 1), run_http, o}, out);
 }

@@ -7,22 +7,18 @@
 
 struct mr_server;
 
+// What every server wants to know; its protocol's options begin with it. All that is pointed to is
+// borrowed until mr_server_stop.
 struct mr_server_opts {
-	const char *name; // "sql", "http"
 	const char *address;
 	uint16_t port; // 0: any free one
 	uint32_t connections_max;
-	struct mr_span refusal;       // to those who find no thread at all
 	struct mr_sessions *sessions; // lists this server's too; shared by all servers
 	void (*thread_start)(void *arg);
 	void *thread_arg;
-	// Runs one session, the seat's link, to its end. `opts` are the protocol's, borrowed.
-	void (*run)(const void *opts, struct mr_seat *seat);
-	const void *opts;
 };
 
-// Binds and serves. All that is pointed to is borrowed until mr_server_stop. 0 or -errno.
-[[nodiscard]] int mr_server_start(const struct mr_server_opts *opts, struct mr_server **out);
+// mr_pg_start (host/pg.h) and mr_http_start (host/http.h) bind and serve.
 uint16_t mr_server_port(const struct mr_server *s);
 // Cancels what runs, ends every session in the words of its protocol, waits for all threads, frees.
 // NULL is allowed.

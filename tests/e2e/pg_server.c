@@ -22,16 +22,16 @@ static int health(void *owner, struct mr_diag *diag)
 
 int main(int argc, char **argv)
 {
-	struct mr_pg_opts opts = {
+	struct mr_server_opts server = {
 		.address = "127.0.0.1",
 		.connections_max = argc > 1 ? (uint32_t)atoi(argv[1]) : 100,
-		.clock = &mr_clock_system,
-		.query_bytes_max = 64u << 20,
 		.thread_start = mr_thread_lower_priority,
 	};
+	struct mr_pg_opts opts = {
+		.clock = &mr_clock_system,
+		.query_bytes_max = 64u << 20,
+	};
 	struct mr_http_opts http = {
-		.address = "127.0.0.1",
-		.connections_max = opts.connections_max,
 		.clock = &mr_clock_system,
 		.query_bytes_max = 64u << 20,
 		.version = "test",
@@ -40,7 +40,6 @@ int main(int argc, char **argv)
 		.workers = 1,
 		.health = health,
 		.owner = getenv("UNWELL_FILE"),
-		.thread_start = mr_thread_lower_priority,
 	};
 	struct mr_server *pg_server = NULL;
 	struct mr_server *http_server = NULL;
@@ -58,8 +57,8 @@ int main(int argc, char **argv)
 	rc = mr_sessions_create(
 		&(struct mr_sessions_opts){.clock = &mr_clock_system,
 			.statement_timeout_ms = argc > 2 ? (uint64_t)atoi(argv[2]) : 0},
-		&opts.sessions);
-	http.sessions = opts.sessions;
+		&server.sessions);
+	opts.server = http.server = server;
 	if (rc == 0)
 		rc = mr_metrics_create(&http.metrics);
 	if (rc == 0)
@@ -71,7 +70,7 @@ int main(int argc, char **argv)
 	if (rc == 0)
 		rc = mr_server_metrics(http_server, http.metrics);
 	if (rc == 0)
-		rc = mr_sessions_metrics(opts.sessions, http.metrics);
+		rc = mr_sessions_metrics(server.sessions, http.metrics);
 	if (rc < 0) {
 		fprintf(stderr, "cannot serve: %s\n", mr_err_text(rc));
 		return 1;
@@ -82,7 +81,7 @@ int main(int argc, char **argv)
 	mr_server_stop(http_server);
 	mr_server_stop(pg_server);
 	mr_metrics_destroy(http.metrics);
-	mr_sessions_destroy(opts.sessions);
+	mr_sessions_destroy(server.sessions);
 	mr_sqltest_destroy(sql);
 	return 0;
 }

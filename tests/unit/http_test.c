@@ -467,7 +467,6 @@ int main(void)
 		    &(struct mr_sessions_opts){.clock = &mr_clock_system}, &group.sessions) < 0 ||
 		mr_metrics_create(&metrics) < 0 || mr_sessions_metrics(group.sessions, metrics) < 0)
 		return 1;
-	opts.sessions = group.sessions;
 	opts.metrics = metrics;
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	mr_metrics_destroy(metrics);
