@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,6 +191,25 @@ static void check_limits(struct mr_doctor *d, const char *name)
 			(unsigned long long)locked.rlim_max >> 10);
 }
 
+// The daemon's workers ask for it when they run beside other threads.
+static void check_realtime(struct mr_doctor *d, const char *name)
+{
+	struct sched_param lowest = {.sched_priority = sched_get_priority_min(SCHED_RR)};
+	int class = sched_getscheduler(0);
+
+	if (sched_setscheduler(0, SCHED_RR, &lowest) != 0) {
+		mr_doctor_say(d, MR_DOCTOR_ADVICE, name,
+			"unit file: LimitRTPRIO=1; container: --cap-add SYS_NICE",
+			"real-time scheduling is refused: acknowledgements wait for a tick of the "
+			"kernel behind queries on a worker's core");
+		return;
+	}
+	lowest.sched_priority = 0;
+	if (class >= 0)
+		sched_setscheduler(0, class, &lowest);
+	mr_doctor_say(d, MR_DOCTOR_OK, name, NULL, "workers may be in the real-time class");
+}
+
 static void check_memory(struct mr_doctor *d, const char *name)
 {
 	char line[128];
@@ -269,6 +289,7 @@ const struct mr_doctor_check mr_doctor_host[] = {
 	{"memory", false, check_memory},
 	{"io_uring", false, check_uring},
 	{"limits", false, check_limits},
+	{"real-time", false, check_realtime},
 	{"disk", false, check_disk},
 	{"disk cache", false, check_cache},
 };

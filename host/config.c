@@ -58,6 +58,9 @@ static const struct key {
 	{"io", NULL, KIND_CHOICE, AT(io), 0, 0, "auto", io_choices,
 		"uring, plain, or auto: uring where the host allows it"},
 	{"pin", NULL, KIND_BOOL, AT(pin), 0, 1, "on", NULL, "pin worker threads to cores"},
+	{"realtime", NULL, KIND_BOOL, AT(realtime), 0, 1, "on", NULL,
+		"workers run before other threads while they are mostly idle, where the host "
+		"allows it"},
 	{"log_level", NULL, KIND_CHOICE, AT(log_level), 0, 0, "notice", level_choices,
 		"least important lines on stderr"},
 	{"net.address", NULL, KIND_TEXT, AT(net_address), 0, 0, "", NULL,

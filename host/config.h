@@ -20,6 +20,7 @@ struct mr_config {
 	uint64_t io;        // enum mr_io_choice
 	bool insecure;
 	bool pin;
+	bool realtime;
 	uint64_t log_level; // enum mr_note_level
 
 	// --dataplane dpdk

@@ -45,6 +45,7 @@ static const struct mr_metric_entry worker_entries[] = {
 		W(feeds_lagging)},
 	{"millrace_feeds_failed", "Partitions whose log a table cannot read.", GAUGE,
 		W(feeds_failed)},
+	{"millrace_urgent", "1 while the worker is in the real-time class.", GAUGE, W(urgent)},
 	{"millrace_log_stopped", "1 when the log acknowledges nothing any more.", GAUGE,
 		W(log_stopped)},
 	{"millrace_turns_total", "Turns of the worker's loop.", COUNTER, W(turns)},

@@ -167,7 +167,8 @@ static int open_network(struct mr_worker *w)
 // eventfd polls readable.
 static int queue_open(struct mr_worker *w, struct mr_worker_queue *q, bool on_ring)
 {
-	int rc = on_ring ? mr_io_uring_create(&q->io, w->ring) : mr_io_plain_create(&q->io);
+	int rc = on_ring ? mr_io_uring_create(&q->io, w->ring)
+			 : mr_io_plain_create(&q->io, w->config->realtime);
 
 	if (rc < 0 || q->io->event_fd < 0)
 		return rc;
@@ -464,6 +465,16 @@ static void index_turn(struct mr_worker *w)
 	mr_worker_lists_retry(w);
 }
 
+static void follow_urgency(struct mr_worker *w, int64_t now_ns)
+{
+	if (!w->may_be_urgent || !mr_urgency_due(&w->urgency, now_ns))
+		return;
+	if (mr_urgency_step(&w->urgency, now_ns, mr_thread_cpu_ns()))
+		w->may_be_urgent = mr_thread_urgent(w->urgency.urgent);
+	atomic_store_explicit(
+		&w->stats.urgent, w->may_be_urgent && w->urgency.urgent, memory_order_relaxed);
+}
+
 static void worker_turn(struct mr_worker *w)
 {
 	index_turn(w);
@@ -478,6 +489,7 @@ static void worker_turn(struct mr_worker *w)
 	now = mr_now_ns(w->clock);
 	mr_worker_fetches_turn(w, now);
 	housekeep(w, now);
+	follow_urgency(w, now);
 	mr_log_flush(w->log);
 	if (w->fetch_deadline_ns != INT64_MAX)
 		wait_ns = MR_MIN(wait_ns, MR_MAX(w->fetch_deadline_ns - now, 0));
@@ -524,6 +536,7 @@ static void *worker_main(void *arg)
 		mr_thread_pin(&w->core, 1);
 	if (w->control->nic)
 		mr_nic_enter(w->control->nic, w->id);
+	w->may_be_urgent = w->config->realtime;
 	while (!w->stopping)
 		worker_turn(w);
 	worker_finish(w);

@@ -14,6 +14,7 @@
 #include "host/config.h"
 #include "host/metrics.h"
 #include "host/snapshot.h"
+#include "host/urgency.h"
 #include "host/watermark.h"
 #include "hw/uring.h"
 #include "storage/log_store.h"
@@ -106,6 +107,7 @@ struct mr_worker_stats {
 	_Atomic uint64_t feeds_lagging;
 	_Atomic uint64_t feeds_failed;
 	_Atomic uint64_t turns;
+	_Atomic uint64_t urgent;      // 1: in the real-time class
 	_Atomic uint64_t log_stopped; // 1: acknowledges nothing any more
 	struct mr_hist stage_check;   // received to checked and in the log
 	struct mr_hist stage_decode;  // of one batch
@@ -176,7 +178,9 @@ struct mr_worker {
 	int64_t fetch_deadline_ns;     // earliest, INT64_MAX = none
 	int64_t housekeeping_ns;       // when next
 	size_t housekeeping_slot;      // where in `partitions`
-	struct mr_worker_stats stats;  // shared
+	struct mr_urgency urgency;
+	bool may_be_urgent;           // neither configuration nor the host refused it
+	struct mr_worker_stats stats; // shared
 };
 
 // Makes all of a worker but its log and its thread; blocks.

@@ -274,6 +274,25 @@ bool mr_thread_nice(int nice_value)
 	return true;
 }
 
+bool mr_thread_urgent(bool urgent)
+{
+	static _Atomic bool told;
+	struct sched_param p = {.sched_priority = urgent ? sched_get_priority_min(SCHED_RR) : 0};
+	int class = urgent ? SCHED_RR | SCHED_RESET_ON_FORK : SCHED_OTHER;
+
+	if (sched_setscheduler(0, class, &p) != 0)
+		return refused(&told, "real-time scheduling", errno);
+	return true;
+}
+
+int64_t mr_thread_cpu_ns(void)
+{
+	struct timespec t;
+
+	MR_ASSERT(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
 void mr_thread_name(const char *name)
 {
 	char cut[16];

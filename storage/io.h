@@ -135,8 +135,10 @@ void mr_disk_destroy(struct mr_disk *d);
 
 // A queue on a worker's ring, borrowed. Returns owned.
 [[nodiscard]] int mr_io_uring_create(struct mr_io **out, struct mr_uring *ring);
-// A queue with a sleeping thread for writes and one for reads. Returns owned.
-[[nodiscard]] int mr_io_plain_create(struct mr_io **out);
+// A queue with a sleeping thread for writes and one for reads. With `urgent` the former asks for
+// the real-time class: it computes for microseconds, and acknowledgements wait for it. Returns
+// owned.
+[[nodiscard]] int mr_io_plain_create(struct mr_io **out, bool urgent);
 
 // Disk calls, so that callers read well.
 [[nodiscard]] int mr_file_open(

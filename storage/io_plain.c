@@ -7,6 +7,7 @@
 // The owner appends to a lane's list under its lock and signals; the lane's thread takes the whole
 // list, does the calls in order, and pushes each finished op to the owner's mailbox-like stack,
 // writing the eventfd when it was empty.
+#include "hw/topo.h"
 #include "storage/io.h"
 
 #include <errno.h>
@@ -25,6 +26,7 @@ struct lane {
 	pthread_cond_t more;
 	struct mr_io_op *first; // under lock
 	struct mr_io_op **last;
+	bool urgent; // fixed
 	bool stop;
 };
 
@@ -89,6 +91,9 @@ static void *lane_main(void *arg)
 {
 	struct lane *l = (struct lane *)arg;
 
+	mr_thread_name(l == &l->plain->lanes[MR_IO_WRITE] ? "mr-commit" : "mr-read");
+	if (l->urgent)
+		mr_thread_urgent(true);
 	pthread_mutex_lock(&l->lock);
 	while (!l->stop || l->first) {
 		struct mr_io_op *op = l->first;
@@ -181,9 +186,10 @@ static void lane_stop(struct lane *l)
 	pthread_mutex_destroy(&l->lock);
 }
 
-static int lane_start(struct lane *l, struct io_plain *p)
+static int lane_start(struct lane *l, struct io_plain *p, bool urgent)
 {
 	l->plain = p;
+	l->urgent = urgent;
 	l->last = &l->first;
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_cond_init(&l->more, NULL);
@@ -204,7 +210,7 @@ static void plain_destroy(struct mr_io *io)
 static const struct mr_io_ops plain_ops = {
 	plain_submit, plain_reap, plain_wait, NULL, plain_destroy};
 
-int mr_io_plain_create(struct mr_io **out)
+int mr_io_plain_create(struct mr_io **out, bool urgent)
 {
 	struct io_plain *p = (struct io_plain *)calloc(1, sizeof(*p));
 	int rc;
@@ -216,10 +222,10 @@ int mr_io_plain_create(struct mr_io **out)
 	rc = p->io.event_fd < 0 ? -errno : 0;
 	if (rc)
 		goto free_plain;
-	rc = lane_start(&p->lanes[MR_IO_READ], p);
+	rc = lane_start(&p->lanes[MR_IO_READ], p, false);
 	if (rc)
 		goto close_event;
-	rc = lane_start(&p->lanes[MR_IO_WRITE], p);
+	rc = lane_start(&p->lanes[MR_IO_WRITE], p, urgent);
 	if (rc)
 		goto stop_reads;
 	*out = &p->io;

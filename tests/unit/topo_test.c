@@ -270,6 +270,39 @@ static void a_mirror_shows_every_byte_twice(void **)
 	mr_pages_unmirror(&p);
 }
 
+static void *class_of_new_thread(void *)
+{
+	return (void *)(intptr_t)sched_getscheduler(0);
+}
+
+static void *urgent_and_back(void *)
+{
+	pthread_t made;
+	void *class;
+
+	if (!mr_thread_urgent(true))
+		return "refused";
+	assert_int_equal(sched_getscheduler(0) & ~SCHED_RESET_ON_FORK, SCHED_RR);
+	assert_int_equal(pthread_create(&made, NULL, class_of_new_thread, NULL), 0);
+	pthread_join(made, &class);
+	assert_int_equal((intptr_t) class, SCHED_OTHER);
+	assert_true(mr_thread_urgent(false));
+	assert_int_equal(sched_getscheduler(0) & ~SCHED_RESET_ON_FORK, SCHED_OTHER);
+	return NULL;
+}
+
+static void thread_is_urgent_and_normal_again_or_told_that_it_may_not(void **)
+{
+	pthread_t t;
+	void *why;
+
+	assert_int_equal(pthread_create(&t, NULL, urgent_and_back, NULL), 0);
+	pthread_join(t, &why);
+	if (why)
+		skip();
+	assert_int_equal(sched_getscheduler(0), SCHED_OTHER); // each thread for itself
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -284,6 +317,7 @@ int main(void)
 		cmocka_unit_test(topology_follows_the_affinity_of_the_process),
 		cmocka_unit_test(pages_are_cleared_writable_and_given_back),
 		cmocka_unit_test(a_mirror_shows_every_byte_twice),
+		cmocka_unit_test(thread_is_urgent_and_normal_again_or_told_that_it_may_not),
 	};
 
 	return cmocka_run_group_tests_name("topo", tests, NULL, NULL);
