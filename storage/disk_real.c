@@ -30,17 +30,36 @@ static struct disk_real *real_of(struct mr_disk *d)
 	return MR_CONTAINER(d, struct disk_real, disk);
 }
 
-static int open_direct(int dir_fd, const char *name, int flags)
+static int open_direct(int dir_fd, const char *name, int flags, bool *direct)
 {
 	static _Atomic bool warned;
 	int fd = openat(dir_fd, name, flags | O_DIRECT, 0600);
 
+	*direct = fd >= 0;
 	if (fd >= 0 || errno != EINVAL)
 		return fd;
 	if (!atomic_exchange(&warned, true))
 		mr_note(MR_NOTE_WARN, "storage",
 			"file=%s the file system refuses O_DIRECT; using the page cache", name);
 	return openat(dir_fd, name, flags, 0600);
+}
+
+// Background threads write segments and new log files beside workers that wait for their commits,
+// so they write in pieces: a thread in a system call holds its core until the call ends on kernels
+// without preemption, and a flush waits for all that the device was given before it. A piece that
+// went to the page cache is on its way to the device before the next comes, so that the last flush
+// finds little.
+enum { PIECE_BYTES = 256 << 10 };
+
+static int piece_written(struct mr_file *f, uint64_t offset, size_t bytes)
+{
+	if (f->direct || bytes < PIECE_BYTES)
+		return 0;
+	return sync_file_range(f->fd, (off_t)offset, (off_t)bytes,
+		       SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+			       SYNC_FILE_RANGE_WAIT_AFTER)
+		       ? -errno
+		       : 0;
 }
 
 static int real_open(struct mr_disk *d, const char *name, unsigned flags, struct mr_file **out)
@@ -54,7 +73,7 @@ static int real_open(struct mr_disk *d, const char *name, unsigned flags, struct
 		os |= O_CREAT | (flags & MR_FILE_EXCL ? O_EXCL : 0);
 	f->disk = d;
 	if (flags & MR_FILE_DIRECT)
-		f->fd = open_direct(real_of(d)->dir_fd, name, os);
+		f->fd = open_direct(real_of(d)->dir_fd, name, os, &f->direct);
 	else
 		f->fd = openat(real_of(d)->dir_fd, name, os, 0600);
 	if (f->fd < 0) {
@@ -100,13 +119,17 @@ static int real_write(struct mr_file *f, uint64_t offset, const void *data, size
 	size_t moved = 0;
 
 	while (moved < bytes) {
-		ssize_t n = pwrite(f->fd, (const uint8_t *)data + moved, bytes - moved,
-			(off_t)(offset + moved));
+		ssize_t n = pwrite(f->fd, (const uint8_t *)data + moved,
+			MR_MIN(bytes - moved, (size_t)PIECE_BYTES), (off_t)(offset + moved));
+		int rc;
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return n < 0 ? -errno : -EIO;
+		rc = piece_written(f, offset + moved, (size_t)n);
+		if (rc)
+			return rc;
 		moved += (size_t)n;
 	}
 	return 0;

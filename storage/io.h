@@ -73,7 +73,8 @@ struct mr_disk {
 // Embedded in the implementation's file.
 struct mr_file {
 	struct mr_disk *disk;
-	int fd; // real disks only
+	int fd;      // real disks only
+	bool direct; // past the page cache; real disks only
 };
 
 enum mr_io_kind { MR_IO_READ, MR_IO_WRITE };

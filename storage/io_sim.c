@@ -260,7 +260,7 @@ static int sim_open(struct mr_disk *d, const char *name, unsigned flags, struct 
 		name_set(&n->now, inode_new());
 	}
 	f = (struct sim_file *)need(calloc(1, sizeof(*f)));
-	f->file = (struct mr_file){d, -1};
+	f->file = (struct mr_file){.disk = d, .fd = -1};
 	name_set(&f->inode, n->now);
 	f->next = s->open_files;
 	s->open_files = f;

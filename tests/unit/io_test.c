@@ -185,6 +185,35 @@ static void io_many_in_flight_all_complete(void **state)
 	free(data);
 }
 
+// Longer than a piece and not a multiple of it, at an odd place, and through the page cache or not.
+static void long_write_arrives_whole(void **state)
+{
+	enum { BYTES = 3 << 20 };
+	struct rig *g = (struct rig *)*state;
+	uint8_t *data = (uint8_t *)aligned_alloc(4096, BYTES), *back = data + BYTES / 2;
+
+	for (int direct = 0; direct < 2; direct++) {
+		uint64_t at = direct ? 4096 : 777;
+		size_t bytes = direct ? BYTES / 2 - 4096 : BYTES / 2 - 5001;
+		struct mr_file *f;
+
+		for (int i = 0; i < BYTES / 2; i++)
+			data[i] = (uint8_t)(i * 31 + i / 251 + direct);
+		assert_int_equal(
+			mr_file_open(g->disk, direct ? "direct" : "cached",
+				MR_FILE_WRITE | MR_FILE_CREATE | (direct ? MR_FILE_DIRECT : 0), &f),
+			0);
+		assert_int_equal(mr_file_write(f, at, data, bytes), 0);
+		assert_int_equal(mr_file_sync(f), 0);
+		assert_int_equal(mr_file_bytes(f), at + bytes);
+		memset(back, 0, BYTES / 2);
+		assert_int_equal(mr_file_read(f, at, back, bytes), bytes);
+		assert_memory_equal(back, data, bytes);
+		mr_file_close(f);
+	}
+	free(data);
+}
+
 static int count_name(void *arg, const char *)
 {
 	++*(int *)arg;
@@ -303,6 +332,8 @@ int main(void)
 		RIG_TEST(io_many_in_flight_all_complete, ring),
 		RIG_TEST(io_many_in_flight_all_complete, plain),
 		RIG_TEST(io_many_in_flight_all_complete, sim),
+		RIG_TEST(long_write_arrives_whole, plain),
+		RIG_TEST(long_write_arrives_whole, sim),
 		RIG_TEST(disk_names_come_and_go, plain),
 		RIG_TEST(disk_names_come_and_go, sim),
 		cmocka_unit_test(dir_is_made_locked_and_refuses_foreign_files),
