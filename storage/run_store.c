@@ -12,7 +12,7 @@ struct mr_run_store {
 	struct mr_disk *disk;
 	struct mr_manifest *manifest;
 	pthread_mutex_t lock; // of everything below
-	struct mr_run **list;
+	struct mr_run **list; // by ascending id, nearly always the order of appends
 	size_t count, max;
 	uint64_t next_id;
 	bool opened; // records come from appends now, and are durable
@@ -84,12 +84,36 @@ static int load(struct mr_reader *r, struct mr_run_info *i)
 	return r->bad ? (int)MR_ERR_CORRUPT : 0;
 }
 
+// Where the run of this id stands or would stand.
+static size_t place_of(const struct mr_run_store *s, uint64_t id)
+{
+	size_t low = 0, high = s->count;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (s->list[mid]->info.id < id)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static bool is_at(const struct mr_run_store *s, size_t at, uint64_t id)
+{
+	return at < s->count && s->list[at]->info.id == id;
+}
+
 static int add(struct mr_run_store *s, struct mr_reader *r)
 {
 	struct mr_run_info info = {0};
 	struct mr_run *run;
 	int rc = load(r, &info);
+	size_t at = place_of(s, info.id);
 
+	if (rc == 0 && is_at(s, at, info.id))
+		rc = MR_ERR_CORRUPT;
 	if (rc == 0)
 		rc = mr_run_create(s->disk, &info, &run);
 	if (rc < 0) {
@@ -104,80 +128,71 @@ static int add(struct mr_run_store *s, struct mr_reader *r)
 		s->list = list;
 		s->max = max;
 	}
-	s->list[s->count++] = run;
+	memmove(&s->list[at + 1], &s->list[at], (s->count++ - at) * sizeof(s->list[0]));
+	s->list[at] = run;
 	s->next_id = MR_MAX(s->next_id, info.id + 1);
 	return 0;
 }
 
-// Which runs go.
-struct going {
-	uint64_t view_id;
-	uint64_t table_id;
-	struct mr_span ids; // 8 bytes each
-};
-
-static bool goes(const struct going *g, const struct mr_run_info *i)
-{
-	if (g->table_id)
-		return i->table_id == g->table_id;
-	if (i->view_id != g->view_id)
-		return false;
-	for (size_t k = 0; k < g->ids.bytes; k += 8)
-		if (mr_load_le64(g->ids.data + k) == i->id)
-			return true;
-	return g->ids.bytes == 0;
-}
-
 // Files of dropped runs go with their last reader; those of an earlier life when it is certain that
 // the record is durable, by mr_run_store_clean.
-static size_t drop(struct mr_run_store *s, const struct going *g)
+static void let_go(const struct mr_run_store *s, struct mr_run *run)
 {
-	size_t kept = 0, gone;
-
-	for (size_t i = 0; i < s->count; i++) {
-		struct mr_run *run = s->list[i];
-
-		if (!goes(g, &run->info)) {
-			s->list[kept++] = run;
-			continue;
-		}
-		atomic_store_explicit(&run->dropped, s->opened, memory_order_release);
-		mr_run_put(run);
-	}
-	gone = s->count - kept;
-	s->count = kept;
-	return gone;
+	atomic_store_explicit(&run->dropped, s->opened, memory_order_release);
+	mr_run_put(run);
 }
 
+// All runs of a view, or of the views of a table.
+static void drop(struct mr_run_store *s, uint16_t type, uint64_t id)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->count; i++) {
+		const struct mr_run_info *info = &s->list[i]->info;
+
+		if (id == (type == MR_RUN_RECORD_VIEW_DROPPED ? info->view_id : info->table_id))
+			let_go(s, s->list[i]);
+		else
+			s->list[kept++] = s->list[i];
+	}
+	s->count = kept;
+}
+
+// What is replaced exists: a record that says otherwise is not ours.
 static int replace(struct mr_run_store *s, struct mr_reader *r)
 {
-	struct going g = {.view_id = mr_read_le64(r)};
+	uint64_t view_id = mr_read_le64(r);
 	uint32_t count = mr_read_le32(r);
 
-	g.ids = mr_read_span(r, count * (size_t)8);
-	// What is replaced exists: a record that says otherwise is not ours.
-	return r->bad || count == 0 || drop(s, &g) != count ? (int)MR_ERR_CORRUPT : 0;
+	if (r->bad || count == 0 || mr_read_left(r) != count * (size_t)8)
+		return MR_ERR_CORRUPT;
+	while (count--) {
+		uint64_t id = mr_read_le64(r);
+		size_t at = place_of(s, id);
+
+		if (!is_at(s, at, id) || s->list[at]->info.view_id != view_id)
+			return MR_ERR_CORRUPT;
+		let_go(s, s->list[at]);
+		memmove(&s->list[at], &s->list[at + 1], (--s->count - at) * sizeof(s->list[0]));
+	}
+	return 0;
 }
 
 static int apply(struct mr_run_store *s, uint16_t type, struct mr_reader *r)
 {
 	uint64_t n;
-	int rc = 0;
 
 	if (type == MR_RUN_RECORD)
 		return add(s, r);
-	if (type == MR_RUN_RECORD_REPLACED) {
-		rc = replace(s, r);
-		return rc == 0 && mr_read_left(r) ? (int)MR_ERR_CORRUPT : rc;
-	}
+	if (type == MR_RUN_RECORD_REPLACED)
+		return replace(s, r);
 	n = mr_read_le64(r);
 	if (r->bad || mr_read_left(r))
 		return MR_ERR_CORRUPT;
-	switch (type) {
-	case MR_RUN_RECORD_NEXT_ID: s->next_id = MR_MAX(s->next_id, n); break;
-	case MR_RUN_RECORD_VIEW_DROPPED: drop(s, &(struct going){.view_id = n}); break;
-	default: drop(s, &(struct going){.table_id = n}); break;
-	}
+	if (type == MR_RUN_RECORD_NEXT_ID)
+		s->next_id = MR_MAX(s->next_id, n);
+	else
+		drop(s, type, n);
 	return 0;
 }
 
@@ -245,46 +260,26 @@ void mr_run_store_destroy(struct mr_run_store *s)
 	free(s);
 }
 
-// Ids of the store's runs, ascending.
-struct known {
-	uint64_t *ids;
-	size_t count;
-};
-
-static int by_id(const void *a, const void *b)
-{
-	const uint64_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
 static bool is_known(void *arg, const char *name)
 {
-	const struct known *k = arg;
+	struct mr_run_store *s = arg;
 	uint64_t id = strtoull(name + strlen("run/"), NULL, 16);
 	char known[MR_RUN_NAME_BYTES];
+	bool found;
 
 	mr_run_name(id, known);
-	return strcmp(known, name) == 0 && bsearch(&id, k->ids, k->count, sizeof(id), by_id);
+	pthread_mutex_lock(&s->lock);
+	found = is_at(s, place_of(s, id), id);
+	pthread_mutex_unlock(&s->lock);
+	return found && strcmp(known, name) == 0;
 }
 
 int mr_run_store_clean(struct mr_run_store *s)
 {
-	struct known k;
-	int rc;
-
 	pthread_mutex_lock(&s->lock);
 	s->opened = true;
-	k = (struct known){calloc(s->count + 1, sizeof(*k.ids)), s->count};
-	for (size_t i = 0; k.ids && i < s->count; i++)
-		k.ids[i] = s->list[i]->info.id;
 	pthread_mutex_unlock(&s->lock);
-	if (!k.ids)
-		return -ENOMEM;
-	qsort(k.ids, k.count, sizeof(*k.ids), by_id);
-	rc = mr_dir_clean(s->disk, "run", is_known, &k);
-	free(k.ids);
-	return rc;
+	return mr_dir_clean(s->disk, "run", is_known, s);
 }
 
 uint64_t mr_run_store_id(struct mr_run_store *s)
@@ -362,11 +357,12 @@ int mr_run_store_drop_view(struct mr_run_store *s, uint64_t view_id)
 struct mr_run *mr_run_store_find(struct mr_run_store *s, uint64_t id)
 {
 	struct mr_run *run = NULL;
+	size_t at;
 
 	pthread_mutex_lock(&s->lock);
-	for (size_t i = s->count; i-- > 0 && !run;)
-		if (s->list[i]->info.id == id)
-			run = mr_run_get(s->list[i]);
+	at = place_of(s, id);
+	if (is_at(s, at, id))
+		run = mr_run_get(s->list[at]);
 	pthread_mutex_unlock(&s->lock);
 	return run;
 }
