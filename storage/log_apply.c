@@ -185,8 +185,6 @@ static void join(struct mr_log_store *s, struct mr_log_meta *m)
 	s->incoming = NULL;
 	MR_ASSERT(list_file(s, m, f) == 0);
 	mr_log_runs_add(s, f);
-	mr_log_index_keep(s, f);
-	f->indexed = true;
 	s->open++;
 }
 

@@ -287,7 +287,8 @@ void mr_log_file_index_free(struct mr_log_file *f);
 size_t mr_log_run_above(const struct mr_log_part *p, int64_t offset);
 // Makes room for the file's runs, so that mr_log_runs_add cannot fail; -ENOMEM.
 int mr_log_runs_room(struct mr_log_store *s, const struct mr_log_file *f);
-// The file's runs join their partitions' histories, or leave them.
+// The file's runs join their partitions' histories, and its entries stay if there is room for them
+// (log_cache.c); or they leave them.
 void mr_log_runs_add(struct mr_log_store *s, struct mr_log_file *f);
 void mr_log_runs_remove(struct mr_log_store *s, const struct mr_log_file *f);
 // Batches that end at or below the part's retain_offset are released. True when a file has become

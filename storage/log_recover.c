@@ -225,11 +225,8 @@ static int load_index(struct mr_log_store *s, struct mr_log_file *f, struct mr_d
 	pthread_mutex_lock(&s->lock);
 	if (!rc)
 		rc = mr_log_runs_room(s, f);
-	if (!rc) {
+	if (!rc)
 		mr_log_runs_add(s, f);
-		mr_log_index_keep(s, f);
-	}
-	f->indexed = !rc;
 	pthread_mutex_unlock(&s->lock);
 	mr_log_index_sweep(s);
 	return rc;

@@ -152,11 +152,8 @@ void mr_log_store_filled(struct mr_log_store *s, struct mr_log_file *f,
 	pthread_mutex_lock(&s->lock);
 	if (!rc)
 		rc = mr_log_runs_room(s, f);
-	if (!rc) {
+	if (!rc)
 		mr_log_runs_add(s, f);
-		mr_log_index_keep(s, f);
-	}
-	f->indexed = !rc;
 	f->state = MR_LOG_FILE_FILLED;
 	s->filled++;
 	s->look_for_dead = true;
