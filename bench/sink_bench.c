@@ -4,7 +4,7 @@
 // as in the daemon; then they are answered as if they were durable. Nothing is stored, so what is
 // measured is the wire, the stream and the Kafka layer. It exists in this program only.
 //
-// Usage: sink_bench [--listen ADDR:PORT] [--plain] [--busy]
+// Usage: sink_bench [--listen ADDR:PORT] [--plain] [--busy] [--connections N]
 //        sink_bench --eal "ARGS" --address IP/PREFIX [--mtu N] --listen IP:PORT
 // The second form is our own TCP on a DPDK port. Prints "ready PORT" and runs until standard input
 // ends; then says what came and what it cost.
@@ -155,7 +155,8 @@ static bool take_stack_option(struct mr_config *c, const char *name, const char 
 {
 	static const struct {
 		const char *option, *key;
-	} all[] = {{"--eal", "eal"}, {"--address", "net.address"}, {"--mtu", "net.mtu"}};
+	} all[] = {{"--eal", "eal"}, {"--address", "net.address"}, {"--mtu", "net.mtu"},
+		{"--connections", "kafka.connections_max"}};
 
 	for (size_t i = 0; value && i < MR_COUNT_OF(all); i++)
 		if (strcmp(name, all[i].option) == 0)
@@ -250,6 +251,7 @@ int main(int argc, char **argv)
 	static struct sink s = {
 		.broker = {&sink_ops}, .topic = {.id = {{1}}, .number = 1, .partitions = 64}};
 	struct mr_net_options net_options = {.clock = &mr_clock_system, .node = -1};
+	struct mr_conn_limits limits = {0};
 	struct mr_conns *conns;
 	struct mr_kafka *kafka;
 	struct mr_protocol protocol;
@@ -265,8 +267,10 @@ int main(int argc, char **argv)
 	s.by_name[0] = &s.topic;
 	s.topics = (struct mr_topics){1, 1, s.by_name};
 	nic = choose_network(&o, &net_options);
+	limits.connections_max = (uint32_t)o.config.kafka_connections_max;
+	net_options.streams_max = limits.connections_max + 16;
 	MR_ASSERT(mr_net_create(&net_options, &net) == 0);
-	MR_ASSERT(mr_conns_create(net, NULL, -1, &conns) == 0);
+	MR_ASSERT(mr_conns_create(net, &limits, -1, &conns) == 0);
 	MR_ASSERT(mr_kafka_create(&s.broker, &kafka) == 0);
 	protocol = mr_kafka_protocol(kafka);
 	if (mr_conns_listen(conns, o.host, o.port, &protocol, &s.port) < 0) {

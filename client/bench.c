@@ -4,6 +4,7 @@
 #include "client/db.h"
 #include "client/generator.h"
 #include "client/kafka_client.h"
+#include "client/wire_load.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -48,10 +49,16 @@ static const char usage[] =
 	"  --file FILE          queries, one a line, instead of the built-in ones\n"
 	"wire only (--connections 16, --inflight 4, --seconds 5 unless told):\n"
 	"  --versions           ApiVersions requests, the smallest there are, instead of Produce\n"
+	"  --idle               opens N connections, asks each once, leaves them alone for the "
+	"time, and\n"
+	"                       asks each again; with --pid the memory that they take; with --eal\n"
+	"  --churn              opens, asks once and closes, N connections at a time; with --eal\n"
 	"  --eal \"ARGS\"         through DPDK and our own TCP, polling, instead of kernel "
 	"sockets\n"
-	"  --address IP/PREFIX  our address there\n"
+	"  --address IP/PREFIX  our address there; several with commas: 64,512 connections each\n"
 	"  --gateway IP, --mtu N  as the network needs\n";
+
+enum { CONNECTIONS_MAX = 256 }; // each a thread or a descriptor
 
 #define AT(field) offsetof(struct mr_bench, field)
 
@@ -63,7 +70,7 @@ static const struct mr_option options[] = {
 	{"--rows", MR_OPTION_NUMBER, AT(rows), INT64_MAX},
 	{"--runs", MR_OPTION_NUMBER, AT(runs), 1000},
 	{"--batch-bytes", MR_OPTION_NUMBER, AT(batch_bytes), 16 << 20},
-	{"--connections", MR_OPTION_NUMBER, AT(connections), 256},
+	{"--connections", MR_OPTION_NUMBER, AT(connections), MR_WIRE_CONNECTIONS_MAX},
 	{"--partitions", MR_OPTION_NUMBER, AT(partitions), MR_KAFKA_PARTITIONS_MAX},
 	{"--inflight", MR_OPTION_NUMBER, AT(inflight), MR_PRODUCE_INFLIGHT_MAX},
 	{"--seed", MR_OPTION_NUMBER, AT(seed), UINT64_MAX},
@@ -76,6 +83,8 @@ static const struct mr_option options[] = {
 	{"--table", MR_OPTION_FLAG, AT(table), 0},
 	{"--scan", MR_OPTION_FLAG, AT(scan), 0},
 	{"--versions", MR_OPTION_FLAG, AT(versions), 0},
+	{"--idle", MR_OPTION_FLAG, AT(idle), 0},
+	{"--churn", MR_OPTION_FLAG, AT(churn), 0},
 	{"--eal", MR_OPTION_TEXT, AT(eal), 0},
 	{"--address", MR_OPTION_TEXT, AT(address), 0},
 	{"--gateway", MR_OPTION_TEXT, AT(gateway), 0},
@@ -177,6 +186,12 @@ static int take_options(struct mr_bench *b, const struct bench *bench, int argc,
 	if (b->eal && (!b->address || b->runs > 1))
 		return mr_client_complain(
 			"bench", MR_CLIENT_USAGE, "--eal needs --address IP/PREFIX, and runs once");
+	if ((b->idle || b->churn) && (!b->eal || (b->idle && b->churn)))
+		return mr_client_complain(
+			"bench", MR_CLIENT_USAGE, "--idle or --churn, one of them, needs --eal");
+	if (b->connections > CONNECTIONS_MAX && !b->eal)
+		return mr_client_complain("bench", MR_CLIENT_USAGE,
+			"at most %d connections without --eal", CONNECTIONS_MAX);
 	if (!is_plain_name(b->topic))
 		return mr_client_complain(
 			"bench", MR_CLIENT_USAGE, "a topic without quotes, please");

@@ -29,6 +29,8 @@ struct mr_bench {
 	const char *gateway;
 	uint64_t mtu;
 	bool versions; // ApiVersions instead of Produce
+	bool idle;     // connections that do nothing
+	bool churn;    // connections that come and go
 	bool json;
 	struct mr_report report;
 	char error[400];

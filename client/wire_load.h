@@ -8,8 +8,9 @@
 
 #include "host/metrics.h"
 
-#define MR_WIRE_DEPTH_MAX    64
-#define MR_WIRE_ANSWER_BYTES 256 // longer answers are counted, not looked into
+#define MR_WIRE_DEPTH_MAX       64
+#define MR_WIRE_CONNECTIONS_MAX 1000000
+#define MR_WIRE_ANSWER_BYTES    256 // longer answers are counted, not looked into
 
 enum mr_wire_request { MR_WIRE_PRODUCE, MR_WIRE_VERSIONS };
 
@@ -84,3 +85,24 @@ struct mr_wire_stack_options {
 // The same over our own stack on a DPDK port of `eal`. A process can do this once.
 [[nodiscard]] int mr_wire_over_stack(struct mr_wire_load *l, const struct mr_wire_stack_options *o,
 	uint32_t connections, double seconds, char error[400]);
+
+// What wire_conns.c measures, over the same stack.
+struct mr_wire_conns {
+	uint32_t connections;  // in
+	double seconds;        // in
+	uint64_t pid;          // in: the receiver's process, or 0
+	double open_s;         // until all had their first answer
+	uint64_t before_bytes; // the receiver's memory before the first and with all at rest
+	uint64_t after_bytes;
+	double again_s;  // until all had their second answer
+	uint64_t closed; // in order, by both sides
+	double closed_s;
+	struct mr_hist cycles; // from an open to its close
+};
+
+// Opens `connections`, with one request each, leaves them alone for `seconds`, and asks each again.
+[[nodiscard]] int mr_wire_idle(struct mr_wire_load *l, const struct mr_wire_stack_options *o,
+	struct mr_wire_conns *k, char error[400]);
+// For `seconds`, `connections` at a time: open, one request, close, open the next.
+[[nodiscard]] int mr_wire_churn(struct mr_wire_load *l, const struct mr_wire_stack_options *o,
+	struct mr_wire_conns *k, char error[400]);

@@ -73,6 +73,9 @@ struct mr_conn {
 	bool used;
 };
 
+static_assert(sizeof(struct mr_conn) <= 352); // idle ones too
+static_assert(sizeof(struct request) <= MR_REQUEST_BYTES);
+
 struct conn_listener {
 	struct mr_listener *listener;
 	struct mr_conns *conns;
@@ -93,6 +96,7 @@ struct mr_conns {
 	struct mr_conn *table; // connections_max of them
 	uint32_t table_used;   // highest ever used
 	uint32_t count;        // in use, those gone but waited for included
+	uint32_t look_at;      // for timeouts
 	struct mr_conn *free;
 
 	struct mr_pages pool_pages;

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { DESTROY_TURNS = 1000, NS_PER_S = 1000000000 };
+enum { DESTROY_TURNS = 1000, NS_PER_S = 1000000000, LOOK_MIN = 1024, LOOK_TICKS = 10 };
 
 static void fill_limits(struct mr_conn_limits *l, const struct mr_conn_limits *given)
 {
@@ -68,13 +68,15 @@ static bool is_idle(const struct mr_conn *c, int64_t now)
 	return !owes && now - c->stream->moved_ns > c->conns->limits.idle_ns;
 }
 
+// All of a small table, a tenth of a big one: there a connection is looked at once a second.
 static void on_tick(struct mr_net_ticker *t)
 {
 	struct mr_conns *conns = MR_CONTAINER(t, struct mr_conns, ticker);
 	int64_t now = mr_net_now_ns(conns->net);
+	uint32_t used = conns->table_used, count = MR_MAX(LOOK_MIN, used / LOOK_TICKS + 1);
 
-	for (uint32_t i = 0; i < conns->table_used; i++) {
-		struct mr_conn *c = &conns->table[i];
+	for (uint32_t i = 0; i < MR_MIN(count, used); i++) {
+		struct mr_conn *c = &conns->table[conns->look_at++ % used];
 
 		if (!c->used || !c->stream || c->closing)
 			continue;

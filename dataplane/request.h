@@ -13,6 +13,7 @@
 struct mr_conn;
 
 #define MR_REQUEST_PIECES_MAX 64
+#define MR_REQUEST_BYTES      1216 // of a request on its way, beside its input and output
 
 struct mr_request {
 	struct mr_conn *conn;

@@ -8,10 +8,11 @@
 
 enum { STREAMS_MAX_DEFAULT = 4096, TASK_ROUNDS = 8 };
 
-// Spare buffers for paused streams: address space only, until they are used.
+// Spare buffers for paused streams: address space only, until they are used. Our own TCP keeps
+// their bytes itself.
 static uint32_t spill_count(const struct mr_net *net)
 {
-	return net->options.streams_max;
+	return net->options.stack ? 0 : net->options.streams_max;
 }
 
 int mr_net_init(struct mr_net *net, const struct mr_stream_ops *ops, const struct mr_net_options *o)
@@ -28,10 +29,12 @@ int mr_net_init(struct mr_net *net, const struct mr_stream_ops *ops, const struc
 		return -ENOMEM;
 	err = mr_pages_reserve(
 		&net->rx_pages, (size_t)all * MR_NET_RXBUF_BYTES, MR_PAGES_SMALL, o->node);
-	if (err < 0) {
-		free(net->rxbufs);
-		return err;
-	}
+	if (err < 0)
+		goto fail;
+	err = mr_pages_reserve(
+		&net->outs_pages, o->streams_max * sizeof(struct mr_out), MR_PAGES_SMALL, o->node);
+	if (err < 0)
+		goto fail_pages;
 	for (uint32_t i = 0; i < all; i++) {
 		struct mr_rxbuf *b = &net->rxbufs[i];
 
@@ -45,10 +48,16 @@ int mr_net_init(struct mr_net *net, const struct mr_stream_ops *ops, const struc
 	mr_net_time(net);
 	net->ticked_ns = net->now_ns;
 	return 0;
+fail_pages:
+	mr_pages_release(&net->rx_pages);
+fail:
+	free(net->rxbufs);
+	return err;
 }
 
 void mr_net_fini(struct mr_net *net)
 {
+	mr_pages_release(&net->outs_pages);
 	mr_pages_release(&net->rx_pages);
 	free(net->rxbufs);
 }
@@ -218,6 +227,48 @@ int mr_net_watch(struct mr_net *net, struct mr_watch *w)
 void mr_net_unwatch(struct mr_net *net, struct mr_watch *w)
 {
 	net->ops->unwatch(net, w);
+}
+
+struct mr_out *mr_out_take(struct mr_net *net, const struct iovec *pieces, unsigned count)
+{
+	struct mr_out *o = net->outs_free;
+
+	MR_ASSERT(count > 0 && count <= MR_NET_PIECES_MAX);
+	if (o) {
+		net->outs_free = o->next;
+	} else {
+		MR_ASSERT(net->outs_used < net->options.streams_max);
+		o = (struct mr_out *)(void *)net->outs_pages.data + net->outs_used++;
+	}
+	memcpy(o->pieces, pieces, count * sizeof(*pieces));
+	o->at = 0;
+	o->count = count;
+	return o;
+}
+
+bool mr_out_sent(struct mr_out *o, size_t bytes)
+{
+	while (o->at < o->count) {
+		struct iovec *v = &o->pieces[o->at];
+		size_t part = MR_MIN(bytes, v->iov_len);
+
+		v->iov_base = (uint8_t *)v->iov_base + part;
+		v->iov_len -= part;
+		bytes -= part;
+		if (v->iov_len)
+			break;
+		o->at++;
+	}
+	MR_ASSERT(bytes == 0);
+	return o->at == o->count;
+}
+
+void mr_out_put(struct mr_net *net, struct mr_out *o)
+{
+	if (!o)
+		return;
+	o->next = net->outs_free;
+	net->outs_free = o;
 }
 
 bool mr_rxbuf_pin(struct mr_rxbuf *b)

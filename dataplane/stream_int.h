@@ -24,7 +24,19 @@ struct mr_net {
 	uint32_t rx_pinned;
 	uint32_t rx_out; // circulating buffers that are lent or pinned
 
+	struct mr_pages outs_pages; // streams_max of them; those once used cost memory
+	uint32_t outs_used;         // highest ever used
+	struct mr_out *outs_free;
+
 	struct mr_net_counters counters;
+};
+
+// What of a stream's mr_stream_send is still to go. Big: a stream has one only while it sends.
+struct mr_out {
+	struct mr_out *next; // of free ones
+	unsigned at;
+	unsigned count;
+	struct iovec pieces[MR_NET_PIECES_MAX];
 };
 
 struct mr_listener {
@@ -42,6 +54,13 @@ struct mr_listener {
 void mr_net_fini(struct mr_net *net);
 // Reads the clock; after waiting.
 void mr_net_time(struct mr_net *net);
+
+// Copies the pieces of a send. Streams have one at a time, so there always is one.
+struct mr_out *mr_out_take(struct mr_net *net, const struct iovec *pieces, unsigned count);
+// `bytes` of it have gone. True when that was all.
+bool mr_out_sent(struct mr_out *o, size_t bytes);
+// Back to the others; NULL does nothing.
+void mr_out_put(struct mr_net *net, struct mr_out *o);
 
 // A buffer is neither lent nor pinned any more: back to where it came from.
 void mr_rxbuf_return(struct mr_rxbuf *b);

@@ -315,6 +315,8 @@ void mr_sock_shut(struct mr_sock *s)
 		if (recv(s->fd, NULL, DISCARD_BYTES, MSG_TRUNC | MSG_DONTWAIT) <= 0)
 			break;
 	close(s->fd);
+	mr_out_put(s->stream.net, s->out);
+	s->out = NULL;
 	while (s->backlog_first)
 		backlog_pop(s);
 }
@@ -353,17 +355,14 @@ void mr_sock_place(struct mr_sock *s, uint8_t *to, size_t bytes)
 void mr_sock_pieces(struct mr_sock *s, const struct iovec *pieces, unsigned count)
 {
 	MR_ASSERT(!s->sending && !s->sent_due);
-	MR_ASSERT(count > 0 && count <= MR_NET_PIECES_MAX);
-	memcpy(s->pieces, pieces, count * sizeof(*pieces));
-	s->piece_at = 0;
-	s->piece_count = count;
+	s->out = mr_out_take(s->stream.net, pieces, count);
 	s->sending = true;
 }
 
 struct msghdr mr_sock_message(struct mr_sock *s)
 {
 	return (struct msghdr){
-		.msg_iov = s->pieces + s->piece_at, .msg_iovlen = s->piece_count - s->piece_at};
+		.msg_iov = s->out->pieces + s->out->at, .msg_iovlen = s->out->count - s->out->at};
 }
 
 bool mr_sock_sent(struct mr_sock *s, size_t n)
@@ -374,22 +373,12 @@ bool mr_sock_sent(struct mr_sock *s, size_t n)
 	mr_stat_add(&net->counters.sent_bytes, n);
 	s->stream.sent_bytes += n;
 	s->stream.moved_ns = net->now_ns;
-	while (s->piece_at < s->piece_count) {
-		struct iovec *v = &s->pieces[s->piece_at];
-		size_t part = MR_MIN(n, v->iov_len);
-
-		v->iov_base = (uint8_t *)v->iov_base + part;
-		v->iov_len -= part;
-		n -= part;
-		if (v->iov_len)
-			break;
-		s->piece_at++;
-	}
-	MR_ASSERT(n == 0);
-	if (s->piece_at < s->piece_count) {
+	if (!mr_out_sent(s->out, n)) {
 		mr_stat_add(&net->counters.sends_partial, 1);
 		return false;
 	}
+	mr_out_put(net, s->out);
+	s->out = NULL;
 	s->sending = false;
 	s->sent_due = true;
 	return true;

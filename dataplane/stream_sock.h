@@ -25,9 +25,7 @@ struct mr_sock {
 	struct mr_net_task work;
 	struct mr_listener *listener;
 	struct mr_sock *next; // of free ones
-	unsigned piece_at;
-	unsigned piece_count;
-	struct iovec pieces[MR_NET_PIECES_MAX];
+	struct mr_out *out;   // while `sending`
 };
 
 // A table of sockets, reserved at creation: `bytes` is the implementation's struct's size.
@@ -69,7 +67,8 @@ void mr_sock_deliver(struct mr_sock *s);
 void mr_sock_spill(struct mr_sock *s);
 // The connection has failed or ended: no more events but `closed`.
 void mr_sock_fail(struct mr_sock *s, int err);
-// Drops the backlog and closes the descriptor; before the slot is put back.
+// Drops the backlog and what is not sent, and closes the descriptor; before the slot is put back,
+// when no operation is under way.
 void mr_sock_shut(struct mr_sock *s);
 
 // Common parts of the stream's functions.

@@ -63,10 +63,10 @@ struct tcp_stream {
 	bool lingers; // told `closed`; what comes is thrown away
 	int64_t linger_ns;
 	struct tcp_stream *next; // of free ones, or of those that linger
-	unsigned piece_at;
-	unsigned piece_count;
-	struct iovec pieces[MR_NET_PIECES_MAX];
+	struct mr_out *out;      // what TCP's send queue had no room for
 };
+
+static_assert(sizeof(struct tcp_stream) <= 208); // of each connection, idle ones too
 
 struct tcp_watch {
 	struct mr_watch *watch; // NULL: dead
@@ -129,6 +129,7 @@ static void fail(struct tcp_stream *s, int err)
 static void stream_put(struct tcp_net *t, struct tcp_stream *s)
 {
 	MR_ASSERT(s->used && !s->work.queued);
+	mr_out_put(&t->net, s->out);
 	s->used = false;
 	s->next = t->free;
 	t->free = s;
@@ -304,31 +305,35 @@ static void on_closed(struct mr_tcp_conn *conn, int err)
 
 // ---- sending
 
-static void try_send(struct tcp_stream *s)
+// Of pieces that are all of s->out, if there is one.
+static void try_send(struct tcp_stream *s, const struct iovec *pieces, unsigned count)
 {
 	struct mr_net *net = s->stream.net;
 	size_t sent = 0;
+	unsigned i = 0;
 
-	while (s->piece_at < s->piece_count) {
-		struct iovec *v = &s->pieces[s->piece_at];
-		size_t n = mr_tcp_send(s->conn, v->iov_base, v->iov_len);
+	for (; i < count; i++) {
+		size_t n = mr_tcp_send(s->conn, pieces[i].iov_base, pieces[i].iov_len);
 
 		sent += n;
-		v->iov_base = (uint8_t *)v->iov_base + n;
-		v->iov_len -= n;
-		if (v->iov_len)
+		if (n < pieces[i].iov_len)
 			break;
-		s->piece_at++;
 	}
+	if (i < count && !s->out)
+		s->out = mr_out_take(net, pieces, count);
+	if (s->out)
+		mr_out_sent(s->out, sent);
 	mr_stat_add(&net->counters.sends, 1);
 	mr_stat_add(&net->counters.sent_bytes, sent);
 	s->stream.sent_bytes += sent;
 	if (sent)
 		s->stream.moved_ns = net->now_ns;
-	if (s->piece_at < s->piece_count) {
+	if (i < count) {
 		mr_stat_add(&net->counters.sends_partial, 1);
 		return;
 	}
+	mr_out_put(net, s->out);
+	s->out = NULL;
 	s->sending = false;
 	s->sent_due = true;
 	later(s);
@@ -339,7 +344,7 @@ static void on_sendable(struct mr_tcp_conn *conn)
 	struct tcp_stream *s = mr_tcp_user(conn);
 
 	if (s->sending && !s->closing)
-		try_send(s);
+		try_send(s, s->out->pieces + s->out->at, s->out->count - s->out->at);
 }
 
 // ---- a stream's work, outside of everybody's calls
@@ -685,11 +690,8 @@ static void tcp_send(struct mr_stream *st, const struct iovec *pieces, unsigned 
 	MR_ASSERT(count > 0 && count <= MR_NET_PIECES_MAX);
 	if (s->closing)
 		return;
-	memcpy(s->pieces, pieces, count * sizeof(*pieces));
-	s->piece_at = 0;
-	s->piece_count = count;
 	s->sending = true;
-	try_send(s);
+	try_send(s, pieces, count);
 }
 
 static void tcp_pause(struct mr_stream *st)

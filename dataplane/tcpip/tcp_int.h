@@ -310,6 +310,8 @@ struct mr_tcp_conn {
 	uint32_t out_of_order; // bytes
 };
 
+static_assert(sizeof(struct mr_tcp_conn) <= 384); // idle ones too
+
 // A connection that the peer has only asked for.
 struct mr_tcp_half {
 	struct mr_tcp_entry e;

@@ -522,6 +522,38 @@ static void idle_connections_are_closed(void **)
 	bench_close(b);
 }
 
+// A big table is looked at in parts; none of it is forgotten.
+static void idle_connections_of_a_big_table_are_closed_within_a_second(void **)
+{
+	enum { COUNT = 2500, SECOND_TICKS = 1000000000 / MR_NET_TICK_NS };
+	struct mr_conn_limits l = {.connections_max = COUNT};
+	struct net_client *c = calloc(COUNT, sizeof(*c));
+	struct bench *b;
+
+	if (over != OVER_TCP) {
+		free(c);
+		skip();
+	}
+	b = bench_open(&l, NULL);
+	for (size_t k = 0; k < COUNT; k++) {
+		net_client_open(&c[k], &b->at, 0);
+		UNTIL(b, &c[k], 1, mr_conns_count(b->conns) == k + 1);
+	}
+	b->clock.ns += MR_CONN_IDLE_NS;
+	assert_int_equal(mr_conns_counters(b->conns)->closed_idle, 0);
+	for (int i = 0; i <= SECOND_TICKS; i++) {
+		b->clock.ns += MR_NET_TICK_NS;
+		round_of(b, c, 0);
+		if (i == 0)
+			assert_in_range(mr_conns_counters(b->conns)->closed_idle, 1, COUNT - 1);
+	}
+	assert_int_equal(mr_conns_counters(b->conns)->closed_idle, COUNT);
+	for (size_t k = 0; k < COUNT; k++)
+		net_client_close(&c[k]);
+	bench_close(b);
+	free(c);
+}
+
 static void a_connection_that_is_owed_an_answer_is_not_idle(void **)
 {
 	struct bench *b = bench_open(NULL, NULL);
@@ -832,6 +864,7 @@ static int run_all(const char *name)
 		cmocka_unit_test(bad_lengths_close_the_connection),
 		cmocka_unit_test(a_request_larger_than_memory_is_refused_not_waited_for),
 		cmocka_unit_test(idle_connections_are_closed),
+		cmocka_unit_test(idle_connections_of_a_big_table_are_closed_within_a_second),
 		cmocka_unit_test(a_connection_that_is_owed_an_answer_is_not_idle),
 		cmocka_unit_test(requests_that_dribble_are_closed),
 		cmocka_unit_test(close_lets_earlier_responses_leave),
