@@ -176,22 +176,7 @@ static struct netpkt packet(struct bench *b, uint8_t protocol)
 
 static void learn_peer(struct bench *b)
 {
-	if (mr_ip_is_v4(&b->ours)) {
-		put(b, b->frame,
-			netpkt_arp(b->frame, peer_mac, our_mac, 1, peer_mac, 0x0a000002,
-				(struct mr_mac){{0}}, 0x0a000001));
-	} else {
-		struct netpkt p = packet(b, MR_IP_ICMP6);
-		uint8_t l4[32] = {135};
-
-		memcpy(l4 + 8, b->ours.b, 16);
-		l4[24] = l4[25] = 1;
-		memcpy(l4 + 26, peer_mac.b, 6);
-		p.hop_limit = 255;
-		p.l4 = l4;
-		p.l4_bytes = 32;
-		put(b, b->frame, netpkt_build(b->frame, &p));
-	}
+	put(b, b->frame, netpkt_ask(b->frame, peer_mac, our_mac, &b->theirs, &b->ours));
 	turn(b);
 }
 

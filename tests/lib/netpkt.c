@@ -137,6 +137,58 @@ uint32_t netpkt_arp(uint8_t *out, struct mr_mac eth_src, struct mr_mac eth_dst, 
 	return netpkt_build(out, &p);
 }
 
+enum { ND_SOLICITATION = 135, ND_ADVERTISEMENT = 136, ARP_REQUEST = 1, ARP_REPLY = 2 };
+
+// RFC 4861 sections 4.3 and 4.4: about a target, with the sender's address on the link.
+static uint32_t nd(uint8_t *out, const struct netpkt *head, const struct mr_ip *target, bool ask)
+{
+	uint8_t l4[32] = {ask ? ND_SOLICITATION : ND_ADVERTISEMENT,
+		[4] = ask ? 0 : 0x60, // solicited, overrides
+		[24] = ask ? 1 : 2,   // the source's address, the target's
+		[25] = 1};
+	struct netpkt p = *head;
+
+	memcpy(l4 + 8, target->b, sizeof(target->b));
+	memcpy(l4 + 26, p.eth_src.b, sizeof(p.eth_src.b));
+	p.ethertype = MR_ETHERTYPE_IP6;
+	p.protocol = MR_IP_ICMP6;
+	p.hop_limit = 255;
+	p.l4 = l4;
+	p.l4_bytes = sizeof(l4);
+	return netpkt_build(out, &p);
+}
+
+uint32_t netpkt_ask(uint8_t *out, struct mr_mac eth_src, struct mr_mac eth_dst,
+	const struct mr_ip *src, const struct mr_ip *dst)
+{
+	const struct netpkt p = {.eth_src = eth_src, .eth_dst = eth_dst, .src = *src, .dst = *dst};
+
+	if (mr_ip_is_v4(src))
+		return netpkt_arp(out, eth_src, eth_dst, ARP_REQUEST, eth_src,
+			mr_load_be32(src->b + 12), (struct mr_mac){{0}}, mr_load_be32(dst->b + 12));
+	return nd(out, &p, dst, true);
+}
+
+uint32_t netpkt_answer(uint8_t *out, struct mr_mac eth_src, struct mr_mac eth_dst,
+	const struct mr_ip *src, const struct mr_ip *dst)
+{
+	const struct netpkt p = {.eth_src = eth_src, .eth_dst = eth_dst, .src = *src, .dst = *dst};
+
+	if (mr_ip_is_v4(src))
+		return netpkt_arp(out, eth_src, eth_dst, ARP_REPLY, eth_src,
+			mr_load_be32(src->b + 12), eth_dst, mr_load_be32(dst->b + 12));
+	return nd(out, &p, src, false);
+}
+
+bool netpkt_asks(const struct netpkt *p, const struct mr_ip *ip)
+{
+	if (mr_ip_is_v4(ip))
+		return p->ethertype == MR_ETHERTYPE_ARP && mr_load_be16(p->l4 + 6) == ARP_REQUEST &&
+		       memcmp(p->l4 + 24, ip->b + 12, 4) == 0;
+	return p->protocol == MR_IP_ICMP6 && p->l4[0] == ND_SOLICITATION &&
+	       memcmp(p->l4 + 8, ip->b, sizeof(ip->b)) == 0;
+}
+
 static bool say(const char **why, const char *what)
 {
 	*why = what;

@@ -45,6 +45,16 @@ uint32_t netpkt_tcp(uint8_t *l4, const struct netpkt_tcp *t);
 uint32_t netpkt_arp(uint8_t *out, struct mr_mac eth_src, struct mr_mac eth_dst, uint16_t op,
 	struct mr_mac sha, uint32_t spa, struct mr_mac tha, uint32_t tpa);
 
+// What neighbours say to each other, in ARP or in ND by the kind of the addresses: both are of one.
+// `src` at `eth_src` asks where `dst` is, and so makes itself known.
+uint32_t netpkt_ask(uint8_t *out, struct mr_mac eth_src, struct mr_mac eth_dst,
+	const struct mr_ip *src, const struct mr_ip *dst);
+// `src` at `eth_src` answers `dst`, who asked.
+uint32_t netpkt_answer(uint8_t *out, struct mr_mac eth_src, struct mr_mac eth_dst,
+	const struct mr_ip *src, const struct mr_ip *dst);
+// Whether the packet asks where `ip` is.
+bool netpkt_asks(const struct netpkt *p, const struct mr_ip *ip);
+
 // Takes a frame apart; false when it is damaged in any way, checksums included (`sums`), with the
 // reason in *why.
 bool netpkt_parse(

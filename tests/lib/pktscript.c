@@ -335,28 +335,9 @@ static struct netpkt from_peer(struct run *r, uint8_t protocol)
 // The peer answers what the stack asks of the link.
 static void answer_link(struct run *r, const struct netpkt *p)
 {
-	uint8_t l4[32] = {136, 0, 0, 0, 0x60};
-	struct netpkt out = from_peer(r, MR_IP_ICMP6);
-
-	if (p->ethertype == MR_ETHERTYPE_ARP && mr_load_be16(p->l4 + 6) == 1 &&
-		memcmp(p->l4 + 24, r->peer_ip.b + 12, 4) == 0) {
+	if (netpkt_asks(p, &r->peer_ip))
 		put_frame(r, r->frame,
-			netpkt_arp(r->frame, peer_mac, our_mac, 2, peer_mac,
-				mr_load_be32(r->peer_ip.b + 12), our_mac,
-				mr_load_be32(p->l4 + 14)));
-		return;
-	}
-	if (p->protocol != MR_IP_ICMP6 || p->l4[0] != 135 ||
-		memcmp(p->l4 + 8, r->peer_ip.b, 16) != 0)
-		return;
-	memcpy(l4 + 8, r->peer_ip.b, 16);
-	l4[24] = 2;
-	l4[25] = 1;
-	memcpy(l4 + 26, peer_mac.b, 6);
-	out.l4 = l4;
-	out.l4_bytes = 32;
-	out.hop_limit = 255;
-	put_frame(r, r->frame, netpkt_build(r->frame, &out));
+			netpkt_answer(r->frame, peer_mac, our_mac, &r->peer_ip, &r->our_ip));
 }
 
 static void verify_payload(struct run *r, const struct sent *s, const struct remote *m)
@@ -1256,22 +1237,7 @@ static void begin(struct run *r)
 	do_listen(r);
 	// Past duplicate address detection, with the neighbour known.
 	advance(r, 3 * SECOND, false);
-	if (r->v6) {
-		struct netpkt p = from_peer(r, MR_IP_ICMP6);
-		uint8_t l4[32] = {135};
-
-		memcpy(l4 + 8, r->our_ip.b, 16);
-		l4[24] = l4[25] = 1;
-		memcpy(l4 + 26, peer_mac.b, 6);
-		p.hop_limit = 255;
-		p.l4 = l4;
-		p.l4_bytes = 32;
-		put_frame(r, r->frame, netpkt_build(r->frame, &p));
-	} else {
-		put_frame(r, r->frame,
-			netpkt_arp(r->frame, peer_mac, our_mac, 1, peer_mac, 0x0a000002,
-				(struct mr_mac){{0}}, 0x0a000001));
-	}
+	put_frame(r, r->frame, netpkt_ask(r->frame, peer_mac, our_mac, &r->peer_ip, &r->our_ip));
 	advance(r, r->now_ns, false);
 	r->script_ns = r->now_ns;
 }

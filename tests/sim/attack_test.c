@@ -233,31 +233,16 @@ static void attacker_tcp(struct world *w, const struct mr_ip *src, const struct 
 // It answers the server's questions about its own address, also as the gateway.
 static void attacker_answer(struct world *w, const struct mr_frame *f)
 {
-	struct netpkt p, out = attacker_packet(w, MR_IP_ICMP6);
-	uint8_t l4[32] = {136, 0, 0, 0, 0x60};
+	struct netpkt p;
 	const char *why;
 
 	w->answers++;
 	if (!netpkt_parse(f->data, f->bytes, true, &p, &why))
 		fail_msg("the server sent a damaged frame: %s", why);
-	if (w->silent)
-		return;
-	if (p.ethertype == MR_ETHERTYPE_ARP && mr_load_be16(p.l4 + 6) == 1 &&
-		memcmp(p.l4 + 24, w->attacker.b + 12, 4) == 0)
+	if (!w->silent && netpkt_asks(&p, &w->attacker))
 		attacker_put(w, w->frame,
-			netpkt_arp(w->frame, macs[ATTACKER], macs[SERVER], 2, macs[ATTACKER],
-				mr_load_be32(w->attacker.b + 12), macs[SERVER],
-				mr_load_be32(p.l4 + 14)));
-	if (p.protocol != MR_IP_ICMP6 || p.l4[0] != 135 || memcmp(p.l4 + 8, w->attacker.b, 16) != 0)
-		return;
-	memcpy(l4 + 8, w->attacker.b, 16);
-	l4[24] = 2;
-	l4[25] = 1;
-	memcpy(l4 + 26, macs[ATTACKER].b, 6);
-	out.hop_limit = 255;
-	out.l4 = l4;
-	out.l4_bytes = 32;
-	attacker_put(w, w->frame, netpkt_build(w->frame, &out));
+			netpkt_answer(w->frame, macs[ATTACKER], macs[SERVER], &w->attacker,
+				&w->ips[SERVER]));
 }
 
 static void world_now(struct world *w)
@@ -469,25 +454,10 @@ static void address_flood(bool v6)
 	client_begin(w, 0, 2000000);
 	for (uint32_t i = 0; i < 20000; i++) {
 		struct mr_mac mac = {{0x02, 7, 7, 0, (uint8_t)(i >> 8), (uint8_t)i}};
-		struct mr_ip src = invented(w);
+		struct mr_ip src = v6 ? invented(w) : mr_ip4(0x0a200000 + i);
 
-		if (v6) { // solicitations from invented neighbours
-			struct netpkt p = attacker_packet(w, MR_IP_ICMP6);
-			uint8_t l4[32] = {135};
-
-			memcpy(l4 + 8, w->ips[SERVER].b, 16);
-			l4[24] = l4[25] = 1;
-			memcpy(l4 + 26, mac.b, 6);
-			p.src = src;
-			p.hop_limit = 255;
-			p.l4 = l4;
-			p.l4_bytes = 32;
-			attacker_put(w, w->frame, netpkt_build(w->frame, &p));
-		} else {
-			attacker_put(w, w->frame,
-				netpkt_arp(w->frame, mac, macs[SERVER], 1, mac, 0x0a200000 + i,
-					(struct mr_mac){{0}}, 0x0a000001));
-		}
+		attacker_put(w, w->frame,
+			netpkt_ask(w->frame, mac, macs[SERVER], &src, &w->ips[SERVER]));
 		if (i % 10 == 0)
 			world_run(w, MS);
 	}
