@@ -81,3 +81,18 @@ query() {
 expect() {
 	[ "$1" = "$2" ] || fail "$3: expected '$1', got '$2'"
 }
+
+# metric NAME: its value, or nothing.
+metric() { curl -sf "http://$HTTP/metrics" | awk -v name="$1" '$1 == name { print $2 }'; }
+
+# until_true COMMAND...: tries for 20 s.
+until_true() {
+	for _ in $(seq 200); do
+		"$@" && return
+		sleep 0.1
+	done
+	fail "in vain: $*"
+}
+
+# segments TABLE: how many it has.
+segments() { query "SELECT count(*) FROM millrace.segments WHERE table_name = '$1'"; }

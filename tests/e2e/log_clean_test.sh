@@ -6,7 +6,6 @@
 # Many small files; retention is looked at every 16 s or so.
 FILES=(--set log.file_bytes=1MiB --set log.reserve_bytes=1MiB --set kafka.message_bytes_max=256KiB)
 
-metric() { curl -sf "http://$HTTP/metrics" | awk -v n="$1" '$1 == n { printf "%d\n", $2 }'; }
 log_mib() { du -sm "$TMP/d/log" | cut -f 1; }
 read_long() { kcat -b "$KAFKA" -C -t long -e -q -o beginning 2>>"$TMP/kcat.err"; }
 

@@ -6,7 +6,6 @@ FILES=(--set log.file_bytes=1MiB --set log.reserve_bytes=1MiB --set kafka.messag
 	--set log.index_memory_bytes=512KiB)
 LIMIT=524288
 
-metric() { curl -sf "http://$HTTP/metrics" | awk -v n="$1" '$1 == n { printf "%d\n", $2 }'; }
 
 # One record a batch, so that there is a lot of index.
 produce() { # from to

@@ -6,16 +6,7 @@
 MOUNT=$TMP/mount
 
 release() { umount "$MOUNT" 2>/dev/null || umount -l "$MOUNT" 2>/dev/null || true; }
-metric() { curl -s "http://$HTTP/metrics" | awk -v name="$1" '$1 == name { print $2 }'; }
 health() { curl -s -o "$TMP/health" -w '%{http_code}' "http://$HTTP/healthz"; }
-segments() { query "SELECT count(*) FROM millrace.segments WHERE table_name = '$1'"; }
-until_true() {
-	for _ in $(seq 200); do
-		"$@" && return
-		sleep 0.1
-	done
-	fail "in vain: $*"
-}
 # rows TABLE FROM TO AGE_SECONDS: events of a time ago.
 rows() {
 	local base=$((($(date +%s) - $4) * 1000))

@@ -14,16 +14,6 @@ rows() {
 }
 produce() { rows "$1" "$2" | kcat -b "$KAFKA" -P -t t -X acks=all -z lz4; }
 SUMS="SELECT count(*), sum(id), count(n), sum(n), sum(x), count(DISTINCT s), min(s), max(k), min(at), max(at) FROM t"
-segments() { query "SELECT count(*) FROM millrace.segments WHERE table_name = 't'"; }
-metric() { curl -s "http://$HTTP/metrics" | awk -v name="$1" '$1 == name { print $2 }'; }
-# until COMMAND...: tries for 20 s.
-until_true() {
-	for _ in $(seq 200); do
-		"$@" && return
-		sleep 0.1
-	done
-	fail "in vain: $*"
-}
 check() {
 	expect "$WANT" "$(query "$SUMS")" "the table $1"
 	expect "$WANT_DEAD" "$(query "SELECT count(*), count(DISTINCT value) FROM millrace.dead_letters")" "dead letters $1"
@@ -43,7 +33,7 @@ for i in $(seq 0 39); do
 	expect $(((i + 1) * 990)) "$(query "SELECT count(*) FROM t")" "rows while segments are merged"
 done
 note_want
-few() { [ "$(segments)" -le 20 ]; }
+few() { [ "$(segments t)" -le 20 ]; }
 until_true few
 check "after merging"
 [ "$(metric millrace_merges_total)" -gt 0 ] || fail "no merges are counted"
@@ -52,7 +42,7 @@ expect "$(query "SELECT count(*), sum(n) FROM t")" "$(query "SELECT c, n FROM la
 query "DROP MATERIALIZED VIEW later"
 before=$(query "SELECT sum(bytes) FROM millrace.segments")
 query "VACUUM t"
-expect 1 "$(segments)" "segments after VACUUM"
+expect 1 "$(segments t)" "segments after VACUUM"
 check "after VACUUM"
 expect "t|t|t|9|f|2023-11-14 22:13:20+00" "$(query "SELECT raw_bytes > bytes, compression_ratio BETWEEN 1.5 AND 100, merges > 0, zstd_level, damaged, min_time FROM millrace.segments")" "what millrace.segments says"
 after=$(query "SELECT sum(bytes) FROM millrace.segments")

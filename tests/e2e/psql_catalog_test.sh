@@ -39,28 +39,20 @@ X
 expect '\dv' <<'X'
 Did not find any relations.
 X
-expect '\d orders' <<'X'
-Table "public.orders"
+ORDERS='Table "public.orders"
 Column|Type|Collation|Nullable|Default
 id|bigint||not null|
 amount|numeric(12,2)|||
 note|text|||
-at|timestamp with time zone|||
-X
+at|timestamp with time zone|||'
+expect '\d orders' <<<"$ORDERS"
 expect '\d per_note' <<'X'
 Materialized view "public.per_note"
 Column|Type|Collation|Nullable|Default
 note|text|||
 n|bigint|||
 X
-expect '\d or*' <<'X'
-Table "public.orders"
-Column|Type|Collation|Nullable|Default
-id|bigint||not null|
-amount|numeric(12,2)|||
-note|text|||
-at|timestamp with time zone|||
-X
+expect '\d or*' <<<"$ORDERS"
 expect '\dn' <<'X'
 List of schemas
 Name|Owner

@@ -7,7 +7,6 @@ command -v psql >/dev/null || { echo "skip: no psql"; exit 77; }
 LIMIT=$((64 << 20))
 BIG="SELECT count(*), max(length(t)) FROM (SELECT g, repeat('x', 40) || g AS t FROM generate_series(1, 250000) g ORDER BY t) q"
 
-metric() { curl -s "http://$HTTP/metrics" | awk -v m="$1" '$1 == m { print $2 }'; }
 
 start mem --set sql.memory_bytes=64MiB
 expect "250000|46" "$(query "$BIG")" "the big query alone"

@@ -140,7 +140,6 @@ wait "$load" || fail "the producer"
 expect 600000 "$(query "SELECT count(*) FROM t")" "rows after sealing failed"
 equal "after sealing failed"
 query CHECKPOINT
-metric() { curl -s "http://$HTTP/metrics" | awk -v name="$1" '$1 == name { print $2 }'; }
 expect t "$(query "SELECT $(metric 'millrace_view_rows_folded_total{view="everything"}') = 600000")" "rows folded in metrics"
 expect t "$(query "SELECT $(metric millrace_views_waits_total) > 0 AND $(metric millrace_views_states_bytes) <= $((VIEW_MIB << 20))")" "memory in metrics"
 stop

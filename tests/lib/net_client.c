@@ -9,9 +9,21 @@
 
 static struct tcp_world *world;
 
-void net_client_world(struct tcp_world *w)
+void net_client_open_world(
+	struct tcp_world *w, struct mr_clock_sim *clock, struct mr_net_options *o)
 {
+	const struct mr_tcp_options tcp = {
+		.memory_bytes = 64 << 20, .send_queue_max = o->send_buffer ? 64 << 10 : 0};
+
+	tcp_world_open(w, clock, &tcp);
+	o->stack = w->stacks[0];
+	o->port = w->ports[0];
 	world = w;
+}
+
+void net_client_use_sockets(void)
+{
+	world = NULL;
 }
 
 // ---- a connection of the client's stack

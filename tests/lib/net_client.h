@@ -24,8 +24,12 @@ struct net_client {
 	int error;        // errno of a failed send or receive
 };
 
-// From now on clients are of this world; NULL: sockets again.
-void net_client_world(struct tcp_world *w);
+// Opens a world; the options get its server's side, clients are of the other from now on. Options
+// with a small send buffer make small queues.
+void net_client_open_world(
+	struct tcp_world *w, struct mr_clock_sim *clock, struct mr_net_options *o);
+// From now on clients are sockets again.
+void net_client_use_sockets(void);
 // Connects (a socket blocks, on loopback). `receive_buffer` 0: the default.
 void net_client_open(struct net_client *c, const struct mr_net_addr *at, int receive_buffer);
 void net_client_close(struct net_client *c);

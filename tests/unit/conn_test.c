@@ -115,18 +115,6 @@ static void echo_release(struct echo *e, struct mr_rand *rand)
 	echo_finish(e, rq);
 }
 
-// Small buffers are small queues.
-static void open_world(struct bench *b, struct mr_net_options *o)
-{
-	const struct mr_tcp_options tcp = {
-		.memory_bytes = 64 << 20, .send_queue_max = o->send_buffer ? 64 << 10 : 0};
-
-	tcp_world_open(&b->world, &b->clock, &tcp);
-	net_client_world(&b->world);
-	o->stack = b->world.stacks[0];
-	o->port = b->world.ports[0];
-}
-
 static struct bench *bench_open(const struct mr_conn_limits *limits, const struct mr_net_options *o)
 {
 	struct bench *b = calloc(1, sizeof(*b));
@@ -139,7 +127,7 @@ static struct bench *bench_open(const struct mr_conn_limits *limits, const struc
 	if (over == OVER_URING)
 		assert_int_equal(mr_uring_create(&b->uring, NULL), 0);
 	if (over == OVER_TCP)
-		open_world(b, &options);
+		net_client_open_world(&b->world, &b->clock, &options);
 	options.uring = b->uring;
 	options.clock = &b->clock.clock;
 	options.node = -1;
@@ -889,7 +877,7 @@ int main(void)
 	failed = run_all("conn plain");
 	over = OVER_TCP;
 	failed += run_all("conn tcp");
-	net_client_world(NULL);
+	net_client_use_sockets();
 	if (mr_uring_probe() != 0) {
 		printf("io_uring is not to be had here: its part is left out\n");
 		return failed;

@@ -35,6 +35,17 @@ static void add_input(
 	assert_int_equal(mr_segment_create(&n->sim.disk, &info, &n->segments[n->count++]), 0);
 }
 
+// The same `count` segments at each run.
+static void inputs_make(struct inputs *n, uint32_t count, uint32_t blocks, uint32_t rows, int shape)
+{
+	struct mr_rand r;
+
+	mr_rand_init(&r, 1);
+	made_disk(&n->sim, 1);
+	while (n->count < count)
+		add_input(n, &r, blocks, rows, shape);
+}
+
 static void inputs_free(struct inputs *n)
 {
 	for (uint32_t i = 0; i < n->count; i++) {
@@ -177,12 +188,8 @@ static void merge_joins_ranges_and_times(void **)
 	struct inputs n = {0};
 	struct mr_segment_merge m;
 	struct mr_diag diag;
-	struct mr_rand r;
 
-	mr_rand_init(&r, 1);
-	made_disk(&n.sim, 1);
-	for (int i = 0; i < 5; i++)
-		add_input(&n, &r, 1, 10, RISING);
+	inputs_make(&n, 5, 1, 10, RISING);
 	n.segments[1]->info.time_min = -5;
 	n.segments[3]->info.time_max = INT64_MAX - 1;
 	m = merge_of(&n);
@@ -227,12 +234,8 @@ static uint32_t blocks_of(struct inputs *n, size_t gather_bytes)
 static void merge_makes_small_blocks_one_within_its_memory(void **)
 {
 	struct inputs n = {0};
-	struct mr_rand r;
 
-	mr_rand_init(&r, 1);
-	made_disk(&n.sim, 1);
-	for (int i = 0; i < 4; i++)
-		add_input(&n, &r, 3, 500, WILD);
+	inputs_make(&n, 4, 3, 500, WILD);
 	assert_int_equal(blocks_of(&n, 16 << 20), 1);
 	// No memory: each block stays by itself.
 	assert_int_equal(blocks_of(&n, 1), 12);
@@ -246,12 +249,8 @@ static void merge_leaves_damage_alone_and_names_it(void **)
 	struct inputs n = {0};
 	struct mr_segment_merge m;
 	struct mr_diag diag;
-	struct mr_rand r;
 
-	mr_rand_init(&r, 1);
-	made_disk(&n.sim, 1);
-	for (int i = 0; i < 3; i++)
-		add_input(&n, &r, 2, 100, -1);
+	inputs_make(&n, 3, 2, 100, -1);
 	mr_segment_name(n.segments[1]->info.id, name);
 	assert_true(mr_io_sim_flip(&n.sim, name, MR_SEGMENT_HEAD_BYTES + 1000, 1));
 	m = merge_of(&n);
@@ -273,13 +272,9 @@ static int stop_later(void *ctx)
 static void merge_stops_when_told(void **)
 {
 	struct inputs n = {0};
-	struct mr_rand r;
 	int rc = MR_ERR_CANCELLED, steps;
 
-	mr_rand_init(&r, 1);
-	made_disk(&n.sim, 1);
-	for (int i = 0; i < 2; i++)
-		add_input(&n, &r, 1, 100, -1);
+	inputs_make(&n, 2, 1, 100, -1);
 	for (steps = 0; rc == MR_ERR_CANCELLED; steps++) {
 		struct mr_segment_info info = {.id = OUTPUT};
 		struct mr_segment_merge m = merge_of(&n);
@@ -300,13 +295,9 @@ static void merge_stops_when_told(void **)
 static void merge_that_fails_leaves_no_file(void **)
 {
 	struct inputs n = {0};
-	struct mr_rand r;
 	int rc = -1;
 
-	mr_rand_init(&r, 1);
-	made_disk(&n.sim, 1);
-	for (int i = 0; i < 2; i++)
-		add_input(&n, &r, 1, 100, -1);
+	inputs_make(&n, 2, 1, 100, -1);
 	for (uint64_t at = 1; rc < 0; at++) {
 		struct mr_segment_info info = {.id = OUTPUT};
 		struct mr_segment_merge m = merge_of(&n);

@@ -181,6 +181,12 @@ static void net_settle(struct net *n)
 	n->seen_count = 0;
 }
 
+static void net_ready(struct net *n, struct mr_stack_options o)
+{
+	net_open(n, o);
+	net_settle(n);
+}
+
 static void net_close(struct net *n)
 {
 	mr_stack_destroy(n->stack);
@@ -254,8 +260,7 @@ static void eth_takes_what_is_for_us(void **)
 	uint8_t frame[NETPKT_MAX];
 	uint32_t bytes;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	bytes = net_tcp_frame(&n, "10.0.0.2", "10.0.0.1", frame);
 	net_put(&n, frame, bytes);
 	assert_int_equal(n.tcp->inputs, 1);
@@ -270,8 +275,7 @@ static void eth_drops_what_is_not(void **)
 	uint8_t frame[NETPKT_MAX], good[NETPKT_MAX];
 	uint32_t bytes;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	bytes = net_tcp_frame(&n, "10.0.0.2", "10.0.0.1", good);
 	memcpy(frame, good, bytes);
 	memcpy(frame, all_mac.b, 6); // to all, with a packet to one
@@ -315,8 +319,7 @@ static void vlan_is_stripped_and_inserted(void **)
 	struct netpkt p;
 
 	o.vlan = 42;
-	net_open(&n, o);
-	net_settle(&n);
+	net_ready(&n, o);
 	p = net_packet("10.0.0.2", "10.0.0.1", MR_IP_ICMP);
 	p.l4 = l4;
 	p.l4_bytes = 64;
@@ -340,8 +343,7 @@ static void priority_tag_is_no_vlan(void **)
 	uint8_t frame[NETPKT_MAX], l4[64] = {8};
 	struct netpkt p;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	p = net_packet("10.0.0.2", "10.0.0.1", MR_IP_ICMP);
 	p.vlan = 3 << 13;
 	p.l4 = l4;
@@ -383,8 +385,7 @@ static void arp_answers_for_our_address_only(void **)
 {
 	static struct net n;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	net_arp(&n, 1, peer_mac, "10.0.0.2", "10.0.0.9");
 	assert_int_equal(n.seen_count, 0);
 	net_arp(&n, 1, peer_mac, "10.0.0.2", "10.0.0.1");
@@ -405,8 +406,7 @@ static void arp_conflict_is_counted_and_defended_once(void **)
 {
 	static struct net n;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	for (int i = 0; i < 5; i++)
 		net_arp(&n, 1, other_mac, "10.0.0.1", "10.0.0.1");
 	assert_int_equal(value(&n.c->arp_conflict), 5);
@@ -422,8 +422,7 @@ static void damaged_arp_is_dropped(void **)
 	uint32_t bytes =
 		netpkt_arp(frame, peer_mac, our_mac, 1, peer_mac, 0x0a000002, our_mac, 0x0a000001);
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	for (uint32_t i = 0; i < 8; i++) { // each field of the fixed part
 		frame[14 + i] ^= 0x40;
 		net_put(&n, frame, bytes);
@@ -465,8 +464,7 @@ static void next_hop_is_asked_for_and_then_told(void **)
 	static struct net n;
 	struct mr_ip_path path;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	path = net_path(&n, "10.0.0.1", "10.0.0.2");
 	assert_int_equal(path.mtu, 1500);
 	assert_int_equal(net_send(&n, &path, 100), -EHOSTUNREACH);
@@ -494,8 +492,7 @@ static void peer_that_opens_a_connection_is_known(void **)
 	struct mr_ip_path path;
 	uint8_t frame[NETPKT_MAX], l4[64];
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	p = net_packet("10.0.0.2", "10.0.0.1", MR_IP_TCP);
 	p.l4_bytes = netpkt_tcp(l4, &t);
 	p.l4 = l4;
@@ -517,8 +514,7 @@ static void far_peers_go_through_the_gateway(void **)
 	static struct net n;
 	struct mr_ip_path path, path6;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	path = net_path(&n, "10.0.0.1", "192.0.2.7");
 	assert_int_equal(net_send(&n, &path, 0), -EHOSTUNREACH);
 	net_arp(&n, 2, other_mac, "10.0.0.254", "10.0.0.1");
@@ -539,8 +535,7 @@ static void no_way_is_no_way(void **)
 	struct mr_ip source;
 
 	memset(o.gateways, 0, sizeof(o.gateways));
-	net_open(&n, o);
-	net_settle(&n);
+	net_ready(&n, o);
 	for (size_t i = 0; i < MR_COUNT_OF(nowhere); i++) {
 		path.peer = ip(nowhere[i]);
 		assert_false(n.tcp->lower.route(n.tcp->lower.ctx, &path));
@@ -562,8 +557,7 @@ static void source_is_of_the_peers_family_and_scope(void **)
 	struct mr_ip peer, source;
 	char text[48];
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
 		peer = ip(cases[i][0]);
 		assert_true(mr_stack_source(n.stack, &peer, &source));
@@ -579,8 +573,7 @@ static void silent_neighbour_is_probed_and_forgotten(void **)
 	struct mr_ip_path path;
 	uint32_t direct = 0;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	path = net_path(&n, "10.0.0.1", "10.0.0.2");
 	net_send(&n, &path, 0);
 	net_arp(&n, 2, peer_mac, "10.0.0.2", "10.0.0.1");
@@ -603,8 +596,7 @@ static void neighbour_that_talks_is_not_probed(void **)
 	uint8_t frame[NETPKT_MAX];
 	uint32_t bytes;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	path = net_path(&n, "10.0.0.1", "10.0.0.2");
 	net_send(&n, &path, 0);
 	net_arp(&n, 2, peer_mac, "10.0.0.2", "10.0.0.1");
@@ -626,8 +618,7 @@ static void neighbour_that_moves_is_followed(void **)
 	static struct net n;
 	struct mr_ip_path path;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	path = net_path(&n, "10.0.0.1", "10.0.0.2");
 	net_send(&n, &path, 0);
 	net_arp(&n, 2, other_mac, "10.0.0.2", "10.0.0.1");
@@ -649,8 +640,7 @@ static void arp_flood_keeps_what_is_proven(void **)
 
 	o.neighbours_max = 64;
 	o.addresses[0].prefix = 8;
-	net_open(&n, o);
-	net_settle(&n);
+	net_ready(&n, o);
 	path = net_path(&n, "10.0.0.1", "10.0.0.2");
 	net_send(&n, &path, 0);
 	net_arp(&n, 2, peer_mac, "10.0.0.2", "10.0.0.1");
@@ -676,8 +666,7 @@ static void questions_are_limited(void **)
 	uint64_t before;
 
 	o.addresses[0].prefix = 8;
-	net_open(&n, o);
-	net_settle(&n);
+	net_ready(&n, o);
 	before = value(&n.c->arp_out);
 	for (uint32_t i = 0; i < 10000; i++) {
 		struct mr_ip_path path = {.local = ip("10.0.0.1"), .peer = mr_ip4(0x0a020000 + i)};
@@ -701,8 +690,7 @@ static void ip4_checks_every_length(void **)
 	uint8_t good[NETPKT_MAX], frame[NETPKT_MAX];
 	uint32_t bytes;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	bytes = net_tcp_frame(&n, "10.0.0.2", "10.0.0.1", good);
 	memcpy(frame, good, bytes);
 	frame[14] = 0x44; // header of 16 bytes
@@ -736,8 +724,7 @@ static void ip4_drops_options_and_fragments(void **)
 	uint8_t good[NETPKT_MAX], frame[NETPKT_MAX];
 	uint32_t bytes;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	bytes = net_tcp_frame(&n, "10.0.0.2", "10.0.0.1", good);
 	memcpy(frame, good, bytes);
 	frame[14] = 0x46;
@@ -764,8 +751,7 @@ static void ip4_drops_martians_and_land(void **)
 	uint8_t frame[NETPKT_MAX], l4[64];
 	struct netpkt p;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	for (size_t i = 0; i < 4; i++) {
 		uint32_t bytes = net_tcp_frame(&n, martians[i], "10.0.0.1", frame);
 
@@ -795,8 +781,7 @@ static void tcp_sum_is_verified_and_partial_ones_are_told_apart(void **)
 	static struct net n;
 	uint8_t frame[NETPKT_MAX];
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	for (size_t i = 0; i < 2; i++) {
 		uint32_t bytes = net_tcp_frame(&n, pairs[i][0], pairs[i][1], frame);
 
@@ -822,8 +807,7 @@ static void flags_of_the_port_are_obeyed(void **)
 	uint32_t bytes;
 	struct mr_frame f = {.data = frame};
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	bytes = net_tcp_frame(&n, "10.0.0.2", "10.0.0.1", frame);
 	f.bytes = bytes;
 	frame[bytes - 1] ^= 1; // wrong, but the port has verified it
@@ -849,8 +833,7 @@ static void super_frame_is_one_segment(void **)
 	struct netpkt p;
 	struct mr_frame f = {.data = frame};
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	p = net_packet("10.0.0.2", "10.0.0.1", MR_IP_TCP);
 	p.l4_bytes = netpkt_tcp(l4, &t);
 	p.l4 = l4;
@@ -885,8 +868,7 @@ static void ip6_passes_over_harmless_extension_headers(void **)
 	static const uint8_t routed[8] = {MR_IP_TCP, 0, 0, 0};
 	static struct net n;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	put_ext(&n, 0, hop, 8);
 	put_ext(&n, 60, hop, 8);
 	put_ext(&n, 0, two, 16);
@@ -908,8 +890,7 @@ static void ip6_drops_bad_chains(void **)
 	uint8_t endless[80] = {0};
 	static struct net n;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	put_ext(&n, 60, drop_me, 8);
 	put_ext(&n, 60, long_option, 8);
 	put_ext(&n, 43, route_left, 8);
@@ -933,8 +914,7 @@ static void mapped_address_on_the_wire_is_a_martian(void **)
 	uint8_t frame[NETPKT_MAX], l4[64];
 	struct netpkt p;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	p = net_packet("fd00::2", "fd00::1", MR_IP_TCP);
 	p.src = ip("10.0.0.2");
 	p.l4_bytes = netpkt_tcp(l4, &t);
@@ -964,8 +944,7 @@ static void echo_is_answered_in_both_families(void **)
 {
 	static struct net n;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	for (uint32_t bytes = 8; bytes < 1400; bytes += 173) {
 		for (int v6 = 0; v6 < 2; v6++) {
 			n.seen_count = 0;
@@ -984,8 +963,7 @@ static void echo_is_limited(void **)
 {
 	static struct net n;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	for (int i = 0; i < 1000; i++) {
 		put_echo(&n, i & 1, 64);
 		n.seen_count = 0;
@@ -1007,8 +985,7 @@ static void echo_may_be_forbidden(void **)
 	static struct net n;
 
 	o.answer_echo = false;
-	net_open(&n, o);
-	net_settle(&n);
+	net_ready(&n, o);
 	put_echo(&n, false, 64);
 	assert_int_equal(n.seen_count, 0);
 	net_close(&n);
@@ -1021,8 +998,7 @@ static void copies_for_learning_are_not_answered(void **)
 	struct netpkt p;
 	struct mr_frame f = {.data = frame, .flags = MR_FRAME_LEARN};
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	p = net_packet("10.0.0.2", "10.0.0.1", MR_IP_ICMP);
 	p.l4 = l4;
 	p.l4_bytes = 64;
@@ -1064,8 +1040,7 @@ static void errors_reach_tcp_with_what_they_quote(void **)
 {
 	static struct net n;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	n.tcp->icmp_believe = true;
 	put_error(&n, false, 3, 4, 1400, "10.0.0.1", 1500);
 	assert_int_equal(n.tcp->icmp_mtu, 1400);
@@ -1095,8 +1070,7 @@ static void errors_of_ip6_reach_tcp(void **)
 {
 	static struct net n;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	n.tcp->icmp_believe = true;
 	put_error(&n, true, 2, 0, 1400, "fd00::1", 0);
 	assert_int_equal(n.tcp->icmp_mtu, 1400);
@@ -1117,8 +1091,7 @@ static void bad_icmp_sum_is_dropped(void **)
 	struct netpkt p;
 	uint32_t bytes;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	p = net_packet("10.0.0.2", "10.0.0.1", MR_IP_ICMP);
 	p.l4 = l4;
 	p.l4_bytes = 64;
@@ -1184,8 +1157,7 @@ static void nd_answers_solicitations(void **)
 {
 	static struct net n;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	put_nd(&n, 135, 0, "fd00::2", "ff02::1:ff00:1", node_1_mac, "fd00::1", 1, peer_mac);
 	assert_int_equal(n.seen_count, 1);
 	assert_int_equal(n.seen[0].l4[0], 136);
@@ -1210,8 +1182,7 @@ static void nd_resolves_a_peer(void **)
 	static struct net n;
 	struct mr_ip_path path;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	path = net_path(&n, "fd00::1", "fd00::2");
 	assert_int_equal(net_send(&n, &path, 0), -EHOSTUNREACH);
 	net_run(&n, 0);
@@ -1237,8 +1208,7 @@ static void nd_refuses_what_has_crossed_a_router(void **)
 	struct netpkt p;
 	struct mr_ip target = ip("fd00::1");
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	memcpy(l4 + 8, target.b, 16);
 	p = net_packet("fd00::2", "fd00::1", MR_IP_ICMP6);
 	p.l4 = l4;
@@ -1332,8 +1302,7 @@ static void router_is_ignored_otherwise(void **)
 	struct mr_ip_path path = {.local = ip("fd00::1"), .peer = ip("2001:db8::7")};
 
 	memset(o.gateways, 0, sizeof(o.gateways));
-	net_open(&n, o);
-	net_settle(&n);
+	net_ready(&n, o);
 	put_ra(&n, "fe80::5", 100, 1400);
 	assert_false(n.tcp->lower.route(n.tcp->lower.ctx, &path));
 	net_close(&n);
@@ -1345,8 +1314,7 @@ static void mld_query_is_answered_once(void **)
 	uint8_t frame[NETPKT_MAX], l4[28] = {130};
 	struct netpkt p;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	p = net_packet("fe80::5", "ff02::1", MR_IP_ICMP6);
 	p.eth_dst = (struct mr_mac){{0x33, 0x33, 0, 0, 0, 1}};
 	p.hop_limit = 1;
@@ -1390,8 +1358,7 @@ static void no_frame_is_survived(void **)
 	struct mr_ip_path path;
 	int held;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	path = net_path(&n, "10.0.0.1", "10.0.0.2");
 	net_send(&n, &path, 0);
 	net_arp(&n, 2, peer_mac, "10.0.0.2", "10.0.0.1");
@@ -1411,8 +1378,7 @@ static void removed_port_is_told(void **)
 {
 	static struct net n;
 
-	net_open(&n, net_options());
-	net_settle(&n);
+	net_ready(&n, net_options());
 	mr_sim_remove(n.sim, 0);
 	assert_int_equal(mr_stack_turn(n.stack, n.now_ns, 4), -ENODEV);
 	net_close(&n);

@@ -132,18 +132,6 @@ static const struct mr_stream_events events = {
 	.closed = on_closed,
 };
 
-// Small buffers are small queues.
-static void open_world(struct bench *b, struct mr_net_options *o)
-{
-	const struct mr_tcp_options tcp = {
-		.memory_bytes = 64 << 20, .send_queue_max = o->send_buffer ? 64 << 10 : 0};
-
-	tcp_world_open(&b->world, &b->clock, &tcp);
-	net_client_world(&b->world);
-	o->stack = b->world.stacks[0];
-	o->port = b->world.ports[0];
-}
-
 static struct bench *bench_open(struct mr_net_options o, const char *host)
 {
 	static const char *const names[] = {"plain", "uring", "tcp"};
@@ -154,7 +142,7 @@ static struct bench *bench_open(struct mr_net_options o, const char *host)
 	if (over == OVER_URING)
 		assert_int_equal(mr_uring_create(&b->uring, NULL), 0);
 	if (over == OVER_TCP)
-		open_world(b, &o);
+		net_client_open_world(&b->world, &b->clock, &o);
 	o.uring = b->uring;
 	o.clock = &b->clock.clock;
 	o.node = -1;
@@ -720,7 +708,7 @@ int main(void)
 
 	over = OVER_TCP;
 	failed += run_all("stream tcp");
-	net_client_world(NULL);
+	net_client_use_sockets();
 	if (mr_uring_probe() != 0) {
 		printf("io_uring is not to be had here: its part is left out\n");
 		return failed;
