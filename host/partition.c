@@ -12,8 +12,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { RETAIN_BATCHES = 4096 };
-
 static size_t slot_of(uint64_t topic_number, uint32_t partition)
 {
 	return mr_hash64(topic_number << 20 ^ partition, MR_HASH_SEED) % MR_PARTITION_SLOTS;
@@ -302,58 +300,18 @@ static int64_t feeds_need(const struct mr_partition *p)
 	return need;
 }
 
-// Whether it is worth looking at single batches: that may need an index from disk.
-static bool retention_looks(struct mr_worker *w, struct mr_partition *p, int64_t start,
-	int64_t keep_from_ms, struct mr_log_extent *extent)
-{
-	const struct mr_topic_config *c = &p->topic->topic.config;
-	struct mr_uuid id = p->topic->topic.id;
-	struct mr_log_entry e;
-
-	if (c->retention_bytes >= 0) {
-		mr_log_store_extent(w->store, id, (int32_t)p->number, extent);
-		if (extent->bytes > (uint64_t)c->retention_bytes) {
-			// What is alive of the first file is counted when its index is there.
-			if (mr_worker_find(w, p, start, &e) < 0)
-				return false;
-			mr_log_store_extent(w->store, id, (int32_t)p->number, extent);
-			return true;
-		}
-	}
-	return c->retention_ms >= 0 &&
-	       mr_log_store_has_old(w->store, id, (int32_t)p->number, start, keep_from_ms);
-}
-
-// Moves log_start past the batches that retention gives up, as far as no table needs them: first
-// past whole files, then by single batches, of which it looks at so many at a time. An index that
-// is not in memory is asked for, and there when the partition's turn comes again.
+// Moves log_start past the batches that retention gives up, as far as no table needs them.
 void mr_partition_retain(struct mr_worker *w, struct mr_partition *p)
 {
 	const struct mr_topic_config *c = &p->topic->topic.config;
-	int64_t keep_from_ms = mr_wall_us(w->clock) / 1000 - c->retention_ms;
-	int64_t limit = MR_MIN(feeds_need(p), p->high_watermark), start = p->log_start;
-	struct mr_log_extent extent = {0};
-	struct mr_log_entry e;
-	int looks = RETAIN_BATCHES;
+	const struct mr_log_retention r = {
+		.limit = MR_MIN(feeds_need(p), p->high_watermark),
+		.before_ms = c->retention_ms < 0 ? INT64_MIN
+						 : mr_wall_us(w->clock) / 1000 - c->retention_ms,
+		.bytes_max = c->retention_bytes < 0 ? UINT64_MAX : (uint64_t)c->retention_bytes,
+	};
 
-	if (start >= limit || (c->retention_ms < 0 && c->retention_bytes < 0))
-		return;
-	if (c->retention_ms >= 0)
-		start = mr_log_store_skip_old(w->store, p->topic->topic.id, (int32_t)p->number,
-			start, limit, keep_from_ms);
-	if (!retention_looks(w, p, start, keep_from_ms, &extent))
-		looks = 0;
-	for (int i = 0; i < looks && mr_worker_find(w, p, start, &e) == 0; i++) {
-		bool old = c->retention_ms >= 0 && e.max_timestamp_ms < keep_from_ms;
-		bool much = c->retention_bytes >= 0 && extent.bytes > (uint64_t)c->retention_bytes;
-
-		if ((!old && !much) || e.base_offset + e.offset_count > limit)
-			break;
-		start = e.base_offset + e.offset_count;
-		extent.bytes -= MR_MIN(extent.bytes, e.bytes);
-	}
-	if (start == p->log_start)
-		return;
-	p->log_start = start;
-	mr_log_store_retain_offset(w->store, p->topic->topic.id, (int32_t)p->number, start);
+	if (p->log_start < r.limit && (c->retention_ms >= 0 || c->retention_bytes >= 0))
+		p->log_start = mr_log_retain(
+			w->log, p->topic->topic.id, (int32_t)p->number, p->log_start, &r);
 }

@@ -104,7 +104,7 @@ static const struct mr_log_index_entry *find_in(const struct mr_log_run *run, co
 	return low < run->count ? &e[low] : NULL;
 }
 
-static const struct mr_log_part *find_part(
+const struct mr_log_part *mr_log_part_find(
 	const struct mr_log_store *s, struct mr_uuid topic, int32_t partition)
 {
 	uint32_t part;
@@ -115,7 +115,7 @@ static const struct mr_log_part *find_part(
 int mr_log_entry_at(struct mr_log_store *s, struct mr_uuid topic, int32_t partition, int64_t offset,
 	struct mr_log_file **file, const struct mr_log_index_entry **out)
 {
-	const struct mr_log_part *p = find_part(s, topic, partition);
+	const struct mr_log_part *p = mr_log_part_find(s, topic, partition);
 	size_t at = p ? mr_log_run_above(p, offset) : 0;
 	int rc;
 
@@ -137,7 +137,7 @@ static int store_find(struct mr_log_store *s, struct mr_uuid topic, int32_t part
 	int rc = 0;
 
 	pthread_mutex_lock(&s->lock);
-	p = find_part(s, topic, partition);
+	p = mr_log_part_find(s, topic, partition);
 	for (size_t i = p ? mr_log_run_above(p, w->offset) : 0; p && i < p->run_end && !e; i++) {
 		const struct mr_log_run *run = p->runs[i];
 
@@ -224,41 +224,6 @@ int mr_log_find_time(struct mr_log *log, struct mr_uuid topic, int32_t partition
 	return log_find(log, topic, partition, &(struct want){offset, true, timestamp_ms}, out);
 }
 
-int64_t mr_log_store_skip_old(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
-	int64_t offset, int64_t limit, int64_t before_ms)
-{
-	const struct mr_log_part *p;
-
-	pthread_mutex_lock(&s->lock);
-	p = find_part(s, topic, partition);
-	for (size_t i = p ? mr_log_run_above(p, offset) : 0; p && i < p->run_end; i++) {
-		const struct mr_log_run *run = p->runs[i];
-
-		if (run->offset_first > offset || run->offset_end > limit ||
-			run->max_timestamp_ms >= before_ms)
-			break;
-		offset = run->offset_end;
-	}
-	pthread_mutex_unlock(&s->lock);
-	return offset;
-}
-
-bool mr_log_store_has_old(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
-	int64_t offset, int64_t before_ms)
-{
-	const struct mr_log_part *p;
-	bool old = true;
-	size_t at;
-
-	pthread_mutex_lock(&s->lock);
-	p = find_part(s, topic, partition);
-	at = p ? mr_log_run_above(p, offset) : 0;
-	if (p && at < p->run_end)
-		old = p->runs[at]->min_timestamp_ms < before_ms;
-	pthread_mutex_unlock(&s->lock);
-	return old;
-}
-
 void mr_log_store_extent(
 	struct mr_log_store *s, struct mr_uuid topic, int32_t partition, struct mr_log_extent *out)
 {
@@ -266,7 +231,7 @@ void mr_log_store_extent(
 
 	*out = (struct mr_log_extent){.offset_first = -1, .offset_end = -1};
 	pthread_mutex_lock(&s->lock);
-	p = find_part(s, topic, partition);
+	p = mr_log_part_find(s, topic, partition);
 	if (p && p->run_first < p->run_end) {
 		out->offset_first = p->runs[p->run_first]->offset_first;
 		out->offset_end = p->runs[p->run_end - 1]->offset_end;

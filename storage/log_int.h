@@ -330,7 +330,10 @@ int mr_log_gather_file(
 int mr_log_damaged(struct mr_diag *diag, const struct mr_log_file *f, uint64_t lsn);
 int mr_log_too_new(struct mr_diag *diag, const struct mr_log_file *f, const char *what);
 
-// log_find.c: the batch that ends above `offset`: 0, -ENOENT, or as mr_log_index_want. Under the
+// log_find.c: NULL when nothing of the partition was ever seen. Under the store's lock.
+const struct mr_log_part *mr_log_part_find(
+	const struct mr_log_store *s, struct mr_uuid topic, int32_t partition);
+// The batch that ends above `offset`: 0, -ENOENT, or as mr_log_index_want. Under the
 // store's lock.
 int mr_log_entry_at(struct mr_log_store *s, struct mr_uuid topic, int32_t partition, int64_t offset,
 	struct mr_log_file **file, const struct mr_log_index_entry **out);

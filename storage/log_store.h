@@ -107,10 +107,6 @@ struct mr_log_entry {
 int64_t mr_log_store_skip_old(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
 	int64_t offset, int64_t limit, int64_t before_ms);
 
-// Whether the file that holds the offset may have batches of the partition older than `before_ms`.
-bool mr_log_store_has_old(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
-	int64_t offset, int64_t before_ms);
-
 // Offsets and bytes of a partition over all filled and sealed files.
 struct mr_log_extent {
 	int64_t offset_first; // -1: none
@@ -177,7 +173,19 @@ struct mr_log_scan_record {
 // Nobody needs the partition below `offset`. INT64_MAX: the partition is deleted.
 void mr_log_store_retain_offset(
 	struct mr_log_store *s, struct mr_uuid topic, int32_t partition, int64_t offset);
-// The same for every partition that `known` denies: those deleted before this start.
+// What retention gives up of a partition: batches all of whose records are older than a time, and
+// the oldest ones while its ended files hold more than so many bytes.
+struct mr_log_retention {
+	int64_t limit;      // nothing above goes: somebody needs it, or it is not visible yet
+	int64_t before_ms;  // INT64_MIN: none goes by time
+	uint64_t bytes_max; // UINT64_MAX: none goes by size
+};
+// Releases what goes by that from `start`, where the partition's log begins, and returns where it
+// begins then. One pass: there may be more to do, and an index may have to be read first. Owner of
+// `log` only.
+int64_t mr_log_retain(struct mr_log *log, struct mr_uuid topic, int32_t partition, int64_t start,
+	const struct mr_log_retention *r);
+// Nobody needs any partition that `known` denies: those deleted before this start.
 void mr_log_store_retain_known(struct mr_log_store *s,
 	bool (*known)(void *arg, struct mr_uuid topic, int32_t partition), void *arg);
 // Nobody needs non-batch records of the log (state, checkpoints) below `lsn`. UINT64_MAX: none.
