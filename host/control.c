@@ -666,8 +666,10 @@ static int start_workers(struct mr_control *c, struct mr_diag *diag)
 		.segments = c->segments,
 		.workers = c->workers,
 		.budget.bytes_max = c->config->view_memory_bytes};
-	int rc = mr_control_publish(c, diag);
+	int rc;
 
+	mr_view_host_init(&c->views);
+	rc = mr_control_publish(c, diag);
 	if (rc == 0 && c->catalog.views_count)
 		rc = mr_control_publish(c, diag);
 	for (size_t i = 0; rc == 0 && i < c->snapshot->views_count; i++)
@@ -818,6 +820,8 @@ void mr_control_stop(struct mr_control *c)
 	mr_nic_close(c->nic);
 	mr_seal_destroy(c->seal);
 	mr_view_merger_destroy(c->view_merger);
+	if (c->views.disk)
+		mr_view_host_fini(&c->views);
 	mr_snapshot_put(c->snapshot);
 	for (uint32_t i = 0; c->pools && i < c->workers_count; i++)
 		if (c->pools[i])

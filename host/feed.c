@@ -93,8 +93,10 @@ void mr_worker_close_pieces(struct mr_worker *w)
 }
 
 // Memory for rows is used up: what is in memory is sealed, so that it can be used again.
-static void make_room(struct mr_worker *w)
+static void make_room(struct mr_worker *w, const struct mr_feed *f)
 {
+	if (!mr_table_part_wants_room(f->part))
+		return;
 	mr_worker_close_pieces(w);
 	mr_seal_hurry(w->control->seal);
 }
@@ -153,7 +155,7 @@ bool mr_feeds_full(struct mr_worker *w, const struct mr_partition *p)
 		if (f->starved)
 			return true;
 		if (!f->lagging && !mr_table_part_may_take(f->part)) {
-			make_room(w);
+			make_room(w, f);
 			return true;
 		}
 	}
@@ -191,7 +193,7 @@ static void feed_apply(struct mr_worker *w, struct mr_feed *f, const struct mr_b
 	f->next_offset = mr_table_part_apply(f->part, &a, &w->marks);
 	f->starved = f->next_offset < batch->base_offset + batch->count;
 	if (f->starved)
-		make_room(w);
+		make_room(w, f);
 }
 
 void mr_feeds_live(struct mr_worker *w, struct mr_partition *p, const struct mr_batch *batch,
@@ -305,7 +307,7 @@ static size_t feed_step(struct mr_worker *w, struct mr_feed *f)
 	if (f->reading || f->indexing)
 		return 0;
 	if (f->starved && !mr_table_part_may_take(f->part)) {
-		make_room(w);
+		make_room(w, f);
 		return 0;
 	}
 	rc = mr_worker_find(w, p, f->next_offset, &e);

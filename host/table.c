@@ -462,11 +462,16 @@ bool mr_table_part_may_take(struct mr_table_part *p)
 	const struct mr_chunk_form *f = &p->forms[MR_PIECE_ROWS];
 	const struct mr_chunk *c = p->open ? mr_piece_chunk(p->open, MR_PIECE_ROWS) : NULL;
 
-	if (p->seal && mr_view_parts_full(p->views, 0))
+	if (p->seal && mr_view_parts_full(p))
 		return false;
 	if (c && !c->full)
 		return c->rows > 0 || mr_chunk_pool_has(p->pool, MR_CHUNK_BLOCK_BYTES);
 	return mr_chunk_pool_has(p->pool, mr_chunk_bytes_min(f->types, f->types_count, f->plain));
+}
+
+bool mr_table_part_wants_room(const struct mr_table_part *p)
+{
+	return !p->views_waited || mr_view_parts_hurry(p->views);
 }
 
 int64_t mr_table_part_apply(
@@ -475,15 +480,19 @@ int64_t mr_table_part_apply(
 	int64_t from = MR_MAX(a->from_offset, a->base_offset);
 	const struct mr_chunk *rows = p->open ? mr_piece_chunk(p->open, MR_PIECE_ROWS) : NULL;
 	struct applying x = {p, a, marks, from, from, rows ? rows->rows : 0};
+	uint64_t may_take = (uint64_t)a->batch->count;
 	struct mr_records it;
 	struct mr_record r;
 
-	if (p->seal && mr_view_parts_full(p->views, (uint64_t)a->batch->count))
+	if (p->seal)
+		may_take = mr_view_parts_take(p, may_take, a->records.bytes);
+	if (!may_take)
 		return from;
 	mr_records_begin(&it, a->records, a->batch->count);
-	while (mr_records_next(&it, &r)) {
+	while (may_take && mr_records_next(&it, &r)) {
 		if (a->base_offset + r.offset_delta < a->from_offset)
 			continue;
+		may_take--;
 		x.at = a->base_offset + r.offset_delta;
 		if (!apply_record(&x, &r))
 			break;

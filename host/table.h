@@ -68,7 +68,9 @@ struct mr_table_part {
 	// others: ro.
 	_Atomic int64_t watermark_least_us, watermark_most_us;
 	int64_t least_next_us, most_next_us; // being found out; worker only
-	size_t views_expected; // of their memory, by rows not visible yet; worker only
+	size_t views_expected;   // of their memory, by rows not visible yet; worker only
+	bool views_waited;       // rows had to wait for views, until some are visible; worker only
+	size_t views_text_bytes; // of a row of the last batch, on average; worker only
 	// worker: wo, others: ro, relaxed
 	_Atomic uint64_t rows_decoded;
 	_Atomic uint64_t rows_visible;
@@ -160,6 +162,9 @@ int64_t mr_table_part_apply(
 // before they try again; after a no the pool wakes the worker once memory has come back. The one
 // place where something that reads the part's rows may hold them back, too. Worker.
 bool mr_table_part_may_take(struct mr_table_part *p);
+// After rows had to wait: whether it helps to seal what is in memory. If not, they wait for views,
+// until rows before them are visible.
+bool mr_table_part_wants_room(const struct mr_table_part *p);
 
 // Publishes the rows of all marks up to `durable`.
 void mr_marks_publish(struct mr_marks *m, uint64_t durable);

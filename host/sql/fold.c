@@ -13,6 +13,13 @@
 
 enum { FOLD_BYTES_MAX = 16 << 20, VERSION = 1 };
 
+// What one value adds to a sketch at most, once its first table is there: an entry of 24 bytes in a
+// table that has just doubled, three quarters full at most.
+enum { SKETCH_VALUE_BYTES = 192 };
+
+// Text of the rows that are folded between two looks at the memory; one row's always goes.
+enum { SLICE_TEXT_BYTES = 256 << 10 };
+
 // ---- Compiling ----
 
 static int refuse(struct mr_diag *diag, const char *what, const char *hint)
@@ -184,6 +191,19 @@ static int compile(struct mr_fold *f, struct mr_span query, struct mr_diag *diag
 	return rc < 0 ? rc : check_all(f, diag);
 }
 
+// Keys of text, and aggregates of it, are copied into the state.
+static bool keeps_text(const struct mr_fold *f)
+{
+	bool text = false;
+
+	for (uint32_t i = 0; i < f->agg->exprs_count; i++)
+		text |= mr_type_phys(f->agg->exprs[i]->type) == MR_PHYS_BYTES;
+	for (uint32_t i = 0; i < f->agg->calls_count; i++)
+		text |= f->agg->calls[i].args_count &&
+			mr_type_phys(f->agg->calls[i].args[0]->type) == MR_PHYS_BYTES;
+	return text;
+}
+
 int mr_fold_compile(
 	struct mr_env *env, struct mr_span query, struct mr_fold **out, struct mr_diag *diag)
 {
@@ -200,6 +220,7 @@ int mr_fold_compile(
 		mr_fold_destroy(f);
 		return rc;
 	}
+	f->keeps_text = keeps_text(f);
 	*out = f;
 	return 0;
 }
@@ -436,14 +457,37 @@ static int fold_slice(struct mr_fold_state *s, const struct mr_block *b, uint32_
 	return rc;
 }
 
+// Where rows from `from` on end that bring a bounded amount of text.
+static uint32_t text_end(
+	const struct mr_fold_state *s, const struct mr_block *b, uint32_t from, uint32_t end)
+{
+	size_t bytes = 0;
+
+	for (uint32_t row = from; row < end; row++) {
+		for (uint32_t i = 0; i < s->fold->scan->columns_count; i++) {
+			const struct mr_col *c = &b->columns[i];
+
+			if (mr_type_phys(c->type) == MR_PHYS_BYTES && !mr_col_is_null(c, row))
+				bytes += mr_col_str(c, row).bytes;
+		}
+		if (bytes > SLICE_TEXT_BYTES && row > from)
+			return row;
+	}
+	return end;
+}
+
 int mr_fold_rows(
 	struct mr_fold_state *s, const struct mr_block *rows, uint32_t first, uint32_t *rows_done)
 {
+	// A row has a group in each of its windows: the more, the fewer rows between two looks.
+	uint32_t turns = s->fold->window ? mr_window_turns(s->fold->window) : 1;
+	uint32_t slice = MR_MAX(MR_EXEC_ROWS / turns / 64 * 64, 64u);
+
 	*rows_done = first;
 	s->eval.dict_epoch++;
 	mr_arena_reset(&s->memo);
 	while (*rows_done < rows->rows) {
-		uint32_t end = MR_MIN(*rows_done / 64 * 64 + MR_EXEC_ROWS, rows->rows);
+		uint32_t end = MR_MIN(*rows_done / 64 * 64 + slice, rows->rows);
 		int rc;
 
 		// Between slices only, so that a row is in whole or not at all; the overshoot is
@@ -451,6 +495,8 @@ int mr_fold_rows(
 		if (s->core.groups.count > (s->fold->agg->exprs_count ? 0 : 1) &&
 			s->arena.bytes + s->core.outside_bytes >= s->bytes_max)
 			return MR_ERR_LIMIT;
+		if (s->fold->keeps_text)
+			end = text_end(s, rows, *rows_done, end);
 		rc = fold_slice(s, rows, *rows_done, end);
 		if (rc < 0)
 			return -ENOMEM;
@@ -481,6 +527,21 @@ size_t mr_fold_group_bytes(const struct mr_fold_state *s)
 {
 	// A slot of the index is 8 bytes and half of them are free on average.
 	return s->core.groups.row_bytes + 2 * sizeof(uint64_t);
+}
+
+size_t mr_fold_row_bytes(const struct mr_fold_state *s)
+{
+	const struct mr_plan *agg = s->fold->agg, *window = s->fold->window;
+	size_t bytes = mr_fold_is_grouped(s->fold) ? mr_fold_group_bytes(s) : 0;
+
+	for (uint32_t i = 0; i < agg->calls_count; i++)
+		bytes += agg->calls[i].fn->fini ? SKETCH_VALUE_BYTES : 0;
+	return bytes * (window ? mr_window_turns(window) : 1);
+}
+
+bool mr_fold_keeps_text(const struct mr_fold *f)
+{
+	return f->keeps_text;
 }
 
 void mr_fold_state_freeze(struct mr_fold_state *s)

@@ -85,14 +85,21 @@ struct mr_fold_saving {
 // MR_ERR_CORRUPT.
 [[nodiscard]] int mr_fold_load(
 	struct mr_fold_state *s, struct mr_span saved, struct mr_fold_parts parts);
-// Merges what `src` has of the parts into `dst`; `o` is its order.
+// Merges what `src` has of the parts into `dst`; `o` is its order. Goes on behind the first `*done`
+// of those groups, takes one at least, and stops where dst has more than `bytes_max`: then 1, with
+// `*done` moved on; 0: all are merged.
 [[nodiscard]] int mr_fold_merge_parts(struct mr_fold_state *dst, const struct mr_fold_state *src,
-	const struct mr_fold_order *o, struct mr_fold_parts parts);
+	const struct mr_fold_order *o, struct mr_fold_parts parts, uint32_t *done,
+	size_t bytes_max);
 
 // Without GROUP BY there is one group, whether there are rows or not.
 bool mr_fold_is_grouped(const struct mr_fold *f);
 // Bytes of a group in memory without what its keys and sketches keep elsewhere.
 size_t mr_fold_group_bytes(const struct mr_fold_state *s);
+// What a row may add to a state at most, in all its windows, without the bytes of its strings.
+size_t mr_fold_row_bytes(const struct mr_fold_state *s);
+// Whether groups keep text of rows: as keys, or in aggregates.
+bool mr_fold_keeps_text(const struct mr_fold *f);
 // Gives back what only folding needs. The state is not changed any more after that.
 void mr_fold_state_freeze(struct mr_fold_state *s);
 

@@ -21,6 +21,7 @@ struct mr_fold {
 	uint32_t columns_count;
 	uint32_t memos_count;
 	uint64_t fingerprint;
+	bool keeps_text;
 };
 
 struct mr_fold_state {

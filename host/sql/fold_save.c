@@ -61,18 +61,23 @@ uint32_t mr_fold_order_groups(const struct mr_fold_order *o, struct mr_fold_part
 }
 
 int mr_fold_merge_parts(struct mr_fold_state *dst, const struct mr_fold_state *src,
-	const struct mr_fold_order *o, struct mr_fold_parts parts)
+	const struct mr_fold_order *o, struct mr_fold_parts parts, uint32_t *done, size_t bytes_max)
 {
+	uint32_t first = o->starts[parts.first], count = o->starts[parts.last + 1] - first;
+
 	MR_ASSERT(dst->fold->fingerprint == src->fold->fingerprint);
-	for (uint32_t i = o->starts[parts.first]; i < o->starts[parts.last + 1]; i++) {
-		int rc = mr_agg_core_merge_group(&dst->core, &src->core, o->numbers[i]);
+	if (parts.first == 0 && *done == 0) {
+		dst->rows_failed += src->rows_failed;
+		dst->rows_untimed += src->rows_untimed;
+	}
+	while (*done < count) {
+		int rc = mr_agg_core_merge_group(&dst->core, &src->core, o->numbers[first + *done]);
 
 		if (rc < 0)
 			return rc == MR_ERR_LIMIT ? -ENOMEM : rc;
-	}
-	if (parts.first == 0) {
-		dst->rows_failed += src->rows_failed;
-		dst->rows_untimed += src->rows_untimed;
+		++*done;
+		if (mr_fold_state_bytes(dst) > bytes_max)
+			return *done < count;
 	}
 	return 0;
 }

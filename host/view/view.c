@@ -13,6 +13,18 @@ enum { COLUMNS_MAX = 1700 };
 
 // ---- life
 
+void mr_view_host_init(struct mr_view_host *h)
+{
+	pthread_mutex_init(&h->filling_memory, NULL);
+	pthread_mutex_init(&h->filling_stored, NULL);
+}
+
+void mr_view_host_fini(struct mr_view_host *h)
+{
+	pthread_mutex_destroy(&h->filling_memory);
+	pthread_mutex_destroy(&h->filling_stored);
+}
+
 static size_t active_bytes(const struct mr_view_part *p)
 {
 	return atomic_load_explicit(&p->active_bytes, memory_order_relaxed);
@@ -83,6 +95,8 @@ static int view_columns(struct mr_view *v)
 	if (rc < 0)
 		return rc;
 	v->group_bytes = mr_fold_group_bytes(empty);
+	v->row_bytes = mr_fold_row_bytes(empty);
+	v->keeps_text = mr_fold_keeps_text(v->fold);
 	mr_fold_state_destroy(empty);
 	return 0;
 }
@@ -254,10 +268,12 @@ int mr_view_fold_block(struct mr_view_folding *f, const struct mr_block *block, 
 		int rc = 0;
 
 		if (!f->state)
-			rc = mr_fold_state_create(
-				v->fold, mr_view_budget_work(&v->host->budget), &f->state);
+			rc = mr_fold_state_create(v->fold, f->bytes_max, &f->state);
 		if (rc == 0)
 			rc = mr_fold_rows(f->state, block, from, &done);
+		if (f->work && f->state)
+			mr_view_work_count(
+				&v->host->budget, f->work, mr_fold_state_bytes(f->state));
 		if (rc == MR_ERR_LIMIT)
 			rc = f->full(f);
 		if (rc < 0)
@@ -314,7 +330,10 @@ static int part_full(struct mr_view_folding *f)
 void mr_view_part_fold(struct mr_view_part *p, uint64_t sequence, const struct mr_chunk *c,
 	uint32_t from, uint32_t to)
 {
-	struct mr_view_folding f = {p->view, NULL, part_full, p};
+	struct mr_view_folding f = {.view = p->view,
+		.bytes_max = mr_view_budget_state(&p->view->host->budget),
+		.full = part_full,
+		.arg = p};
 	int rc;
 
 	if (p->active_sequence != sequence)
@@ -338,35 +357,76 @@ void mr_view_part_hand_over(struct mr_view_part *p, uint64_t sequence)
 		part_freeze(p);
 }
 
-// What rows may add to the states of the views, each with a group of its own.
-static size_t rows_bytes(const struct mr_view_part *list, uint64_t rows)
+// What a row may add to the states of the views, whose keys may be all of its text.
+static size_t row_bytes(const struct mr_view_part *list, size_t text_bytes)
 {
 	size_t bytes = 0;
 
 	for (; list; list = list->next)
-		if (mr_fold_is_grouped(list->view->fold))
-			bytes += list->view->group_bytes;
-	return bytes * rows;
+		bytes += list->view->row_bytes + (list->view->keeps_text ? text_bytes : 0);
+	return bytes;
+}
+
+// How many rows that take `each` there is room for. One row always goes when there is nothing that
+// could make room by being sealed.
+static uint64_t rows_room(const struct mr_view_budget *b, size_t expected, size_t each)
+{
+	size_t room = mr_view_budget_room(b, expected);
+
+	return each <= room ? room / MR_MAX(each, (size_t)1)
+			    : !mr_view_budget_hurry(b) && !expected;
+}
+
+static void wait_views(struct mr_table_part *t)
+{
+	t->views_waited = true;
+	mr_view_count(&t->views->view->host->budget.waits, 1);
+}
+
+uint64_t mr_view_parts_take(struct mr_table_part *t, uint64_t rows, uint64_t bytes)
+{
+	struct mr_view_budget *b = t->views ? &t->views->view->host->budget : NULL;
+	size_t each, expected;
+	uint64_t n;
+
+	if (!b || !rows)
+		return rows;
+	t->views_text_bytes = bytes / rows;
+	each = row_bytes(t->views, t->views_text_bytes);
+	expected = atomic_load_explicit(&b->expected, memory_order_relaxed);
+	do {
+		n = MR_MIN(rows, rows_room(b, expected, each));
+	} while (!atomic_compare_exchange_weak_explicit(&b->expected, &expected,
+		expected + n * each, memory_order_relaxed, memory_order_relaxed));
+	t->views_expected += n * each;
+	if (n < rows)
+		wait_views(t);
+	return n;
 }
 
 void mr_view_parts_expect(struct mr_table_part *t, uint64_t rows)
 {
-	size_t bytes = rows_bytes(t->views, rows);
+	size_t bytes = rows * row_bytes(t->views, t->views_text_bytes);
 
 	if (!t->views || bytes == t->views_expected)
 		return;
 	atomic_fetch_add_explicit(&t->views->view->host->budget.expected, bytes - t->views_expected,
 		memory_order_relaxed);
+	if (bytes < t->views_expected && t->views_waited) {
+		t->views_waited = false;
+		mr_worker_memory_freed(t->views->view->host->workers[t->index]);
+	}
 	t->views_expected = bytes;
 }
 
-bool mr_view_parts_full(const struct mr_view_part *list, uint64_t rows)
+bool mr_view_parts_full(struct mr_table_part *t)
 {
-	struct mr_view_budget *b = list ? &list->view->host->budget : NULL;
+	const struct mr_view_budget *b = t->views ? &t->views->view->host->budget : NULL;
 
-	if (!b || !mr_view_budget_full(b, rows_bytes(list, rows)))
+	if (!b || rows_room(b, atomic_load_explicit(&b->expected, memory_order_relaxed),
+			  row_bytes(t->views, 0)))
 		return false;
-	mr_view_count(&b->waits, 1);
+	wait_views(t);
 	return true;
 }
 

@@ -39,12 +39,18 @@ struct mr_segment_store;
 struct mr_view;
 struct mr_worker;
 
+// What a state may grow by before its memory is looked at: a slice of rows with what evaluating it
+// takes, or a block of a run. One row's text comes on top.
+#define MR_VIEW_STEP_BYTES (1u << 20)
+
 // Memory of all views together; bytes. Any thread, relaxed.
 struct mr_view_budget {
 	size_t bytes_max;
 	_Atomic size_t states;   // active and unsealed
 	_Atomic size_t expected; // what decoded rows that are not visible yet may add, at most
 	_Atomic size_t bases;
+	_Atomic size_t work;         // passes and fillings under way
+	_Atomic size_t work_peak;    // the highest that was
 	_Atomic uint64_t waits;      // batches that had to wait for memory
 	_Atomic uint64_t base_drops; // bases that outgrew their share
 };
@@ -54,15 +60,13 @@ static inline bool mr_view_budget_hurry(const struct mr_view_budget *b)
 	return atomic_load_explicit(&b->states, memory_order_relaxed) >= b->bytes_max / 4;
 }
 
-// Whether states would pass half of it with `bytes` more. Rows that are decoded and not visible yet
-// count as if each made a group. Below a quarter there is always room, so that a batch of any size
-// goes in some time.
-static inline bool mr_view_budget_full(const struct mr_view_budget *b, size_t bytes)
+// What states may grow by before they have half of it. Rows that are decoded and not visible yet
+// count as if each made a group in each of its windows.
+static inline size_t mr_view_budget_room(const struct mr_view_budget *b, size_t expected)
 {
-	return mr_view_budget_hurry(b) &&
-	       atomic_load_explicit(&b->states, memory_order_relaxed) +
-			       atomic_load_explicit(&b->expected, memory_order_relaxed) + bytes >=
-		       b->bytes_max / 2;
+	size_t used = atomic_load_explicit(&b->states, memory_order_relaxed) + expected;
+
+	return used < b->bytes_max / 2 ? b->bytes_max / 2 - used : 0;
 }
 
 // All bases together.
@@ -71,10 +75,18 @@ static inline size_t mr_view_budget_bases_max(const struct mr_view_budget *b)
 	return b->bytes_max / 8 * 3;
 }
 
-// One piece of work: a state being folded, a pass of a merger.
-static inline size_t mr_view_budget_work(const struct mr_view_budget *b)
+// A worker's active state; a full one is set aside.
+static inline size_t mr_view_budget_state(const struct mr_view_budget *b)
 {
 	return b->bytes_max / 32;
+}
+
+// One of the four pieces of work that there are at once: sealing, merging of runs, filling from
+// memory, filling from segments. With MR_VIEW_STEP_BYTES each, and as much again where a group
+// cannot be divided, they stay within the eighth that states and bases leave.
+static inline size_t mr_view_budget_work(const struct mr_view_budget *b)
+{
+	return b->bytes_max / 64;
 }
 
 // What the views of a daemon have in common.
@@ -84,7 +96,12 @@ struct mr_view_host {
 	struct mr_segment_store *segments; // for its commit lock
 	struct mr_worker *const *workers;
 	struct mr_view_budget budget;
+	pthread_mutex_t filling_memory; // one at a time, of whatever view
+	pthread_mutex_t filling_stored;
 };
+
+void mr_view_host_init(struct mr_view_host *h); // the rest is zero, and filled in by the owner
+void mr_view_host_fini(struct mr_view_host *h);
 
 // Rows stored before the view came: `rows` of the piece, which is referenced.
 struct mr_view_stored {
@@ -146,6 +163,8 @@ struct mr_view {
 	struct mr_fold *fold;
 	struct mr_view_host *host;
 	size_t group_bytes; // of a group in memory, about
+	size_t row_bytes;   // that a row may add to a state, about
+	bool keeps_text;    // and text of the row
 	uint32_t parts_count;
 	struct mr_view_part *parts;
 	_Atomic bool ready; // filled from the stored rows; SQL sees it from then on
@@ -179,11 +198,14 @@ void mr_view_part_fold(struct mr_view_part *p, uint64_t sequence, const struct m
 	uint32_t from, uint32_t to);
 // The piece is about to be handed to the sealing thread: what was folded from it is set aside.
 void mr_view_part_hand_over(struct mr_view_part *p, uint64_t sequence);
+// How many of a batch's rows, `bytes` together, may be decoded now: at most `rows`, 0 when the
+// batch has to wait. What they may add to the states of the part's views is expected from then on.
+uint64_t mr_view_parts_take(struct mr_table_part *t, uint64_t rows, uint64_t bytes);
 // Says how many decoded rows of the table part are not visible yet.
 void mr_view_parts_expect(struct mr_table_part *t, uint64_t rows);
-// Whether a batch of so many rows has to wait, or pieces are to be sealed early, for the sake of
-// these views (a list; NULL: there are none).
-bool mr_view_parts_full(const struct mr_view_part *list, uint64_t rows);
+// Whether not one more row may be decoded for the sake of the part's views.
+bool mr_view_parts_full(struct mr_table_part *t);
+// Whether pieces are to be sealed early for the sake of these views (a list; NULL: there are none).
 bool mr_view_parts_hurry(const struct mr_view_part *list);
 
 // ---- any thread

@@ -11,6 +11,9 @@
 // reader that asks ten times a second leaves as many behind.
 enum { COMPACT_STATES = 48, COMPACT_SHARE = 8 };
 
+// What is merged into a base between two looks at what it takes.
+enum { MERGE_BYTES = 64 << 10 };
+
 // ---- the base
 
 static void base_free(struct mr_view_base *b)
@@ -41,27 +44,45 @@ static void base_drop(struct mr_view *v)
 	mr_view_count(&v->host->budget.base_drops, 1);
 }
 
-static void base_account(struct mr_view_base *b)
+// What is counted as bases goes from `*counted` to `bytes`. False: it may not grow so far, as bases
+// of views with groups may not beyond their share.
+static bool bases_count(const struct mr_view *v, size_t *counted, size_t bytes)
 {
-	size_t bytes = mr_fold_state_bytes(b->fold);
+	struct mr_view_budget *b = &v->host->budget;
+	size_t most = mr_fold_is_grouped(v->fold) ? mr_view_budget_bases_max(b) : SIZE_MAX;
+	size_t all = atomic_load_explicit(&b->bases, memory_order_relaxed);
 
-	atomic_fetch_add_explicit(&b->budget->bases, bytes - b->bytes, memory_order_relaxed);
-	b->bytes = bytes;
+	do {
+		if (bytes > *counted && all + (bytes - *counted) > most)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(&b->bases, &all, all + bytes - *counted,
+		memory_order_relaxed, memory_order_relaxed));
+	*counted = bytes;
+	return true;
 }
 
-// Takes the state.
-static int base_create(struct mr_view *v, struct mr_fold_state *fold, struct mr_view_base **out)
+// Takes the state, of which `counted` bytes are counted. What it has beyond that is little.
+static int base_create(
+	struct mr_view *v, struct mr_fold_state *fold, size_t counted, struct mr_view_base **out)
 {
 	struct mr_view_base *b = calloc(1, sizeof(*b));
+	size_t bytes = mr_fold_state_bytes(fold);
 
-	if (!b) {
+	if (!b || !bases_count(v, &counted, bytes)) {
+		free(b);
 		mr_fold_state_destroy(fold);
-		return -ENOMEM;
+		atomic_fetch_sub_explicit(&v->host->budget.bases, counted, memory_order_relaxed);
+		return b ? MR_ERR_LIMIT : -ENOMEM;
 	}
-	*b = (struct mr_view_base){.fold = fold, .budget = &v->host->budget, .references = 1};
-	base_account(b);
+	*b = (struct mr_view_base){
+		.fold = fold, .budget = &v->host->budget, .bytes = counted, .references = 1};
 	*out = b;
 	return 0;
+}
+
+static int base_grown(struct mr_view_merging *m, size_t bytes)
+{
+	return bases_count(m->view, &m->counted, bytes) ? 0 : MR_ERR_LIMIT;
 }
 
 // What the bases leave of their share.
@@ -94,13 +115,13 @@ static int base_build(struct mr_view *v, _Atomic bool *cancelled, struct mr_diag
 	rc = mr_run_reader_create(&reader);
 	if (rc == 0) {
 		mr_view_merging_begin(&m, v, &from, reader, SIZE_MAX);
-		m.bytes_max = room;
+		m.grown = base_grown;
 		m.cancelled = cancelled;
 		rc = mr_view_merging_next(&m, &fold, &parts, diag);
 		mr_run_reader_destroy(reader);
 	}
 	if (rc == 1)
-		rc = base_create(v, fold, &v->base);
+		rc = base_create(v, fold, m.counted, &v->base);
 	v->base_refused = rc == MR_ERR_LIMIT ? bytes : 0;
 	for (uint32_t i = 0; rc == 0 && i < from.states_count; i++)
 		from.states[i]->in_base = true;
@@ -122,29 +143,47 @@ static bool base_is_read(struct mr_view *v)
 // there is memory for one.
 static int base_own(struct mr_view *v)
 {
-	struct mr_fold_state *copy;
+	struct mr_fold_state *copy = NULL;
 	struct mr_view_base *b;
+	size_t counted = 0;
 	int rc;
 
 	if (!base_is_read(v))
 		return 0;
-	if (v->base->bytes > base_room(v) && mr_fold_is_grouped(v->fold))
+	if (!bases_count(v, &counted, v->base->bytes))
 		return MR_ERR_LIMIT;
 	rc = mr_fold_state_create(v->fold, SIZE_MAX, &copy);
-	if (rc < 0)
-		return rc;
-	rc = mr_fold_merge(copy, v->base->fold);
+	if (rc == 0)
+		rc = mr_fold_merge(copy, v->base->fold);
 	if (rc < 0) {
 		mr_fold_state_destroy(copy);
+		bases_count(v, &counted, 0);
 		return rc;
 	}
 	mr_fold_state_freeze(copy);
-	rc = base_create(v, copy, &b);
+	rc = base_create(v, copy, counted, &b);
 	if (rc < 0)
 		return rc;
 	mr_view_unread(v, v->base);
 	v->base = b;
 	return 0;
+}
+
+static int base_add(struct mr_view *v, struct mr_view_state *s)
+{
+	const struct mr_fold_order *o;
+	uint32_t done = 0;
+	int rc = mr_view_state_order(s, &o), more = 1;
+
+	while (rc == 0 && more) {
+		more = mr_fold_merge_parts(v->base->fold, s->fold, o, MR_FOLD_ALL, &done,
+			mr_fold_state_bytes(v->base->fold) + MERGE_BYTES);
+		if (more < 0)
+			return more;
+		if (!bases_count(v, &v->base->bytes, mr_fold_state_bytes(v->base->fold)))
+			rc = MR_ERR_LIMIT;
+	}
+	return rc;
 }
 
 // Merges what the base does not have yet. It is dropped when that fails or outgrows its share: it
@@ -163,14 +202,10 @@ static void base_merge(struct mr_view *v, const struct mr_view_sources *from)
 			rc = base_own(v);
 		owned = true;
 		if (rc == 0)
-			rc = mr_fold_merge(v->base->fold, s->fold);
+			rc = base_add(v, s);
 		s->in_base = true;
 	}
-	if (rc == 0 && owned)
-		base_account(v->base);
-	if (rc < 0 || (mr_fold_is_grouped(v->fold) &&
-			      atomic_load_explicit(&v->host->budget.bases, memory_order_relaxed) >
-				      mr_view_budget_bases_max(&v->host->budget)))
+	if (rc < 0)
 		base_drop(v);
 }
 
@@ -222,7 +257,7 @@ static bool is_small(const struct mr_view *v, const struct mr_view_state *s)
 {
 	return (!v->base || s->in_base) &&
 	       atomic_load_explicit(&s->bytes, memory_order_relaxed) <
-		       mr_view_budget_work(&v->host->budget) / COMPACT_SHARE;
+		       mr_view_budget_state(&v->host->budget) / COMPACT_SHARE;
 }
 
 // Replaces states of one piece by one that holds the same, in one step: the sealing thread looks at
@@ -255,17 +290,24 @@ static void replace(struct mr_view *v, struct mr_view_state *const *old, uint32_
 
 static int compact_piece(struct mr_view *v, struct mr_view_state *const *old, uint32_t count)
 {
+	struct mr_view_budget *b = &v->host->budget;
 	struct mr_fold_state *fold;
 	struct mr_view_state *by;
 	int rc = mr_fold_state_create(v->fold, SIZE_MAX, &fold);
+	size_t bytes = 0;
 
+	// Until it is made it counts as if no group were in two of them.
+	for (uint32_t i = 0; i < count; i++)
+		bytes += atomic_load_explicit(&old[i]->bytes, memory_order_relaxed);
+	atomic_fetch_add_explicit(&b->states, bytes, memory_order_relaxed);
 	for (uint32_t i = 0; rc == 0 && i < count; i++)
 		rc = mr_fold_merge(fold, old[i]->fold);
+	by = rc ? NULL : mr_view_state_create(v, fold, old[0]->part, old[0]->sequence);
+	atomic_fetch_sub_explicit(&b->states, bytes, memory_order_relaxed);
 	if (rc < 0) {
 		mr_fold_state_destroy(fold);
 		return rc;
 	}
-	by = mr_view_state_create(v, fold, old[0]->part, old[0]->sequence);
 	by->in_base = v->base != NULL;
 	replace(v, old, count, by);
 	return 0;
@@ -279,6 +321,18 @@ static bool has_many_states(struct mr_view *v)
 	many = v->states_count > COMPACT_STATES;
 	pthread_mutex_unlock(&v->lock);
 	return many;
+}
+
+// The end of those of the same piece from `first` on, as many as make a state.
+static uint32_t alike(
+	const struct mr_view *v, struct mr_view_state *const *s, uint32_t first, uint32_t n)
+{
+	size_t most = mr_view_budget_state(&v->host->budget), bytes = 0;
+	uint32_t end = first;
+
+	while (end < n && by_piece(&s[first], &s[end]) == 0 && bytes < most)
+		bytes += atomic_load_explicit(&s[end++]->bytes, memory_order_relaxed);
+	return end;
 }
 
 // Runs of equal pieces among the small ones.
@@ -302,8 +356,7 @@ static int compact(struct mr_view *v)
 	}
 	qsort(from.states, n, sizeof(struct mr_view_state *), by_piece);
 	for (uint32_t i = 0; rc == 0 && i < n; i = end) {
-		for (end = i + 1; end < n && by_piece(&from.states[i], &from.states[end]) == 0;)
-			end++;
+		end = alike(v, from.states, i, n);
 		if (end - i > 1)
 			rc = compact_piece(v, &from.states[i], end - i);
 	}

@@ -17,6 +17,22 @@ static int say(const struct mr_view *v, int rc, struct mr_diag *diag)
 	return rc;
 }
 
+// Fillings of all views take turns, so that they have the memory of one. Whoever waits may be
+// cancelled.
+static int turn_begin(pthread_mutex_t *turn, _Atomic bool *cancelled, struct mr_diag *diag)
+{
+	const struct timespec pause = {0, 5000000};
+
+	while (pthread_mutex_trylock(turn)) {
+		int rc = mr_view_cancelled(cancelled, diag);
+
+		if (rc < 0)
+			return rc;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 // ---- rows in memory
 
 struct memory {
@@ -40,21 +56,26 @@ static int memory_full(struct mr_view_folding *f)
 static int fill_piece(struct mr_view *v, uint32_t part, const struct mr_view_stored *from)
 {
 	struct memory m = {part, from->piece->sequence};
-	struct mr_view_folding f = {v, NULL, memory_full, &m};
+	size_t work = 0;
+	struct mr_view_folding f = {.view = v,
+		.bytes_max = mr_view_budget_work(&v->host->budget),
+		.work = &work,
+		.full = memory_full,
+		.arg = &m};
 	int rc = mr_view_fold_chunk(
 		&f, mr_piece_chunk(from->piece, MR_PIECE_ROWS), 0, (uint32_t)from->rows);
 
 	mr_view_count(&v->stats.rows_filled, from->rows);
 	if (f.state)
 		mr_view_push(v, f.state, part, m.sequence);
+	mr_view_work_count(&v->host->budget, &work, 0);
 	return rc;
 }
 
-int mr_view_fill_memory(struct mr_view *v, _Atomic bool *cancelled, struct mr_diag *diag)
+static int fill_parts(struct mr_view *v, _Atomic bool *cancelled, struct mr_diag *diag)
 {
 	int rc = 0;
 
-	memset(diag, 0, sizeof(*diag));
 	for (uint32_t i = 0; rc == 0 && i < v->parts_count; i++) {
 		struct mr_view_part *p = &v->parts[i];
 		uint32_t kept = 0;
@@ -70,6 +91,20 @@ int mr_view_fill_memory(struct mr_view *v, _Atomic bool *cancelled, struct mr_di
 			mr_piece_put(p->stored[k].piece);
 		}
 		p->stored_count = kept;
+	}
+	return rc;
+}
+
+int mr_view_fill_memory(struct mr_view *v, _Atomic bool *cancelled, struct mr_diag *diag)
+{
+	pthread_mutex_t *turn = &v->host->filling_memory;
+	int rc;
+
+	memset(diag, 0, sizeof(*diag));
+	rc = turn_begin(turn, cancelled, diag);
+	if (rc == 0) {
+		rc = fill_parts(v, cancelled, diag);
+		pthread_mutex_unlock(turn);
 	}
 	return say(v, rc, diag);
 }
@@ -156,7 +191,12 @@ static int add_expired(struct filling *k)
 static int fold_stored(struct filling *k)
 {
 	struct mr_view *v = k->view;
-	struct mr_view_folding f = {v, NULL, stored_full, k};
+	size_t work = 0;
+	struct mr_view_folding f = {.view = v,
+		.bytes_max = mr_view_budget_work(&v->host->budget),
+		.work = &work,
+		.full = stored_full,
+		.arg = k};
 	int rc = mr_view_tools_init(&k->tools, v->host->disk);
 
 	for (uint32_t i = 0; i < v->parts_count; i++)
@@ -175,6 +215,7 @@ static int fold_stored(struct filling *k)
 	if (rc == 0 && f.state)
 		rc = stored_full(&f);
 	mr_fold_state_destroy(f.state);
+	mr_view_work_count(&v->host->budget, &work, 0);
 	mr_view_tools_fini(&k->tools);
 	return rc;
 }
@@ -222,7 +263,11 @@ int mr_view_fill_stored(struct mr_view *v, _Atomic bool *cancelled, struct mr_di
 	int rc;
 
 	memset(diag, 0, sizeof(*diag));
-	rc = fold_stored(&k);
+	rc = turn_begin(&v->host->filling_stored, cancelled, diag);
+	if (rc == 0) {
+		rc = fold_stored(&k);
+		pthread_mutex_unlock(&v->host->filling_stored);
+	}
 	if (rc == 0) {
 		rc = commit(&k);
 		appended = rc < 0;

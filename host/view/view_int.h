@@ -7,6 +7,8 @@
 struct mr_view_folding {
 	struct mr_view *view;
 	struct mr_fold_state *state;            // or NULL
+	size_t bytes_max;                       // of a state
+	size_t *work;                           // what of it is counted as work; NULL: nothing
 	int (*full)(struct mr_view_folding *f); // takes f->state; 0 or negative
 	void *arg;
 };
@@ -20,6 +22,19 @@ struct mr_view_folding {
 // A state that is in no list yet, one reference; takes `fold`.
 struct mr_view_state *mr_view_state_create(
 	struct mr_view *v, struct mr_fold_state *fold, uint32_t part, uint64_t sequence);
+
+// What somebody has of `budget->work`.
+static inline void mr_view_work_count(struct mr_view_budget *b, size_t *counted, size_t bytes)
+{
+	size_t work = atomic_fetch_add_explicit(&b->work, bytes - *counted, memory_order_relaxed) +
+		      bytes - *counted;
+	size_t peak = atomic_load_explicit(&b->work_peak, memory_order_relaxed);
+
+	*counted = bytes;
+	while (work > peak && !atomic_compare_exchange_weak_explicit(&b->work_peak, &peak, work,
+				      memory_order_relaxed, memory_order_relaxed))
+		continue;
+}
 
 static inline void mr_view_count(_Atomic uint64_t *c, uint64_t n)
 {

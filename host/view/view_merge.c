@@ -12,7 +12,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { BLOCK_BYTES = 1 << 20, MERGE_PARTS = 16 };
+// Of a run's blocks, and what is merged between two looks at what it takes. BLOCK_SHARE: of a piece
+// of work, so that a block which is read is little beside it.
+enum {
+	BLOCK_BYTES = 1 << 20,
+	BLOCK_BYTES_MIN = 16 << 10,
+	BLOCK_SHARE = 16,
+	MERGE_BYTES = 64 << 10
+};
 
 // ---- sources
 
@@ -84,8 +91,7 @@ size_t mr_view_sources_bytes(const struct mr_view *v, const struct mr_view_sourc
 	return bytes;
 }
 
-// The order of a state, made by whoever needs it first.
-static int order_of(struct mr_view_state *s, const struct mr_fold_order **out)
+int mr_view_state_order(struct mr_view_state *s, const struct mr_fold_order **out)
 {
 	struct mr_fold_order *o = atomic_load_explicit(&s->order, memory_order_acquire);
 	struct mr_fold_order *none = NULL;
@@ -112,46 +118,51 @@ static int order_of(struct mr_view_state *s, const struct mr_fold_order **out)
 
 // ---- passes
 
+static int uncounted(struct mr_view_merging *, size_t)
+{
+	return 0;
+}
+
 void mr_view_merging_begin(struct mr_view_merging *m, struct mr_view *v,
 	const struct mr_view_sources *s, struct mr_run_reader *reader, size_t pass_bytes)
 {
 	size_t bytes = mr_view_sources_bytes(v, s);
 
-	*m = (struct mr_view_merging){
-		.view = v, .sources = s, .reader = reader, .step = MR_FOLD_PARTS};
+	*m = (struct mr_view_merging){.view = v,
+		.sources = s,
+		.reader = reader,
+		.grown = uncounted,
+		.step = MR_FOLD_PARTS};
 	// One group cannot be divided, and every pass would have it.
 	if (mr_fold_is_grouped(v->fold) && bytes > pass_bytes)
 		m->step = (uint32_t)MR_MAX(pass_bytes * MR_FOLD_PARTS / bytes, (size_t)1);
 }
 
-static int check(
-	const struct mr_view_merging *m, const struct mr_fold_state *into, struct mr_diag *diag)
+static int check(struct mr_view_merging *m, const struct mr_fold_state *into, struct mr_diag *diag)
 {
-	if (m->bytes_max && mr_fold_state_bytes(into) > m->bytes_max)
-		return MR_ERR_LIMIT;
-	return mr_view_cancelled(m->cancelled, diag);
+	int rc = mr_view_cancelled(m->cancelled, diag);
+
+	return rc < 0 ? rc : m->grown(m, mr_fold_state_bytes(into));
 }
 
-// A few parts at a time, so that a limit is seen soon.
-static int merge_state(const struct mr_view_merging *m, struct mr_view_state *s,
+// A little at a time, so that a limit is seen soon.
+static int merge_state(struct mr_view_merging *m, struct mr_view_state *s,
 	struct mr_fold_parts parts, struct mr_fold_state *into, struct mr_diag *diag)
 {
 	const struct mr_fold_order *o;
-	int rc = order_of(s, &o);
+	int rc = mr_view_state_order(s, &o), more = 1;
 
-	for (uint32_t p = parts.first; rc == 0 && p <= parts.last; p += MERGE_PARTS) {
-		const struct mr_fold_parts some = {
-			(uint8_t)p, (uint8_t)MR_MIN(p + MERGE_PARTS - 1, parts.last)};
-
-		rc = mr_fold_merge_parts(into, s->fold, o, some);
-		if (rc < 0)
-			return mr_diag_set(diag, rc, "53200", 0, "out of memory");
+	while (rc == 0 && more) {
+		more = mr_fold_merge_parts(
+			into, s->fold, o, parts, &m->done, mr_fold_state_bytes(into) + MERGE_BYTES);
+		if (more < 0)
+			return mr_diag_set(diag, more, "53200", 0, "out of memory");
 		rc = check(m, into, diag);
 	}
 	return rc;
 }
 
-static int merge_block(const struct mr_view_merging *m, const struct mr_run *run, uint32_t block,
+static int merge_block(struct mr_view_merging *m, const struct mr_run *run, uint32_t block,
 	struct mr_fold_parts parts, struct mr_fold_state *into, struct mr_diag *diag)
 {
 	struct mr_span bytes;
@@ -168,42 +179,74 @@ static int merge_block(const struct mr_view_merging *m, const struct mr_run *run
 	return check(m, into, diag);
 }
 
-static int merge_run(const struct mr_view_merging *m, struct mr_run *run,
-	struct mr_fold_parts parts, struct mr_fold_state *into, struct mr_diag *diag)
+static int merge_run(struct mr_view_merging *m, struct mr_run *run, struct mr_fold_parts parts,
+	struct mr_fold_state *into, struct mr_diag *diag)
 {
 	int rc = mr_run_reader_open(m->reader, run, diag);
 
-	for (uint32_t i = 0; rc == 0 && i < run->blocks_count; i++)
+	while (rc == 0 && m->block < run->blocks_count) {
+		uint32_t i = m->block++;
+
 		if (run->blocks[i].first <= parts.last && run->blocks[i].last >= parts.first)
 			rc = merge_block(m, run, i, parts, into, diag);
+	}
 	return rc;
+}
+
+static int merge_pass(struct mr_view_merging *m, struct mr_fold_parts parts,
+	struct mr_fold_state *into, struct mr_diag *diag)
+{
+	const struct mr_view_sources *s = m->sources;
+	int rc = 0;
+
+	for (; rc == 0 && m->run < s->runs_count; m->run += rc == 0, m->block = rc ? m->block : 0)
+		rc = merge_run(m, s->runs[m->run], parts, into, diag);
+	for (; rc == 0 && m->state < s->states_count;
+		m->state += rc == 0, m->done = rc ? m->done : 0)
+		rc = merge_state(m, s->states[m->state], parts, into, diag);
+	return rc;
+}
+
+static void rewind_pass(struct mr_view_merging *m)
+{
+	m->run = m->block = m->state = m->done = 0;
+}
+
+void mr_view_merging_release(struct mr_view_merging *m, struct mr_fold_state *pass)
+{
+	mr_fold_state_destroy(pass);
+	(void)!m->grown(m, 0);
 }
 
 int mr_view_merging_next(struct mr_view_merging *m, struct mr_fold_state **out,
 	struct mr_fold_parts *parts, struct mr_diag *diag)
 {
-	const struct mr_view_sources *s = m->sources;
-	int rc;
+	for (;;) {
+		int rc;
 
-	if (m->next >= MR_FOLD_PARTS)
-		return 0;
-	parts->first = (uint8_t)m->next;
-	parts->last = (uint8_t)(MR_MIN(m->next + m->step, (uint32_t)MR_FOLD_PARTS) - 1);
-	rc = mr_fold_state_create(m->view->fold, SIZE_MAX, out);
-	if (rc < 0)
-		return mr_diag_set(diag, rc, "53200", 0, "out of memory");
-	for (uint32_t i = 0; rc == 0 && i < s->runs_count; i++)
-		rc = merge_run(m, s->runs[i], *parts, *out, diag);
-	for (uint32_t i = 0; rc == 0 && i < s->states_count; i++)
-		rc = merge_state(m, s->states[i], *parts, *out, diag);
-	if (rc < 0) {
-		mr_fold_state_destroy(*out);
+		if (m->next >= MR_FOLD_PARTS)
+			return 0;
+		parts->first = (uint8_t)m->next;
+		parts->last = (uint8_t)(MR_MIN(m->next + m->step, (uint32_t)MR_FOLD_PARTS) - 1);
+		rc = mr_fold_state_create(m->view->fold, SIZE_MAX, out);
+		if (rc < 0)
+			return mr_diag_set(diag, rc, "53200", 0, "out of memory");
+		rc = merge_pass(m, *parts, *out, diag);
+		if (rc == 0) {
+			m->next += m->step;
+			rewind_pass(m);
+		}
+		if (rc == 0 || (rc == MR_ERR_LIMIT && m->splits && m->step == 1)) {
+			mr_fold_state_freeze(*out);
+			return 1;
+		}
+		mr_view_merging_release(m, *out);
 		*out = NULL;
-		return rc;
+		if (rc != MR_ERR_LIMIT || !m->splits)
+			return rc;
+		m->step /= 2;
+		rewind_pass(m);
 	}
-	mr_fold_state_freeze(*out);
-	m->next += m->step;
-	return 1;
 }
 
 // ---- writing
@@ -263,9 +306,12 @@ static void info_init(const struct mr_view *v, struct mr_run_info *info)
 }
 
 // A state's groups behind what the run has; they are of these parts.
-static int put_state(struct mr_view_tools *t, const struct mr_fold_state *state,
-	const struct mr_fold_order *o, struct mr_fold_parts parts, struct mr_run_info *info)
+static int put_state(struct mr_view_tools *t, const struct mr_view *v,
+	const struct mr_fold_state *state, const struct mr_fold_order *o,
+	struct mr_fold_parts parts, struct mr_run_info *info)
 {
+	size_t share = mr_view_budget_work(&v->host->budget) / BLOCK_SHARE;
+	size_t block_bytes = MR_MIN(MR_MAX(share, (size_t)BLOCK_BYTES_MIN), (size_t)BLOCK_BYTES);
 	struct mr_fold_saving saving = {0};
 	int more = 1, rc = 0;
 
@@ -273,7 +319,7 @@ static int put_state(struct mr_view_tools *t, const struct mr_fold_state *state,
 	info->rows_untimed += mr_fold_state_rows_untimed(state);
 	while (rc == 0 && more) {
 		mr_buf_reset(&t->raw);
-		more = mr_fold_save(state, o, BLOCK_BYTES, &saving, &t->raw);
+		more = mr_fold_save(state, o, block_bytes, &saving, &t->raw);
 		if (more < 0)
 			return more;
 		// Only a whole state's first block has counts that need part 0.
@@ -286,17 +332,31 @@ static int put_state(struct mr_view_tools *t, const struct mr_fold_state *state,
 	return rc;
 }
 
-static int put_fresh(struct mr_view_tools *t, const struct mr_fold_state *state,
-	struct mr_fold_parts parts, struct mr_run_info *info)
+static int put_fresh(struct mr_view_tools *t, const struct mr_view *v,
+	const struct mr_fold_state *state, struct mr_fold_parts parts, struct mr_run_info *info)
 {
+	struct mr_view_budget *b = &v->host->budget;
 	struct mr_fold_order *o;
+	size_t counted = 0;
 	int rc = mr_fold_order_create(state, &o);
 
 	if (rc < 0)
 		return rc;
-	rc = put_state(t, state, o, parts, info);
+	mr_view_work_count(b, &counted, mr_fold_state_groups(state) * sizeof(uint32_t));
+	rc = put_state(t, v, state, o, parts, info);
 	mr_fold_order_destroy(o);
+	mr_view_work_count(b, &counted, 0);
 	return rc;
+}
+
+static int work_grown(struct mr_view_merging *m, size_t bytes)
+{
+	struct mr_view_budget *b = m->ctx;
+
+	mr_view_work_count(b, &m->counted, bytes);
+	// One group cannot be divided.
+	return bytes > mr_view_budget_work(b) && mr_fold_is_grouped(m->view->fold) ? MR_ERR_LIMIT
+										   : 0;
 }
 
 static int put_merged(struct mr_view_tools *t, struct mr_view *v, const struct mr_view_sources *s,
@@ -307,11 +367,15 @@ static int put_merged(struct mr_view_tools *t, struct mr_view *v, const struct m
 	struct mr_fold_parts parts;
 	int rc;
 
-	mr_view_merging_begin(&m, v, s, t->reader, mr_view_budget_work(&v->host->budget));
+	// What the index of the groups takes beside them is little, but not nothing.
+	mr_view_merging_begin(&m, v, s, t->reader, mr_view_budget_work(&v->host->budget) / 4 * 3);
 	m.cancelled = t->cancelled;
+	m.grown = work_grown;
+	m.ctx = &v->host->budget;
+	m.splits = true;
 	while ((rc = mr_view_merging_next(&m, &state, &parts, diag)) == 1) {
-		rc = put_fresh(t, state, parts, info);
-		mr_fold_state_destroy(state);
+		rc = put_fresh(t, v, state, parts, info);
+		mr_view_merging_release(&m, state);
 		if (rc < 0)
 			return rc;
 	}
@@ -338,9 +402,9 @@ int mr_view_write(struct mr_view_tools *t, struct mr_view *v, const struct mr_vi
 	if (rc < 0)
 		return rc;
 	if (s->states_count == 1 && s->runs_count == 0) {
-		rc = order_of(s->states[0], &o);
+		rc = mr_view_state_order(s->states[0], &o);
 		if (rc == 0)
-			rc = put_state(t, s->states[0]->fold, o, MR_FOLD_ALL, info);
+			rc = put_state(t, v, s->states[0]->fold, o, MR_FOLD_ALL, info);
 	} else {
 		rc = put_merged(t, v, s, info, diag);
 	}
@@ -354,7 +418,7 @@ int mr_view_write_state(struct mr_view_tools *t, struct mr_view *v,
 
 	info_init(v, info);
 	rc = mr_run_begin(t->writer, info);
-	return rc < 0 ? rc : finish(t, put_fresh(t, state, MR_FOLD_ALL, info), info);
+	return rc < 0 ? rc : finish(t, put_fresh(t, v, state, MR_FOLD_ALL, info), info);
 }
 
 void mr_view_unlink(struct mr_view *v, const struct mr_run_info *info)

@@ -24,24 +24,40 @@ void mr_view_sources_fini(struct mr_view_sources *s);
 // What they may take in memory when merged; groups that are in several count several times.
 size_t mr_view_sources_bytes(const struct mr_view *v, const struct mr_view_sources *s);
 
+// The order of a state, made by whoever needs it first, and counted with the state.
+[[nodiscard]] int mr_view_state_order(struct mr_view_state *s, const struct mr_fold_order **out);
+
 // A merging in passes.
 struct mr_view_merging {
 	struct mr_view *view;
 	const struct mr_view_sources *sources;
 	struct mr_run_reader *reader; // borrowed
-	size_t bytes_max;             // of a pass; 0: no limit
 	_Atomic bool *cancelled;      // or NULL
-	uint32_t step;                // parts of a pass
-	uint32_t next;                // part
+	// Called as the pass grows, with what it takes now, and with 0 when it has failed or is
+	// released: counts that. MR_ERR_LIMIT: it may not take so much.
+	int (*grown)(struct mr_view_merging *m, size_t bytes);
+	void *ctx;      // of `grown`
+	size_t counted; // its
+	// A pass that may not grow is done over with fewer parts, and if it has but one, it ends
+	// there and the next goes on with the same part: its groups are then in several passes.
+	bool splits;
+	uint32_t step; // parts of a pass
+	uint32_t next; // part
+	// Where the pass is: what is before is in it, or was in the one before.
+	uint32_t run, block;
+	uint32_t state, done;
 };
 
 // Divides the parts into passes of about `pass_bytes`.
 void mr_view_merging_begin(struct mr_view_merging *m, struct mr_view *v,
 	const struct mr_view_sources *s, struct mr_run_reader *reader, size_t pass_bytes);
-// Merges the next pass into a fresh state, which is the caller's; `parts` says which parts it has.
-// 1; 0: there is no more; negative with diag, MR_ERR_LIMIT when bytes_max is passed.
+// Merges the next pass into a fresh state, which is the caller's until it is released; `parts` says
+// which parts it has. 1; 0: there is no more; negative with diag, MR_ERR_LIMIT when it may not
+// grow.
 [[nodiscard]] int mr_view_merging_next(struct mr_view_merging *m, struct mr_fold_state **out,
 	struct mr_fold_parts *parts, struct mr_diag *diag);
+// Frees a pass.
+void mr_view_merging_release(struct mr_view_merging *m, struct mr_fold_state *pass);
 
 // Tools of a thread that writes runs.
 struct mr_view_tools {

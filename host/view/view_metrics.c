@@ -103,6 +103,10 @@ static void emit_budget(struct mr_metrics_out *out, void *owner)
 			GAUGE, (double)atomic_load_explicit(&b->states, memory_order_relaxed)},
 		{"millrace_views_bases_bytes", "Of it, what readers share.", GAUGE,
 			(double)atomic_load_explicit(&b->bases, memory_order_relaxed)},
+		{"millrace_views_work_bytes", "Of it, sealing, merging and filling.", GAUGE,
+			(double)atomic_load_explicit(&b->work, memory_order_relaxed)},
+		{"millrace_views_work_peak_bytes", "The most that these had.", GAUGE,
+			(double)atomic_load_explicit(&b->work_peak, memory_order_relaxed)},
 		{"millrace_views_waits_total", "Times that a batch had to wait for it.", COUNTER,
 			load(&b->waits)},
 	};

@@ -15,7 +15,6 @@ struct mr_scan {
 	struct mr_run_reader *reader;
 	struct mr_view_merging merging;
 	struct mr_fold_state *pass; // or NULL
-	uint64_t pass_bytes;        // counted as the query's
 
 	struct mr_query *counted; // the caller's
 	struct mr_query query;    // the same, with an arena of the scan's own for blocks
@@ -27,6 +26,20 @@ struct mr_scan {
 	struct mr_scan_stats stats;
 };
 
+// A pass is the query's memory, and the reader's with it.
+static int pass_grown(struct mr_view_merging *m, size_t bytes)
+{
+	struct mr_scan *s = m->ctx;
+
+	bytes += bytes ? mr_run_reader_bytes(s->reader) : 0;
+	if (bytes > m->counted && !mr_budget_take(s->query.memory, bytes - m->counted))
+		return MR_ERR_LIMIT;
+	if (bytes < m->counted)
+		mr_budget_give(s->query.memory, m->counted - bytes);
+	m->counted = bytes;
+	return 0;
+}
+
 static int passes_begin(struct mr_scan *s)
 {
 	uint64_t room = mr_budget_room(s->query.memory);
@@ -37,6 +50,8 @@ static int passes_begin(struct mr_scan *s)
 	mr_view_merging_begin(&s->merging, s->view, &s->reading.sources, s->reader,
 		MR_MIN(room / PASS_SHARE, (uint64_t)PASS_BYTES));
 	s->merging.cancelled = s->query.cancelled;
+	s->merging.grown = pass_grown;
+	s->merging.ctx = s;
 	return 0;
 }
 
@@ -75,10 +90,9 @@ static int view_begin(const struct mr_relation *r, const struct mr_scan_spec *sp
 
 static void pass_end(struct mr_scan *s)
 {
-	mr_fold_state_destroy(s->pass);
-	mr_budget_give(s->query.memory, s->pass_bytes);
+	if (s->pass)
+		mr_view_merging_release(&s->merging, s->pass);
 	s->pass = NULL;
-	s->pass_bytes = 0;
 	s->cursor = 0;
 }
 
@@ -86,21 +100,13 @@ static void pass_end(struct mr_scan *s)
 static int pass_next(struct mr_scan *s, struct mr_diag *diag)
 {
 	struct mr_fold_parts parts;
-	uint64_t bytes;
 	int rc;
 
 	pass_end(s);
-	s->merging.bytes_max = mr_budget_room(s->query.memory);
 	rc = mr_view_merging_next(&s->merging, &s->pass, &parts, diag);
 	if (rc == MR_ERR_LIMIT)
 		return mr_query_no_memory(s->counted, diag);
-	if (rc <= 0)
-		return rc;
-	bytes = mr_fold_state_bytes(s->pass) + mr_run_reader_bytes(s->reader);
-	if (!mr_budget_take(s->query.memory, bytes))
-		return mr_query_no_memory(s->counted, diag);
-	s->pass_bytes = bytes;
-	return 1;
+	return rc;
 }
 
 // The next block of groups, of whichever state.

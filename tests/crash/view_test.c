@@ -51,6 +51,7 @@ struct world {
 	uint64_t next_view_id;
 	size_t budget_bytes;
 	uint64_t refills, reads, spilled, merges, deaths;
+	size_t work_peak; // of views, in bytes
 };
 
 struct life {
@@ -545,6 +546,7 @@ static void life_begin(struct life *l, struct world *w)
 		.segments = l->segments,
 		.workers = l->workers,
 		.budget.bytes_max = w->budget_bytes};
+	mr_view_host_init(&l->host);
 	if (!l->catalog.tables_count)
 		assert_int_equal(first_time(l), 0);
 	make_table(l);
@@ -563,6 +565,11 @@ static void life_end(struct life *l)
 	mr_table_put(l->table);
 	assert_int_equal(atomic_load(&l->host.budget.states), 0);
 	assert_int_equal(atomic_load(&l->host.budget.bases), 0);
+	assert_int_equal(atomic_load(&l->host.budget.work), 0);
+	assert_true(atomic_load(&l->host.budget.work_peak) <=
+		    mr_view_budget_work(&l->host.budget) + MR_VIEW_STEP_BYTES);
+	l->world->work_peak = MR_MAX(l->world->work_peak, atomic_load(&l->host.budget.work_peak));
+	mr_view_host_fini(&l->host);
 	mr_view_tools_fini(&l->tools);
 	mr_segment_writer_destroy(l->writer);
 	mr_run_store_destroy(l->runs);
@@ -658,11 +665,11 @@ static void world_run(uint64_t seed, size_t budget_bytes)
 		live(&w, i % 3 != 0);
 	live(&w, false);
 	print_message("%llu deaths, %llu reads, %llu of them without base, %llu refills, %llu runs "
-		      "merged\n",
+		      "merged, %zu bytes for work\n",
 		(unsigned long long)w.deaths, (unsigned long long)w.reads,
 		(unsigned long long)w.spilled, (unsigned long long)w.refills,
-		(unsigned long long)w.merges);
-	assert_true(w.deaths > 0 && w.reads > 0);
+		(unsigned long long)w.merges, w.work_peak);
+	assert_true(w.deaths > 0 && w.reads > 0 && w.work_peak > 0);
 	mr_io_sim_fini(&w.sim);
 }
 

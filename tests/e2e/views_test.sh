@@ -92,11 +92,16 @@ echo "views: stored"
 
 # ---- far more groups than memory for views
 
-# memory_bounded LIMIT: what the views count, and what the process has, stay bounded.
-accounted() { query "SELECT sum(active_bytes + unsealed_bytes + base_bytes) FROM millrace.views"; }
+# What the views count, at work too, and what the process has, stay bounded.
+accounted() {
+	query "SELECT count(*) FROM millrace.views WHERE active_bytes > 0" >/dev/null
+	curl -s "http://$HTTP/metrics" |
+		awk '/^millrace_views_(states|bases|work)_bytes / { sum += $2; n++ } END { printf "%d\n", n == 3 ? sum : -1 }'
+}
 bounded() {
 	local bytes
 	bytes=$(accounted)
+	[ "$bytes" -ge 0 ] || fail "a metric is missing"
 	[ "$bytes" -le $((VIEW_MIB << 20)) ] || fail "views take $bytes bytes of $VIEW_MIB MiB $1"
 }
 VIEW_MIB=12
@@ -119,6 +124,8 @@ bounded "at rest"
 expect t "$(figure "base_bytes = 0 AND reads_spilled > 0" by_k)" "by_k is read in passes"
 expect t "$(figure "base_bytes > 0 AND reads_spilled = 0" everything)" "everything has a base"
 expect 150001 "$(query "SELECT count(*) FROM by_k")" "groups"
+peak=$(curl -s "http://$HTTP/metrics" | awk '$1 == "millrace_views_work_peak_bytes" { printf "%d\n", $2 }')
+[ "$peak" -gt 0 ] && [ "$peak" -le $(((VIEW_MIB << 20) / 8)) ] || fail "work took $peak bytes"
 rss=$(awk '/VmHWM/ { print $2 }' "/proc/$PID/status")
 [ "$rss" -lt 400000 ] || fail "the process had $rss kB"
 
@@ -146,7 +153,7 @@ stop
 
 # ---- damage: an error with file and offset, never another answer
 
-file=$(ls -S "$TMP"/big/run/*.run | head -n 1)
+file=$(ls -S "$TMP"/big/run/*.run | sed -n 1p)
 cp "$file" "$TMP/whole"
 at=$(($(stat -c %s "$file") / 2))
 printf '\x5a\xa5' | dd of="$file" bs=1 seek=$at conv=notrunc status=none

@@ -134,8 +134,17 @@ static void merge_by_parts(
 	assert_int_equal(mr_fold_order_create(s, &o), 0);
 	assert_int_equal(mr_fold_order_groups(o, cut[0]) + mr_fold_order_groups(o, cut[1]),
 		mr_fold_state_groups(s));
-	for (int i = 0; i < 2; i++)
-		assert_int_equal(mr_fold_merge_parts(all, s, o, cut[i]), 0);
+	for (int i = 0; i < 2; i++) {
+		uint32_t done = 0;
+		int rc = 1;
+
+		// In steps of random size.
+		while (rc == 1)
+			rc = mr_fold_merge_parts(all, s, o, cut[i], &done,
+				mr_fold_state_bytes(all) + (size_t)mr_rand_below(r, 5000));
+		assert_int_equal(rc, 0);
+		assert_int_equal(done, mr_fold_order_groups(o, cut[i]));
+	}
 	mr_fold_order_destroy(o);
 }
 
