@@ -1,8 +1,7 @@
 # Connections by number, over memif between two processes of ours: all of many idle ones are
 # answered again and cost what the memory plan says, and those that come and go leave nothing.
-B=${MILLRACE_BUILD:-build/release}
-[ -e "$B/millrace-dpdk.so" ] || { echo "built without DPDK"; exit 77; }
 . tests/e2e/lib.sh
+[ -e "$B/millrace-dpdk.so" ] || skip "built without DPDK"
 BUDGET=1536 # bytes a connection: the plan's 1 KiB, and what is not measured that finely
 N=20000
 

@@ -6,18 +6,15 @@
 # fd77:N::2/64; this side, the kernel's TCP, has 10.77.N.1 and fd77:N::1. The namespace and all that
 # is in it goes with the last process of the test.
 B=${MILLRACE_BUILD:-build/release}
-skip_dpdk() {
-	echo "$1"
-	exit 77
-}
+. tests/e2e/namespace.sh
 
 if [ -z "${WIRE:-}" ]; then
-	[ -e "$B/millrace-dpdk.so" ] || skip_dpdk "built without DPDK"
-	[ -c /dev/net/tun ] || skip_dpdk "no /dev/net/tun here"
+	[ -e "$B/millrace-dpdk.so" ] || skip "built without DPDK"
+	[ -c /dev/net/tun ] || skip "no /dev/net/tun here"
 	map=
 	[ "$(id -u)" = 0 ] || map=--map-root-user
 	# shellcheck disable=SC2086
-	unshare --net $map true 2>/dev/null || skip_dpdk "network namespaces are forbidden here"
+	namespace_or_skip --net $map
 	WIRE=$(mktemp -d "${TMPDIR:-/tmp}/millrace-wire.XXXXXX")
 	export WIRE
 	rc=0

@@ -1,6 +1,7 @@
 # Helpers of the end-to-end tests: a daemon on free ports in a temporary directory, gone at exit.
 # Source it first. Daemons are ended by the pids that this script started.
 set -euo pipefail
+. tests/e2e/namespace.sh
 B=${MILLRACE_BUILD:-build/release}
 TMP=$(mktemp -d "${TMPDIR:-/tmp}/millrace-test.XXXXXX")
 PIDS=()

@@ -4,12 +4,6 @@ SEED=${MILLRACE_SEED:-$((RANDOM * 32768 + RANDOM))}
 RANDOM=$SEED
 echo "seed $SEED"
 
-# skip REASON
-skip() {
-	echo "$1"
-	exit 77
-}
-
 # between LOW HIGH: sets N. (Not by substitution: a subshell would draw the same number again.)
 between() { N=$(($1 + RANDOM % ($2 - $1 + 1))); }
 

@@ -5,8 +5,10 @@
 # caught (MILLRACE_LIE=1). MILLRACE_CUTS=1000 makes it long.
 # In a mount namespace of its own: one that another process makes meanwhile (ip netns exec) would keep
 # our file systems mounted after we have unmounted them.
-[ -n "${MILLRACE_MOUNTS:-}" ] || ! unshare -m true 2>/dev/null ||
-	MILLRACE_MOUNTS=own exec unshare -m bash "$0" "$@"
+. tests/e2e/namespace.sh
+[ "$(id -u)" = 0 ] || skip "not root"
+namespace_or_skip --mount
+own_namespace --mount
 . tests/e2e/lib.sh
 . tests/e2e/load.sh
 CUTS=${MILLRACE_CUTS:-6}
@@ -28,7 +30,6 @@ release() {
 	umount -l "$FUSE" 2>/dev/null || true
 }
 
-[ "$(id -u)" = 0 ] || skip "not root"
 [ -c /dev/fuse ] || skip "no /dev/fuse here"
 [ -c /dev/loop-control ] || skip "no loop devices here"
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What an analyst types first: psql's backslash commands and SQLAlchemy's inspector, against a daemon.
 . "$(dirname "$0")/lib.sh"
-command -v psql >/dev/null || { echo "skip: no psql"; exit 77; }
+command -v psql >/dev/null || skip "no psql"
 
 meta() {
 	PGCONNECT_TIMEOUT=10 psql -X -A -P footer=off -h 127.0.0.1 -p "$SQL_PORT" -U millrace -d millrace \

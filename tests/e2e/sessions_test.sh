@@ -2,7 +2,7 @@
 # Who is connected and what runs, and ending it: pg_stat_activity, pg_cancel_backend,
 # pg_terminate_backend, millrace.connections; and what a stranger is told.
 . "$(dirname "$0")/lib.sh"
-command -v psql >/dev/null || { echo "skip: no psql"; exit 77; }
+command -v psql >/dev/null || skip "no psql"
 
 # A query under an application name, in the background; its output and exit code in files.
 background() { # NAME SQL

@@ -2,7 +2,7 @@
 # The memory limit of all queries: many big queries at once never pass it, each that fails says
 # 53200, a small query goes through meanwhile, and the daemon lives.
 . "$(dirname "$0")/lib.sh"
-command -v psql >/dev/null || { echo "skip: no psql"; exit 77; }
+command -v psql >/dev/null || skip "no psql"
 
 LIMIT=$((64 << 20))
 BIG="SELECT count(*), max(length(t)) FROM (SELECT g, repeat('x', 40) || g AS t FROM generate_series(1, 250000) g ORDER BY t) q"

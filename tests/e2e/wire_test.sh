@@ -1,31 +1,31 @@
 # Producing over a wire that loses, doubles, reorders and damages frames, between two network
 # namespaces: every record arrives once, whichever dataplane receives it.
-[ "$(id -u)" = 0 ] || { echo "needs root for network namespaces"; exit 77; }
-NS=mr-wire-$$
-ip netns add "$NS-client" 2>/dev/null || { echo "the host forbids network namespaces"; exit 77; }
+. tests/e2e/namespace.sh
+[ "$(id -u)" = 0 ] || skip "not root"
+namespace_or_skip --mount --net
+own_namespace --mount --net
 . tests/e2e/lib.sh
 RELAY=
-release() { for n in client relay server; do ip netns del "$NS-$n" 2>/dev/null || true; done; }
 
 in_ns() { # NAME command...
 	local n=$1
 	shift
-	ip netns exec "$NS-$n" "$@"
+	ip netns exec "$n" "$@"
 }
 
 # link NAME DEVICE PEER: a veth between namespace NAME and the relay's, with honest frames.
 link() {
-	ip -n "$NS-$1" link add "$2" type veth peer name "$3" netns "$NS-relay"
+	ip -n "$1" link add "$2" type veth peer name "$3" netns relay
 	for x in "$1 $2" "relay $3"; do
 		read -r n dev <<<"$x"
-		ip -n "$NS-$n" link set "$dev" up
+		ip -n "$n" link set "$dev" up
 		in_ns "$n" ethtool -K "$dev" tx off tso off gso off gro off >/dev/null 2>&1 || true
 	done
 }
 
 # relay_start option...
 relay_start() {
-	exec 9> >(ip netns exec "$NS-relay" "$B/tests/e2e/relay" c1 s1 "$@" >"$TMP/relay.out" 2>"$TMP/relay.err")
+	exec 9> >(ip netns exec relay "$B/tests/e2e/relay" c1 s1 "$@" >"$TMP/relay.out" 2>"$TMP/relay.err")
 	RELAY=$!
 	PIDS+=("$RELAY")
 	for _ in $(seq 50); do
@@ -42,19 +42,21 @@ relay_stop() {
 
 count_of() { sed -n "s/^$1 //p" "$TMP/relay.out"; }
 
-ip netns add "$NS-relay"
-ip netns add "$NS-server"
+# Names of network namespaces are files in here.
+mkdir -p /run/netns
+mount -t tmpfs none /run/netns
+for n in client relay server; do ip netns add $n; done
 link client c0 c1
 link server s0 s1
-ip -n "$NS-client" addr add 10.77.0.1/24 dev c0
-ip -n "$NS-client" link set lo up
-ip -n "$NS-server" link set lo up
+ip -n client addr add 10.77.0.1/24 dev c0
+ip -n client link set lo up
+ip -n server link set lo up
 
 # serve NAME option...: as lib.sh's start, in the server's namespace.
 serve() {
 	local name=$1 b=$B
 	shift
-	printf '#!/bin/sh\nexec ip netns exec %s %s/millraced "$@"\n' "$NS-server" "$b" >"$TMP/millraced"
+	printf '#!/bin/sh\nexec ip netns exec %s %s/millraced "$@"\n' server "$b" >"$TMP/millraced"
 	chmod +x "$TMP/millraced"
 	B=$TMP
 	start "$name" "$@"
@@ -80,7 +82,7 @@ produce_and_count() { # NAME
 	done
 }
 
-ip -n "$NS-server" addr add 10.77.0.2/24 dev s0
+ip -n server addr add 10.77.0.2/24 dev s0
 # Kernel sockets on both sides.
 serve socket --listen 0.0.0.0 --insecure --workers 2
 produce_and_count socket
@@ -88,7 +90,7 @@ stop
 
 # Our own TCP on the server's end: the kernel there has no address on the wire.
 if [ -e "$B/millrace-dpdk.so" ]; then
-	ip -n "$NS-server" addr flush dev s0
+	ip -n server addr flush dev s0
 	in_ns server sh -c 'echo 1 >/proc/sys/net/ipv6/conf/s0/disable_ipv6'
 	serve dpdk --workers 2 --dataplane dpdk --set net.address=10.77.0.2/24 --set net.memory_bytes=64MiB \
 		--eal "--vdev net_af_packet0,iface=s0,qdisc_bypass=1,framecnt=2048,blocksz=1048576"
