@@ -1,9 +1,12 @@
 // A client for tests of the dataplane.
 #include "tests/lib/net_client.h"
 
+#include "hw/uring.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,9 +24,32 @@ void net_client_open_world(
 	world = w;
 }
 
-void net_client_use_sockets(void)
+enum net_over net_over;
+
+const char *net_over_name(void)
 {
-	world = NULL;
+	static const char *const names[] = {"plain", "tcp", "uring"};
+
+	return names[net_over];
+}
+
+const char *net_over_host(void)
+{
+	return net_over == OVER_TCP ? TCP_WORLD_SERVER4 : "127.0.0.1";
+}
+
+int net_over_each(int (*run)(const char *network))
+{
+	int failed = 0;
+
+	for (net_over = OVER_PLAIN; net_over <= OVER_URING; net_over++) {
+		if (net_over == OVER_URING && mr_uring_probe() != 0)
+			printf("io_uring is not to be had here: its part is left out\n");
+		else
+			failed += run(net_over_name());
+		world = NULL; // clients are sockets again
+	}
+	return failed;
 }
 
 // ---- a connection of the client's stack

@@ -28,8 +28,13 @@ struct net_client {
 // with a small send buffer make small queues.
 void net_client_open_world(
 	struct tcp_world *w, struct mr_clock_sim *clock, struct mr_net_options *o);
-// From now on clients are sockets again.
-void net_client_use_sockets(void);
+
+// Which implementation of the network tests are about now.
+extern enum net_over { OVER_PLAIN, OVER_TCP, OVER_URING } net_over;
+const char *net_over_name(void);
+const char *net_over_host(void); // where its servers listen
+// Runs tests over each that there is; returns how many failed.
+int net_over_each(int (*run)(const char *network));
 // Connects (a socket blocks, on loopback). `receive_buffer` 0: the default.
 void net_client_open(struct net_client *c, const struct mr_net_addr *at, int receive_buffer);
 void net_client_close(struct net_client *c);

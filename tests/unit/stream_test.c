@@ -50,14 +50,6 @@ struct bench {
 	size_t place_bytes;
 };
 
-// Which implementation the tests of this run are about.
-static enum { OVER_PLAIN, OVER_URING, OVER_TCP } over;
-
-static const char *server_host(void)
-{
-	return over == OVER_TCP ? TCP_WORLD_SERVER4 : "127.0.0.1";
-}
-
 static int on_opened(void *owner, struct mr_stream *s)
 {
 	struct bench *b = owner;
@@ -134,20 +126,19 @@ static const struct mr_stream_events events = {
 
 static struct bench *bench_open(struct mr_net_options o, const char *host)
 {
-	static const char *const names[] = {"plain", "uring", "tcp"};
 	struct bench *b = calloc(1, sizeof(*b));
 
 	assert_non_null(b);
 	mr_clock_sim_init(&b->clock, 0);
-	if (over == OVER_URING)
+	if (net_over == OVER_URING)
 		assert_int_equal(mr_uring_create(&b->uring, NULL), 0);
-	if (over == OVER_TCP)
+	if (net_over == OVER_TCP)
 		net_client_open_world(&b->world, &b->clock, &o);
 	o.uring = b->uring;
 	o.clock = &b->clock.clock;
 	o.node = -1;
 	assert_int_equal(mr_net_create(&o, &b->net), 0);
-	assert_string_equal(mr_net_name(b->net), names[over]);
+	assert_string_equal(mr_net_name(b->net), net_over_name());
 	assert_int_equal(mr_net_addr_parse(host, 0, &b->at), 0);
 	assert_int_equal(mr_net_listen(b->net, &b->at, &events, b, &b->at.port, &b->listener), 0);
 	assert_int_not_equal(b->at.port, 0);
@@ -157,7 +148,7 @@ static struct bench *bench_open(struct mr_net_options o, const char *host)
 static void bench_close(struct bench *b)
 {
 	mr_net_destroy(b->net);
-	if (over == OVER_TCP)
+	if (net_over == OVER_TCP)
 		tcp_world_close(&b->world);
 	for (int i = 0; i < b->opened; i++) {
 		assert_int_equal(b->peers[i].closed, 1);
@@ -176,7 +167,7 @@ static void round_of(struct bench *b, struct net_client *c, size_t count)
 
 	for (size_t i = 0; i < count; i++)
 		net_client_pump(&c[i], NULL);
-	if (over == OVER_TCP) {
+	if (net_over == OVER_TCP) {
 		tcp_world_turn(&b->world);
 		b->clock.ns += ROUND_NS;
 	}
@@ -271,7 +262,7 @@ static bool has_ipv6(void)
 
 static void ipv6_and_ipv4_reach_a_wildcard(void **)
 {
-	if (over != OVER_TCP && !has_ipv6()) {
+	if (net_over != OVER_TCP && !has_ipv6()) {
 		print_message("SKIP no IPv6 on this host\n");
 		skip();
 	}
@@ -281,18 +272,18 @@ static void ipv6_and_ipv4_reach_a_wildcard(void **)
 	struct mr_net_addr v4, v6;
 	char text[72];
 
-	assert_int_equal(mr_net_addr_parse(server_host(), b->at.port, &v4), 0);
-	assert_int_equal(
-		mr_net_addr_parse(over == OVER_TCP ? TCP_WORLD_SERVER6 : "::1", b->at.port, &v6),
+	assert_int_equal(mr_net_addr_parse(net_over_host(), b->at.port, &v4), 0);
+	assert_int_equal(mr_net_addr_parse(
+				 net_over == OVER_TCP ? TCP_WORLD_SERVER6 : "::1", b->at.port, &v6),
 		0);
 	net_client_open(&c[0], &v4, 0);
 	UNTIL(b, c, 1, b->opened == 1);
 	net_client_open(&c[1], &v6, 0);
 	UNTIL(b, c, 2, b->opened == 2);
 	mr_net_addr_host(&b->peers[0].stream->local, text);
-	assert_string_equal(text, server_host());
+	assert_string_equal(text, net_over_host());
 	mr_net_addr_host(&b->peers[1].stream->peer, text);
-	assert_string_equal(text, over == OVER_TCP ? TCP_WORLD_CLIENT6 : "::1");
+	assert_string_equal(text, net_over == OVER_TCP ? TCP_WORLD_CLIENT6 : "::1");
 	assert_int_equal(b->peers[1].stream->local.port, b->at.port);
 	net_client_close(&c[0]);
 	net_client_close(&c[1]);
@@ -301,7 +292,7 @@ static void ipv6_and_ipv4_reach_a_wildcard(void **)
 
 static void a_taken_port_is_an_error_and_free_again_at_once(void **)
 {
-	struct bench *b = bench_open((struct mr_net_options){0}, server_host());
+	struct bench *b = bench_open((struct mr_net_options){0}, net_over_host());
 	struct mr_listener *second;
 	struct net_client c;
 
@@ -320,7 +311,7 @@ static void a_taken_port_is_an_error_and_free_again_at_once(void **)
 
 static void a_pause_keeps_the_bytes_and_their_order(void **)
 {
-	struct bench *b = bench_open((struct mr_net_options){.rxbufs = 4}, server_host());
+	struct bench *b = bench_open((struct mr_net_options){.rxbufs = 4}, net_over_host());
 	struct net_client c;
 	size_t total = 300000, last = 0;
 	int pauses = 0;
@@ -351,7 +342,7 @@ static void a_place_gets_exactly_its_bytes(void **)
 	static const size_t sizes[] = {1, 100, 16384, 16385, 50000, 1 << 20};
 
 	for (size_t i = 0; i < MR_COUNT_OF(sizes); i++) {
-		struct bench *b = bench_open((struct mr_net_options){0}, server_host());
+		struct bench *b = bench_open((struct mr_net_options){0}, net_over_host());
 		uint8_t *place = calloc(1, sizes[i] + 64);
 		struct net_client c;
 
@@ -377,7 +368,7 @@ static void a_place_gets_exactly_its_bytes(void **)
 static void pieces_larger_than_the_socket_arrive_whole(void **)
 {
 	struct bench *b =
-		bench_open((struct mr_net_options){.send_buffer = 8 << 10}, server_host());
+		bench_open((struct mr_net_options){.send_buffer = 8 << 10}, net_over_host());
 	struct iovec v[MR_NET_PIECES_MAX];
 	struct mr_buf data = {0};
 	struct net_client c;
@@ -406,7 +397,7 @@ static void pieces_larger_than_the_socket_arrive_whole(void **)
 
 static void close_is_the_last_call_and_comes_once(void **)
 {
-	struct bench *b = bench_open((struct mr_net_options){0}, server_host());
+	struct bench *b = bench_open((struct mr_net_options){0}, net_over_host());
 	struct net_client c;
 
 	b->close_in_data = true;
@@ -424,7 +415,7 @@ static void close_is_the_last_call_and_comes_once(void **)
 static void a_close_with_a_send_and_a_place_under_way_waits_for_both(void **)
 {
 	struct bench *b =
-		bench_open((struct mr_net_options){.send_buffer = 8 << 10}, server_host());
+		bench_open((struct mr_net_options){.send_buffer = 8 << 10}, net_over_host());
 	size_t bytes = 4 << 20;
 	uint8_t *out = calloc(1, bytes), *place = calloc(1, bytes);
 	struct net_client c;
@@ -453,7 +444,7 @@ static void a_close_with_a_send_and_a_place_under_way_waits_for_both(void **)
 
 static void an_end_comes_after_the_bytes_and_leaves_sending_open(void **)
 {
-	struct bench *b = bench_open((struct mr_net_options){0}, server_host());
+	struct bench *b = bench_open((struct mr_net_options){0}, net_over_host());
 	struct net_client c;
 
 	net_client_open(&c, &b->at, 0);
@@ -470,7 +461,7 @@ static void an_end_comes_after_the_bytes_and_leaves_sending_open(void **)
 
 static void a_reset_is_told_as_an_error(void **)
 {
-	struct bench *b = bench_open((struct mr_net_options){0}, server_host());
+	struct bench *b = bench_open((struct mr_net_options){0}, net_over_host());
 	struct net_client c;
 
 	net_client_open(&c, &b->at, 0);
@@ -485,7 +476,7 @@ static void a_reset_is_told_as_an_error(void **)
 
 static void refused_and_surplus_connections_are_closed(void **)
 {
-	struct bench *b = bench_open((struct mr_net_options){.streams_max = 2}, server_host());
+	struct bench *b = bench_open((struct mr_net_options){.streams_max = 2}, net_over_host());
 	struct net_client c[4];
 
 	b->refuse = true;
@@ -507,7 +498,7 @@ static void refused_and_surplus_connections_are_closed(void **)
 
 static void without_descriptors_accepting_pauses_and_goes_on(void **)
 {
-	struct bench *b = bench_open((struct mr_net_options){0}, server_host());
+	struct bench *b = bench_open((struct mr_net_options){0}, net_over_host());
 	struct net_client c;
 	struct rlimit before, none;
 
@@ -528,7 +519,7 @@ static void without_descriptors_accepting_pauses_and_goes_on(void **)
 
 static void pinned_buffers_leave_enough_to_receive_with(void **)
 {
-	struct bench *b = bench_open((struct mr_net_options){.rxbufs = 8}, server_host());
+	struct bench *b = bench_open((struct mr_net_options){.rxbufs = 8}, net_over_host());
 	struct net_client c[16];
 	int pinned = 0;
 
@@ -542,8 +533,8 @@ static void pinned_buffers_leave_enough_to_receive_with(void **)
 	for (int i = 0; i < 16; i++)
 		pinned += b->peers[i].pinned != NULL;
 	// A socket's bytes have a buffer to themselves; our own TCP puts those of many into one.
-	assert_int_equal(pinned, over == OVER_TCP ? 16 : 4);
-	assert_int_equal(mr_net_counters(b->net)->rxbufs_pinned, over == OVER_TCP ? 1 : 4);
+	assert_int_equal(pinned, net_over == OVER_TCP ? 16 : 4);
+	assert_int_equal(mr_net_counters(b->net)->rxbufs_pinned, net_over == OVER_TCP ? 1 : 4);
 	// Receiving goes on, and what is pinned stays as it was.
 	b->pin = false;
 	for (int i = 0; i < 16; i++)
@@ -566,7 +557,7 @@ static void pinned_buffers_leave_enough_to_receive_with(void **)
 
 static void paused_streams_do_not_keep_the_buffers(void **)
 {
-	struct bench *b = bench_open((struct mr_net_options){.rxbufs = 4}, server_host());
+	struct bench *b = bench_open((struct mr_net_options){.rxbufs = 4}, net_over_host());
 	struct net_client c[12];
 
 	b->take = 1;
@@ -580,7 +571,7 @@ static void paused_streams_do_not_keep_the_buffers(void **)
 	fill(&c[11].out, 200000, 50);
 	UNTIL(b, c, 12, b->opened == 12 && b->peers[11].in.bytes == 200000);
 	// Our own TCP keeps them in its receive queues.
-	if (over != OVER_TCP)
+	if (net_over != OVER_TCP)
 		assert_true(mr_net_counters(b->net)->spilled_bytes > 0);
 	for (int i = 0; i < 11; i++)
 		mr_stream_resume(b->peers[i].stream);
@@ -618,7 +609,7 @@ static void on_mail(struct mr_watch *w)
 
 static void a_watched_mailbox_is_heard_until_it_is_unwatched(void **)
 {
-	struct bench *b = bench_open((struct mr_net_options){0}, server_host());
+	struct bench *b = bench_open((struct mr_net_options){0}, net_over_host());
 	struct mail m = {.bench = b, .message.handle = on_message};
 
 	assert_int_equal(mr_mailbox_open(&m.box), 0);
@@ -653,7 +644,7 @@ static void run_job(struct mr_net_task *t)
 
 static void tasks_run_once_each_time_and_cannot_hold_the_turn(void **)
 {
-	struct bench *b = bench_open((struct mr_net_options){0}, server_host());
+	struct bench *b = bench_open((struct mr_net_options){0}, net_over_host());
 	struct job j[3] = {{{.run = run_job}, b, 0, false}, {{.run = run_job}, b, 0, false},
 		{{.run = run_job}, b, 0, true}};
 
@@ -697,22 +688,12 @@ static int run_all(const char *name)
 	};
 	int failed = cmocka_run_group_tests_name(name, tests, NULL, NULL);
 
-	if (over != OVER_TCP)
-		failed += cmocka_run_group_tests_name("stream sockets", of_sockets, NULL, NULL);
+	if (net_over != OVER_TCP)
+		failed += cmocka_run_group_tests_name("sockets", of_sockets, NULL, NULL);
 	return failed;
 }
 
 int main(void)
 {
-	int failed = run_all("stream plain");
-
-	over = OVER_TCP;
-	failed += run_all("stream tcp");
-	net_client_use_sockets();
-	if (mr_uring_probe() != 0) {
-		printf("io_uring is not to be had here: its part is left out\n");
-		return failed;
-	}
-	over = OVER_URING;
-	return failed + run_all("stream uring");
+	return net_over_each(run_all);
 }
