@@ -151,7 +151,8 @@ bool mr_field_find(struct mr_span name, enum mr_field *out);
 
 // extract(field FROM …) as an exact count of millionths, so that a numeric or a double can be made
 // of it. `*scale` gets the digits PostgreSQL shows (0, 3 or 6). -EINVAL: no such field for this
-// type. The timestamp must be finite. `tz` NULL = timestamp without time zone.
+// type. The timestamp must be finite. `tz` NULL = timestamp without time zone. The Julian date is
+// not among them: it is no count of millionths.
 [[nodiscard]] int mr_ts_extract(
 	enum mr_field f, int64_t us, const struct mr_tz *tz, __int128 *millionths, int *scale);
 [[nodiscard]] int mr_interval_extract(

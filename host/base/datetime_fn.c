@@ -359,12 +359,9 @@ int mr_ts_extract(
 	*scale = 0;
 	if (second_field(f, c.second * (int64_t)MR_US_PER_S + c.us, millionths, scale))
 		return 0;
-	if (f == MR_FIELD_EPOCH || f == MR_FIELD_JULIAN) {
+	if (f == MR_FIELD_EPOCH) {
 		*scale = 6;
 		*millionths = us;
-		if (f == MR_FIELD_JULIAN)
-			*millionths = (__int128)(days - MR_DATE_MIN) * 1000000 +
-				      (local - days * MR_US_PER_DAY) / 86400;
 		return 0;
 	}
 	if (!whole_field(f, days, &c, &v) &&

@@ -301,7 +301,7 @@ static bool named_zone(struct scan *s)
 	while (is_letter(peek(s)) || is_digit(peek(s)) || peek(s) == '_' || peek(s) == '/' ||
 		peek(s) == '+' || peek(s) == '-')
 		s->r.at++;
-	s->zone = mr_tz_find(mr_span(start, (size_t)(s->r.at - start)));
+	s->zone = mr_tz_find_short(mr_span(start, (size_t)(s->r.at - start)));
 	return s->zone ? true : fail(s, -ENOENT);
 }
 

@@ -1,10 +1,10 @@
 // Numbers to text.
 //
 // A double is written with the fewest digits that read back to the same bits and, of those, the
-// nearest ones (Steele and White 1990). The fast way is Schubfach (Giulietti 2020, "The Schubfach
-// way to render doubles"): with v = c * 2^q and 10^k the greatest power of ten that is not above
-// the distance 2^q between neighbours, one of floor(v / 10^k) and the number behind it reads back
-// to v, and of the multiples of 10^(k+1) at most one does. So four comparisons decide.
+// nearest ones (Steele and White 1990), as PostgreSQL's. The fast way is Schubfach (Giulietti 2020,
+// "The Schubfach way to render doubles"): with v = c * 2^q and 10^k the greatest power of ten that
+// is not above the distance 2^q between neighbours, one of floor(v / 10^k) and the number behind it
+// reads back to v, and of the multiples of 10^(k+1) at most one does. So four comparisons decide.
 //
 // The paper takes v / 10^k, and the ends of the interval that reads back, from a table of 617
 // powers of ten of 128 bits, and proves that their error is small enough. Here there is no error
@@ -97,14 +97,15 @@ static bool shortest(struct binary b, uint64_t *digits, int *power)
 {
 	// floor(log10(2^q)), and of 3/4 * 2^q where the interval is shorter.
 	int k = (b.q * 1262611 - (b.closer_below ? 524031 : 0)) >> 22;
-	uint64_t odd = b.c & 1, low, at, high, s;
+	uint64_t low, at, high, s;
 
 	if (k < -POW5_MAX || b.q > SHIFT_MAX)
 		return false;
 	at = scale(4 * b.c, b.q, k);
-	// An even c takes the ends of its interval, for ties go to even.
-	low = scale(4 * b.c - 2 + b.closer_below, b.q, k) + odd;
-	high = scale(4 * b.c + 2, b.q, k) - odd;
+	// The ends of the interval are out: they read back to an even c only where a reader rounds
+	// ties to even, and PostgreSQL does not write them either.
+	low = scale(4 * b.c - 2 + b.closer_below, b.q, k) + 1;
+	high = scale(4 * b.c + 2, b.q, k) - 1;
 	s = at / 4;
 	if (s >= 10) {
 		uint64_t ten = s / 10 * 40;

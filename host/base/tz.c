@@ -111,49 +111,61 @@ static struct mr_tz *read_zone(struct mr_span wanted)
 	return tz;
 }
 
+// Named as PostgreSQL names them, in POSIX's way: the sign behind the name counts westwards.
 static struct mr_tz *make_fixed(int32_t seconds)
 {
 	struct mr_tz *tz = calloc(1, sizeof(*tz));
-	int32_t m = abs(seconds) / 60;
+	bool west = seconds < 0;
+	unsigned m = (unsigned)abs(seconds) / 60, h = m / 60 % 100;
+	char hours[8];
 
 	if (!tz)
 		return NULL;
-	if (m % 60)
-		snprintf(tz->name, sizeof(tz->name), "%c%02d:%02d", seconds < 0 ? '-' : '+', m / 60,
-			m % 60);
-	else
-		snprintf(tz->name, sizeof(tz->name), "%c%02d", seconds < 0 ? '-' : '+', m / 60);
+	snprintf(hours, sizeof(hours), m % 60 ? "%02u:%02u" : "%02u", h, m % 60);
+	snprintf(tz->name, sizeof(tz->name), "<%c%s>%c%s", west ? '-' : '+', hours,
+		west ? '+' : '-', hours);
 	tz->types_count = 1;
 	tz->types[0].offset = seconds;
-	memcpy(tz->types[0].abbreviation, tz->name, MR_TZ_ABBREVIATION_MAX);
+	snprintf(
+		tz->types[0].abbreviation, MR_TZ_ABBREVIATION_MAX, "%c%s", west ? '-' : '+', hours);
 	return tz;
 }
 
-static bool two_digits(struct mr_span s, size_t at, int32_t *out)
+static bool read_number(struct mr_span s, size_t *at, int32_t most, int32_t *out)
 {
-	if (at + 2 > s.bytes || s.data[at] < '0' || s.data[at] > '9' || s.data[at + 1] < '0' ||
-		s.data[at + 1] > '9')
-		return false;
-	*out = (s.data[at] - '0') * 10 + s.data[at + 1] - '0';
-	return true;
+	size_t start = *at;
+
+	*out = 0;
+	for (; *at < s.bytes && s.data[*at] >= '0' && s.data[*at] <= '9' && *out <= most; ++*at)
+		*out = *out * 10 + s.data[*at] - '0';
+	return *at > start && *out <= most;
 }
 
-// `+hh`, `+hhmm`, `+hh:mm`: minutes east.
-static bool parse_fixed(struct mr_span s, int32_t *seconds)
+// POSIX's std offset without a rule for summer: `EST5`, `GMT-03:00`, `<+03>-3`, `+03`. Positive is
+// west, so '+03' is three hours behind UTC. Seconds east.
+static bool parse_posix(struct mr_span s, int32_t *seconds)
 {
+	size_t at = 0;
 	int32_t h, m = 0;
-	size_t at = 3;
+	bool east = false;
 
-	if (s.bytes < 3 || (s.data[0] != '+' && s.data[0] != '-') || !two_digits(s, 1, &h))
-		return false;
-	if (s.bytes > at && s.data[at] == ':')
+	if (s.bytes && s.data[0] == '<') {
+		while (at < s.bytes && s.data[at] != '>')
+			at++;
 		at++;
-	if (at == s.bytes && at == 4)
+	}
+	while (at < s.bytes && ((s.data[at] | 32) >= 'a' && (s.data[at] | 32) <= 'z'))
+		at++;
+	if (at < s.bytes && (s.data[at] == '+' || s.data[at] == '-'))
+		east = s.data[at++] == '-';
+	else if (at == 0)
 		return false;
-	if (at < s.bytes && (!two_digits(s, at, &m) || at + 2 != s.bytes || m > 59))
+	if (!read_number(s, &at, 167, &h))
 		return false;
-	*seconds = (h * 3600 + m * 60) * (s.data[0] == '-' ? -1 : 1);
-	return abs(*seconds) <= FIXED_SECONDS_MAX;
+	if (at < s.bytes && s.data[at] == ':' && (++at, !read_number(s, &at, 59, &m)))
+		return false;
+	*seconds = (h * 3600 + m * 60) * (east ? 1 : -1);
+	return at == s.bytes && abs(*seconds) <= FIXED_SECONDS_MAX;
 }
 
 static bool is_name(const struct mr_tz *tz, struct mr_span name)
@@ -170,8 +182,7 @@ static const struct mr_tz *find_or_add(struct mr_span name, const int32_t *fixed
 	pthread_mutex_lock(&cache_lock);
 	for (tz = cache; tz; tz = tz->next)
 		if (fixed ? tz->times_count == 0 && tz->name[0] != 0 && !tz->has_rule &&
-					(tz->name[0] == '+' || tz->name[0] == '-') &&
-					tz->types[0].offset == *fixed
+					tz->name[0] == '<' && tz->types[0].offset == *fixed
 			  : is_name(tz, name))
 			break;
 	if (!tz) {
@@ -194,14 +205,51 @@ const struct mr_tz *mr_tz_fixed(int32_t seconds)
 
 const struct mr_tz *mr_tz_find(struct mr_span name)
 {
+	const struct mr_tz *tz;
 	int32_t seconds;
 
 	if (is_name(&utc, name) || mr_span_eq(name, mr_span_str("Z")) ||
 		mr_span_eq(name, mr_span_str("z")))
 		return &utc;
-	if (parse_fixed(name, &seconds))
-		return mr_tz_fixed(seconds);
-	return find_or_add(name, NULL);
+	tz = find_or_add(name, NULL);
+	return tz || !parse_posix(name, &seconds) ? tz : mr_tz_fixed(seconds);
+}
+
+// Those of PostgreSQL's list that mean one offset the whole year; a zone's file of the same name
+// (CET, EST) may change to summer time.
+static const struct {
+	const char *name;
+	int8_t hours;
+} abbreviations[] = {{"EST", -5}, {"EDT", -4}, {"CST", -6}, {"CDT", -5}, {"MST", -7}, {"MDT", -6},
+	{"PST", -8}, {"PDT", -7}, {"AKST", -9}, {"AKDT", -8}, {"HST", -10}, {"GMT", 0}, {"WET", 0},
+	{"WEST", 1}, {"BST", 1}, {"CET", 1}, {"CEST", 2}, {"MET", 1}, {"MEST", 2}, {"EET", 2},
+	{"EEST", 3}, {"IST", 2}, {"SAST", 2}, {"EAT", 3}, {"PKT", 5}, {"HKT", 8}, {"JST", 9},
+	{"KST", 9}, {"AWST", 8}, {"AEST", 10}, {"AEDT", 11}, {"NZST", 12}, {"NZDT", 13}};
+
+const struct mr_tz *mr_tz_find_short(struct mr_span name)
+{
+	for (size_t i = 0; i < MR_COUNT_OF(abbreviations); i++)
+		if (strlen(abbreviations[i].name) == name.bytes &&
+			strncasecmp(abbreviations[i].name, (const char *)name.data, name.bytes) ==
+				0)
+			return abbreviations[i].hours ? mr_tz_fixed(abbreviations[i].hours * 3600)
+						      : &utc;
+	return mr_tz_find(name);
+}
+
+const struct mr_tz *mr_tz_find_setting(struct mr_span name)
+{
+	char text[16], *end = text;
+	double hours = 0;
+
+	if (name.bytes && name.bytes < sizeof(text)) {
+		memcpy(text, name.data, name.bytes);
+		text[name.bytes] = 0;
+		hours = strtod(text, &end);
+	}
+	if (end == text || *end || !(hours > -16 && hours < 16))
+		return mr_tz_find(name);
+	return hours == 0 ? &utc : mr_tz_fixed((int32_t)(hours * 60) * 60);
 }
 
 // ---- offsets

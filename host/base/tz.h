@@ -14,10 +14,15 @@ struct mr_tz;
 // UTC, always there.
 const struct mr_tz *mr_tz_utc(void);
 
-// By name, in any case ("europe/berlin"), "UTC", "Z", "GMT", or a fixed offset ("+02", "+02:30",
-// "-0530": east positive, as ISO 8601). NULL when there is no such zone. Any thread; may read a
-// file the first time.
+// By name, in any case ("europe/berlin"), "UTC", "Z", "GMT", or POSIX's name and offset, in which
+// a positive offset is west ("EST5", "GMT-03:00", "<+03>-3", "+03" = UTC-3). NULL when there is no
+// such zone. Any thread; may read a file the first time.
 const struct mr_tz *mr_tz_find(struct mr_span name);
+// The same, but PostgreSQL's abbreviations come first ("CET" is UTC+1 in summer too): what AT TIME
+// ZONE and the text of a timestamp name.
+const struct mr_tz *mr_tz_find_short(struct mr_span name);
+// The same as mr_tz_find, but a mere number counts hours east ("+03", "-5.5"): SET TIME ZONE.
+const struct mr_tz *mr_tz_find_setting(struct mr_span name);
 
 // A zone that is always `seconds` east of UTC: whole minutes, |seconds| < 16 h (as PostgreSQL),
 // or NULL.

@@ -36,6 +36,7 @@ static const struct {
 	{"decimal", MR_TYPE_NUMERIC},
 	{"dec", MR_TYPE_NUMERIC},
 	{"varchar", MR_TYPE_TEXT},
+	{"bpchar", MR_TYPE_TEXT},
 	{"character varying", MR_TYPE_TEXT},
 	{"string", MR_TYPE_TEXT},
 	{"name", MR_TYPE_TEXT},

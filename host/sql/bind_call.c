@@ -324,7 +324,7 @@ static int bind_coalesce(struct mr_bind *b, enum mr_expr_kind kind, bool least, 
 	return 0;
 }
 
-// NULLIF(a, b) = CASE WHEN a = b THEN NULL ELSE a END
+// NULLIF(a, b) = CASE WHEN a = b THEN NULL ELSE a END, a in the type in which they are compared.
 static int bind_nullif(struct mr_bind *b, struct mr_expr **args, int pos, struct mr_expr **out)
 {
 	struct mr_expr *e = mr_bind_new(b, MR_EXPR_CASE, 0, 3, pos);
@@ -335,6 +335,10 @@ static int bind_nullif(struct mr_bind *b, struct mr_expr **args, int pos, struct
 	if (mr_bind_function(b, mr_span_str("="), pair, 2, pos, true, &e->args[0]) < 0 ||
 		mr_bind_known(b, args[0], &e->args[2]) < 0)
 		return -1;
+	// Integers among each other, and real with others, are compared as they are.
+	if (args[0]->type.type == MR_TYPE_NULL || pair[0]->type.type == MR_TYPE_NUMERIC ||
+		(pair[0]->type.type == MR_TYPE_FLOAT8 && args[0]->type.type != MR_TYPE_FLOAT4))
+		e->args[2] = pair[0];
 	e->type = e->args[2]->type;
 	e->args[1] = mr_bind_new(b, MR_EXPR_CONST, e->type.type, 0, pos);
 	if (!e->args[1])

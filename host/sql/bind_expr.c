@@ -347,20 +347,40 @@ static int negated(struct mr_bind *b, bool negate, struct mr_expr *e, struct mr_
 	return 0;
 }
 
-static int bind_between(
-	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out)
+static int between(struct mr_bind *b, struct mr_expr *x, struct mr_expr *low, struct mr_expr *high,
+	int pos, struct mr_expr **out)
 {
-	struct mr_expr *x, *low, *high, *e = mr_bind_new(b, MR_EXPR_AND, MR_TYPE_BOOL, 2, ast->pos);
+	struct mr_expr *e = mr_bind_new(b, MR_EXPR_AND, MR_TYPE_BOOL, 2, pos);
 
 	if (!e)
 		return mr_bind_no_memory(b);
-	if (ast->between.symmetric)
-		return mr_bind_unsupported(b, ast->pos, "BETWEEN SYMMETRIC");
+	if (operator2(b, ">=", x, low, pos, &e->args[0]) < 0 ||
+		operator2(b, "<=", x, high, pos, &e->args[1]) < 0)
+		return -1;
+	*out = mr_bind_fold(b, e);
+	return 0;
+}
+
+// SYMMETRIC is: between in the one order or in the other.
+static int bind_between(
+	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out)
+{
+	struct mr_expr *x, *low, *high, *e;
+
 	if (mr_bind_expr(b, s, ast->between.arg, &x) < 0 ||
 		mr_bind_expr(b, s, ast->between.low, &low) < 0 ||
-		mr_bind_expr(b, s, ast->between.high, &high) < 0 ||
-		operator2(b, ">=", x, low, ast->pos, &e->args[0]) < 0 ||
-		operator2(b, "<=", x, high, ast->pos, &e->args[1]) < 0)
+		mr_bind_expr(b, s, ast->between.high, &high) < 0)
+		return -1;
+	if (!ast->between.symmetric) {
+		if (between(b, x, low, high, ast->pos, &e) < 0)
+			return -1;
+		return negated(b, ast->negated, e, out);
+	}
+	e = mr_bind_new(b, MR_EXPR_OR, MR_TYPE_BOOL, 2, ast->pos);
+	if (!e)
+		return mr_bind_no_memory(b);
+	if (between(b, x, low, high, ast->pos, &e->args[0]) < 0 ||
+		between(b, x, high, low, ast->pos, &e->args[1]) < 0)
 		return -1;
 	return negated(b, ast->negated, mr_bind_fold(b, e), out);
 }
@@ -497,6 +517,29 @@ static int add_unit(struct mr_bind *b, const struct mr_ast_type *t, struct mr_ex
 	return 0;
 }
 
+// x::varchar(3), x::timestamp(0): a call of the function that PostgreSQL names after the type.
+static int apply_length(struct mr_bind *b, const struct mr_ast_type *t, struct mr_expr **e)
+{
+	bool text = (*e)->type.type == MR_TYPE_TEXT;
+	struct mr_expr *args[2] = {*e, NULL};
+	int64_t n;
+
+	if (t->mods.count != 1 || t->mods.items[0]->kind != MR_AST_INT ||
+		(*e)->type.type == MR_TYPE_NUMERIC)
+		return 0;
+	n = t->mods.items[0]->literal.integer;
+	if (text && n < 1)
+		return mr_bind_error(b, t->pos, "22023", "length for type %s must be at least 1",
+			strcmp(t->name, "bpchar") == 0 ? "char" : t->name);
+	args[1] = mr_bind_new(b, MR_EXPR_CONST, MR_TYPE_INT4, 0, t->pos);
+	if (!args[1])
+		return mr_bind_no_memory(b);
+	args[1]->value.i32 = (int32_t)MR_MIN(n, INT32_MAX);
+	return mr_bind_function(b,
+		mr_span_str(text ? "varchar" : mr_type_info((*e)->type.type)->udt), args, 2, t->pos,
+		false, e);
+}
+
 static int bind_cast(
 	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out)
 {
@@ -512,7 +555,8 @@ static int bind_cast(
 		rc = add_unit(b, ast->cast.type, e);
 	if (rc < 0)
 		return rc;
-	return mr_bind_coerce(b, e, to, MR_COERCE_EXPLICIT, out);
+	rc = mr_bind_coerce(b, e, to, MR_COERCE_EXPLICIT, out);
+	return rc < 0 ? rc : apply_length(b, ast->cast.type, out);
 }
 
 static int bind_collate(

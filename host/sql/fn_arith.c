@@ -162,12 +162,37 @@ static int same(struct mr_fn_call *c, const void *const *a, void *out)
 		return 0;                                                     \
 	}
 
+BIT_ROW(and_i2, int16_t, x &y)
+BIT_ROW(or_i2, int16_t, x | y)
+BIT_ROW(xor_i2, int16_t, x ^ y)
 BIT_ROW(and_i4, int32_t, x &y)
 BIT_ROW(and_i8, int64_t, x &y)
 BIT_ROW(or_i4, int32_t, x | y)
 BIT_ROW(or_i8, int64_t, x | y)
 BIT_ROW(xor_i4, int32_t, x ^ y)
 BIT_ROW(xor_i8, int64_t, x ^ y)
+
+// The count of bits is taken modulo the width, as the processor does it (a smallint's is 32).
+#define SHIFT_ROWS(s, T, U, mask)                                                  \
+	static int not_##s(struct mr_fn_call *, const void *const *a, void *out)   \
+	{                                                                          \
+		RESULT(T) = (T)~ARG(T, 0);                                         \
+		return 0;                                                          \
+	}                                                                          \
+	static int left_##s(struct mr_fn_call *, const void *const *a, void *out)  \
+	{                                                                          \
+		RESULT(T) = (T)((U)ARG(T, 0) << (ARG(int32_t, 1) & (mask)));       \
+		return 0;                                                          \
+	}                                                                          \
+	static int right_##s(struct mr_fn_call *, const void *const *a, void *out) \
+	{                                                                          \
+		RESULT(T) = (T)(ARG(T, 0) >> (ARG(int32_t, 1) & (mask)));          \
+		return 0;                                                          \
+	}
+
+SHIFT_ROWS(i2, int16_t, uint32_t, 31)
+SHIFT_ROWS(i4, int32_t, uint32_t, 31)
+SHIFT_ROWS(i8, int64_t, uint64_t, 63)
 
 #define OP2(name, t, f)                        \
 	{                                      \
@@ -227,12 +252,24 @@ static const struct mr_fn fns[] = {
 	OP1("+", T_F4, same),
 	OP1("+", T_F8, same),
 	OP1("+", T_N, same),
+	OP2R("&", T_I2, and_i2),
+	OP2R("|", T_I2, or_i2),
+	OP2R("#", T_I2, xor_i2),
 	OP2R("&", T_I4, and_i4),
 	OP2R("&", T_I8, and_i8),
 	OP2R("|", T_I4, or_i4),
 	OP2R("|", T_I8, or_i8),
 	OP2R("#", T_I4, xor_i4),
 	OP2R("#", T_I8, xor_i8),
+	OP1("~", T_I2, not_i2),
+	OP1("~", T_I4, not_i4),
+	OP1("~", T_I8, not_i8),
+	{"<<", T_I2, 2, {T_I2, T_I4}, 0, left_i2, NULL},
+	{"<<", T_I4, 2, {T_I4, T_I4}, 0, left_i4, NULL},
+	{"<<", T_I8, 2, {T_I8, T_I4}, 0, left_i8, NULL},
+	{">>", T_I2, 2, {T_I2, T_I4}, 0, right_i2, NULL},
+	{">>", T_I4, 2, {T_I4, T_I4}, 0, right_i4, NULL},
+	{">>", T_I8, 2, {T_I8, T_I4}, 0, right_i8, NULL},
 };
 
 const struct mr_fn_family mr_fn_arith = {fns, MR_COUNT_OF(fns)};

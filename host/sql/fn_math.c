@@ -2,6 +2,9 @@
 #include "host/sql/fn_int.h"
 #include "host/sql/session_int.h"
 
+// PostgreSQL's constant; dividing by M_PI and multiplying by 180 gives other last digits.
+#define RADIANS_PER_DEGREE 0.0174532925199432957692
+
 #define ABS_ROW(name, T)                                                           \
 	static int name(struct mr_fn_call *c, const void *const *a, void *out)     \
 	{                                                                          \
@@ -46,12 +49,33 @@ F8_ROW(round_f8, rint(x))
 F8_ROW(trunc_f8, trunc(x))
 F8_ROW(sign_f8, x > 0 ? 1 : x < 0 ? -1 : 0)
 F8_ROW(cbrt_f8, cbrt(x))
-F8_ROW(degrees_f8, x / M_PI * 180)
-F8_ROW(radians_f8, x / 180 * M_PI)
-F8_ROW(sin_f8, sin(x))
-F8_ROW(cos_f8, cos(x))
-F8_ROW(tan_f8, tan(x))
+F8_ROW(degrees_f8, x / RADIANS_PER_DEGREE)
+F8_ROW(radians_f8, x *RADIANS_PER_DEGREE)
 F8_ROW(atan_f8, atan(x))
+F8_ROW(sinh_f8, sinh(x))
+F8_ROW(cosh_f8, cosh(x))
+F8_ROW(tanh_f8, tanh(x))
+F8_ROW(asinh_f8, asinh(x))
+
+// Functions that are not defined everywhere.
+#define F8_DOMAIN(name, defined, expr)                                           \
+	static int name(struct mr_fn_call *c, const void *const *a, void *out)   \
+	{                                                                        \
+		double x = ARG(double, 0);                                       \
+		if (!isnan(x) && !(defined))                                     \
+			return mr_fn_error(c, "22003", "input is out of range"); \
+		RESULT(double) = expr;                                           \
+		return 0;                                                        \
+	}
+
+F8_DOMAIN(sin_f8, !isinf(x), sin(x))
+F8_DOMAIN(cos_f8, !isinf(x), cos(x))
+F8_DOMAIN(tan_f8, !isinf(x), tan(x))
+F8_DOMAIN(cot_f8, !isinf(x), 1 / tan(x))
+F8_DOMAIN(asin_f8, x >= -1 && x <= 1, asin(x))
+F8_DOMAIN(acos_f8, x >= -1 && x <= 1, acos(x))
+F8_DOMAIN(acosh_f8, x >= 1, acosh(x))
+F8_DOMAIN(atanh_f8, x >= -1 && x <= 1, atanh(x))
 
 static int pi_f8(struct mr_fn_call *, const void *const *, void *out)
 {
@@ -171,53 +195,6 @@ static int sign_n(struct mr_fn_call *, const void *const *a, void *out)
 	return 0;
 }
 
-// Numeric powers with a whole exponent are exact as far as 35 digits go; others come from doubles
-// with 16 significant digits.
-static int power_n(struct mr_fn_call *c, const void *const *a, void *out)
-{
-	struct mr_dec x = ARG(struct mr_dec, 0), r = mr_dec_from_i64(1);
-	double d = mr_dec_to_double(x), y = mr_dec_to_double(ARG(struct mr_dec, 1));
-	int rc = 0;
-
-	if (d == 0 && y < 0)
-		return mr_fn_error(c, "2201F", "zero raised to a negative power is undefined");
-	if (y == floor(y) && y >= 0 && y <= 120) {
-		for (int i = 0; i < (int)y && rc >= 0; i++)
-			rc = mr_dec_mul(r, x, &r);
-		if (rc >= 0)
-			rc = mr_dec_round(r, MR_MAX(16, (int)mr_dec_scale(x)), &r);
-		if (rc >= 0) {
-			RESULT(struct mr_dec) = r;
-			return 0;
-		}
-	}
-	if (d < 0 && y != floor(y))
-		return mr_fn_error(c, "2201F",
-			"a negative number raised to a non-integer power yields a complex result");
-	d = pow(d, y);
-	if (!isfinite(d))
-		return mr_fn_out_of_range(c, MR_TYPE_NUMERIC);
-	rc = mr_dec_from_double(d, &r);
-	rc = rc < 0 ? rc : mr_dec_round(r, 16, out);
-	return fn_dec_result(c, rc);
-}
-
-static int gcd_i8(struct mr_fn_call *c, const void *const *a, void *out)
-{
-	int64_t x = ARG(int64_t, 0), y = ARG(int64_t, 1);
-
-	while (y) {
-		int64_t t = y == -1 ? 0 : x % y;
-
-		x = y;
-		y = t;
-	}
-	if (x == INT64_MIN)
-		return mr_fn_out_of_range(c, MR_TYPE_INT8);
-	RESULT(int64_t) = x < 0 ? -x : x;
-	return 0;
-}
-
 // ---- random ----
 
 static int random_f8(struct mr_fn_call *c, const void *const *, void *out)
@@ -274,6 +251,12 @@ static const struct mr_fn fns[] = {
 	F1("abs", T_F4, abs_f4),
 	F1("abs", T_F8, abs_f8),
 	F1("abs", T_N, abs_n),
+	F1("@", T_I2, abs_i2),
+	F1("@", T_I4, abs_i4),
+	F1("@", T_I8, abs_i8),
+	F1("@", T_F4, abs_f4),
+	F1("@", T_F8, abs_f8),
+	F1("@", T_N, abs_n),
 	F1("floor", T_F8, floor_f8),
 	F1("floor", T_N, floor_n),
 	F1("ceil", T_F8, ceil_f8),
@@ -289,26 +272,33 @@ static const struct mr_fn fns[] = {
 	F1("sign", T_F8, sign_f8),
 	F1("sign", T_N, sign_n),
 	F1("sqrt", T_F8, sqrt_f8),
+	F1("|/", T_F8, sqrt_f8),
 	F1("cbrt", T_F8, cbrt_f8),
+	F1("||/", T_F8, cbrt_f8),
 	F1("exp", T_F8, exp_f8),
 	F1("ln", T_F8, ln_f8),
 	F1("log", T_F8, log10_f8),
 	F1("log10", T_F8, log10_f8),
 	{"power", T_F8, 2, {T_F8, T_F8}, 0, power_f8, NULL},
-	{"power", T_N, 2, {T_N, T_N}, 0, power_n, NULL},
 	{"pow", T_F8, 2, {T_F8, T_F8}, 0, power_f8, NULL},
-	{"pow", T_N, 2, {T_N, T_N}, 0, power_n, NULL},
 	{"^", T_F8, 2, {T_F8, T_F8}, 0, power_f8, NULL},
-	{"^", T_N, 2, {T_N, T_N}, 0, power_n, NULL},
 	F1("degrees", T_F8, degrees_f8),
 	F1("radians", T_F8, radians_f8),
 	F1("sin", T_F8, sin_f8),
 	F1("cos", T_F8, cos_f8),
 	F1("tan", T_F8, tan_f8),
 	F1("atan", T_F8, atan_f8),
+	F1("cot", T_F8, cot_f8),
+	F1("asin", T_F8, asin_f8),
+	F1("acos", T_F8, acos_f8),
+	F1("sinh", T_F8, sinh_f8),
+	F1("cosh", T_F8, cosh_f8),
+	F1("tanh", T_F8, tanh_f8),
+	F1("asinh", T_F8, asinh_f8),
+	F1("acosh", T_F8, acosh_f8),
+	F1("atanh", T_F8, atanh_f8),
 	{"atan2", T_F8, 2, {T_F8, T_F8}, 0, atan2_f8, NULL},
 	{"pi", T_F8, 0, {0}, 0, pi_f8, NULL},
-	{"gcd", T_I8, 2, {T_I8, T_I8}, 0, gcd_i8, NULL},
 	{"random", T_F8, 0, {0}, MR_FN_VOLATILE, random_f8, NULL},
 	{"setseed", T_T, 1, {T_F8}, MR_FN_VOLATILE, setseed_f8, NULL},
 	{"width_bucket", T_I4, 4, {T_F8, T_F8, T_F8, T_I4}, 0, width_bucket, NULL},

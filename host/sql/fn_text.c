@@ -584,6 +584,7 @@ static const struct mr_fn fns[] = {
 	{"substr", T_T, 2, {T_T, T_I4}, 0, substring, NULL},
 	{"substr", T_T, 3, {T_T, T_I4, T_I4}, 0, substring, NULL},
 	{"left", T_T, 2, {T_T, T_I4}, 0, left, NULL},
+	{"varchar", T_T, 2, {T_T, T_I4}, 0, left, NULL}, // the cast to varchar(n)
 	{"right", T_T, 2, {T_T, T_I4}, 0, right, NULL},
 	{"strpos", T_I4, 2, {T_T, T_T}, 0, strpos, NULL},
 	{"position", T_I4, 2, {T_T, T_T}, 0, strpos, NULL},

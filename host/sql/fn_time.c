@@ -217,7 +217,7 @@ static int named_tz(struct mr_fn_call *c, const void *name, const struct mr_tz *
 {
 	struct mr_span s = fn_span(name);
 
-	*out = mr_tz_find(s);
+	*out = mr_tz_find_short(s);
 	if (*out)
 		return 0;
 	return mr_fn_error(c, "22023", "time zone \"%.*s\" not recognized", (int)s.bytes,
@@ -247,59 +247,103 @@ static int date_bin(struct mr_fn_call *c, const void *const *a, void *out)
 	return checked(c, rc);
 }
 
-static int extract(struct mr_fn_call *c, const void *const *a, const struct mr_tz *tz,
-	const char *type, __int128 *millionths, int *scale)
-{
-	enum mr_field f;
-	int rc = unit_of(c, a[0], type, &f);
+// What extract and date_part make their result of.
+struct part {
+	mr_i128 millionths;
+	int scale;    // digits to show
+	int infinite; // 1 or -1: the field of an infinite time
+	bool julian;  // instead: whole days and microseconds
+	int64_t days, us;
+};
 
-	if (rc < 0)
-		return rc;
-	if (c->e->fn->args[1] == MR_TYPE_INTERVAL)
-		rc = mr_interval_extract(f, ARG(struct mr_interval, 1), millionths, scale);
-	else if (!mr_ts_is_finite(ARG(int64_t, 1)))
-		return 1;
-	else
-		rc = mr_ts_extract(f, ARG(int64_t, 1), tz, millionths, scale);
-	if (rc == -EINVAL)
-		return mr_fn_error(c, "0A000", "unit \"%.*s\" not supported for type %s",
-			(int)fn_span(a[0]).bytes, (const char *)fn_span(a[0]).data, type);
-	return rc < 0 ? mr_fn_out_of_range(c, MR_TYPE_TIMESTAMP) : 0;
+static int extract_ts(enum mr_field f, int64_t t, const struct mr_tz *tz, struct part *p)
+{
+	if (!mr_ts_is_finite(t)) {
+		// Fields that go round are NULL, those that only grow are infinite.
+		bool grows = (f >= MR_FIELD_YEAR && f <= MR_FIELD_MILLENNIUM) ||
+			     f == MR_FIELD_ISOYEAR || f == MR_FIELD_EPOCH || f == MR_FIELD_JULIAN;
+
+		p->infinite = t == MR_TS_INFINITY ? 1 : -1;
+		return grows ? 0 : 1;
+	}
+	p->julian = f == MR_FIELD_JULIAN;
+	if (!p->julian)
+		return mr_ts_extract(f, t, tz, &p->millionths, &p->scale);
+	t += tz ? (int64_t)mr_tz_offset(tz, t, NULL) * MR_US_PER_S : 0;
+	p->days = t / MR_US_PER_DAY - (t % MR_US_PER_DAY < 0);
+	p->us = t - p->days * MR_US_PER_DAY;
+	p->days -= MR_DATE_MIN;
+	return 0;
 }
 
-static int extract_any(struct mr_fn_call *c, const void *const *a, __int128 *m, int *scale)
+static int64_t midnight(int32_t day)
 {
-	uint8_t type = c->e->fn->args[1];
+	return day == MR_DATE_INFINITY         ? MR_TS_INFINITY
+	       : day == MR_DATE_MINUS_INFINITY ? MR_TS_MINUS_INFINITY
+					       : day * MR_US_PER_DAY;
+}
 
-	if (type == MR_TYPE_DATE) {
-		int64_t us = ARG(int32_t, 1) * MR_US_PER_DAY;
-		const void *b[2] = {a[0], &us};
+// A date has no time of day; its counts are whole. date_part takes it for its midnight.
+static int extract_date(struct mr_fn_call *c, enum mr_field f, int32_t day, struct part *p)
+{
+	bool whole = c->e->fn->ret == MR_TYPE_NUMERIC;
+	int rc = whole && f <= MR_FIELD_HOUR ? -EINVAL : extract_ts(f, midnight(day), NULL, p);
 
-		if (!mr_date_is_finite(ARG(int32_t, 1)))
-			return 1;
-		return extract(c, b, NULL, "date", m, scale);
-	}
-	return extract(c, a, type == MR_TYPE_TIMESTAMPTZ ? tz_of(c) : NULL,
-		mr_type_info((enum mr_type)type)->name, m, scale);
+	p->scale = whole ? 0 : p->scale;
+	return rc;
+}
+
+static int extract(struct mr_fn_call *c, const void *const *a, struct part *p)
+{
+	enum mr_type type = (enum mr_type)c->e->fn->args[1];
+	const char *name = mr_type_info(type)->name;
+	enum mr_field f;
+	int rc = unit_of(c, a[0], name, &f);
+
+	*p = (struct part){0};
+	if (rc < 0)
+		return rc;
+	if (type == MR_TYPE_INTERVAL)
+		rc = mr_interval_extract(f, ARG(struct mr_interval, 1), &p->millionths, &p->scale);
+	else if (type == MR_TYPE_DATE)
+		rc = extract_date(c, f, ARG(int32_t, 1), p);
+	else
+		rc = extract_ts(
+			f, ARG(int64_t, 1), type == MR_TYPE_TIMESTAMPTZ ? tz_of(c) : NULL, p);
+	if (rc == -EINVAL)
+		return mr_fn_error(c, "0A000", "unit \"%.*s\" not supported for type %s",
+			(int)fn_span(a[0]).bytes, (const char *)fn_span(a[0]).data, name);
+	return rc < 0 ? mr_fn_out_of_range(c, MR_TYPE_TIMESTAMP) : rc;
 }
 
 static int extract_n(struct mr_fn_call *c, const void *const *a, void *out)
 {
-	__int128 m;
-	int scale, rc = extract_any(c, a, &m, &scale);
+	struct mr_dec day = mr_dec_from_i64(MR_US_PER_DAY), fraction;
+	struct part p;
+	int rc = extract(c, a, &p);
 
 	if (rc != 0)
 		return rc;
-	return fn_dec_result(c, mr_dec_round(mr_dec_make(m, 6), scale, out));
+	if (p.infinite)
+		return mr_fn_error(c, "0A000", "numeric infinity is not supported");
+	if (!p.julian)
+		return fn_dec_result(c, mr_dec_round(mr_dec_make(p.millionths, 6), p.scale, out));
+	RESULT(struct mr_dec) = mr_dec_from_i64(p.days);
+	if (c->e->fn->args[1] == MR_TYPE_DATE)
+		return 0;
+	rc = mr_dec_div(mr_dec_from_i64(p.us), day, &fraction);
+	return fn_dec_result(c, rc < 0 ? rc : mr_dec_add(mr_dec_from_i64(p.days), fraction, out));
 }
 
 static int extract_f8(struct mr_fn_call *c, const void *const *a, void *out)
 {
-	__int128 m;
-	int scale, rc = extract_any(c, a, &m, &scale);
+	struct part p;
+	int rc = extract(c, a, &p);
 
 	if (rc == 0)
-		RESULT(double) = (double)m / 1e6;
+		RESULT(double) = p.infinite ? p.infinite * (double)INFINITY
+				 : p.julian ? (double)p.days + (double)p.us / (double)MR_US_PER_DAY
+					    : (double)p.millionths / 1e6;
 	return rc;
 }
 
@@ -325,6 +369,39 @@ static int zone_of_ts(struct mr_fn_call *c, const void *const *a, void *out)
 	if (named_tz(c, a[0], &tz) < 0)
 		return -EINVAL;
 	RESULT(int64_t) = mr_ts_is_finite(t) ? mr_tz_to_utc(tz, t) : t;
+	return 0;
+}
+
+// ---- Casts to timestamp(n) and interval(n) ----
+
+// Half goes away from `zero`, which is 2000 for timestamps.
+static int64_t round_us(int64_t us, int64_t zero, int32_t digits)
+{
+	static const int64_t units[] = {1000000, 100000, 10000, 1000, 100, 10, 1};
+	int64_t unit = units[MR_MAX(MR_MIN(digits, 6), 0)], v = us - zero;
+
+	return zero + (v < 0 ? -((-v + unit / 2) / unit * unit) : (v + unit / 2) / unit * unit);
+}
+
+static int round_ts(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	int64_t t = ARG(int64_t, 0);
+
+	RESULT(int64_t) = t;
+	if (t < MR_TS_MIN || t > MR_TS_MAX)
+		return 0;
+	RESULT(int64_t) = round_us(t, MR_PG_EPOCH_US, ARG(int32_t, 1));
+	return checked(c, RESULT(int64_t) > MR_TS_MAX ? -ERANGE : 0);
+}
+
+static int round_iv(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	struct mr_interval v = ARG(struct mr_interval, 0);
+
+	if (v.us > INT64_MAX - MR_US_PER_S || v.us < -(INT64_MAX - MR_US_PER_S))
+		return mr_fn_out_of_range(c, MR_TYPE_INTERVAL);
+	v.us = round_us(v.us, 0, ARG(int32_t, 1));
+	RESULT(struct mr_interval) = v;
 	return 0;
 }
 
@@ -429,6 +506,9 @@ static const struct mr_fn fns[] = {
 	EXTRACT("date_part", T_F8, extract_f8),
 	F2("timezone", T_TS, T_T, T_TZ, zone_of_tz),
 	F2("timezone", T_TZ, T_T, T_TS, zone_of_ts),
+	F2("timestamp", T_TS, T_TS, T_I4, round_ts),
+	F2("timestamptz", T_TZ, T_TZ, T_I4, round_ts),
+	F2("interval", T_IV, T_IV, T_I4, round_iv),
 	F2("age", T_IV, T_TS, T_TS, age2),
 	F2("age", T_IV, T_TZ, T_TZ, age2),
 	{"age", T_IV, 1, {T_TS}, ST, age1, NULL},

@@ -44,7 +44,7 @@ static bool check_datestyle(const char *v, char *out, size_t bytes)
 
 static bool check_tz(const char *v, char *out, size_t bytes)
 {
-	const struct mr_tz *tz = mr_tz_find(mr_span_str(v));
+	const struct mr_tz *tz = mr_tz_find_setting(mr_span_str(v));
 	struct mr_span name;
 
 	if (strcasecmp(v, "default") == 0 || strcasecmp(v, "local") == 0)
@@ -157,7 +157,7 @@ static void put_value(struct mr_session *s, size_t i, char *value)
 	s->values[i] = value;
 	s->changed[i] |= !same;
 	if (strcmp(settings[i].name, "TimeZone") == 0) {
-		s->tz = mr_tz_find(mr_span_str(mr_setting_current(s, i)));
+		s->tz = mr_tz_find_setting(mr_span_str(mr_setting_current(s, i)));
 		s->tz = s->tz ? s->tz : mr_tz_utc();
 	}
 }

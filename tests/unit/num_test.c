@@ -58,6 +58,41 @@ static void num_doubles_are_written_as_postgres_writes_them(void **)
 
 // ---- the slow way of writing, as the oracle of the fast one
 
+// d.ddde±xx as an integer.
+static unsigned __int128 integer_of(const char *text)
+{
+	unsigned __int128 v = 0;
+	int e = atoi(strchr(text, 'e') + 1);
+
+	for (const char *p = text; *p != 'e'; p++)
+		if (*p != '.') {
+			v = v * 10 + (unsigned)(*p - '0');
+			e -= p > text + 1;
+		}
+	for (; e > 0; e--)
+		v *= 10;
+	for (; e < 0; e++)
+		v /= 10;
+	return v;
+}
+
+// A text that lies just between two neighbours reads back to the even one, but PostgreSQL does not
+// write it. Only among great integers such a text is short, and above 1e30 none is.
+static bool reads_back(const char *text, double v, bool is_float)
+{
+	double above = is_float ? (double)nextafterf((float)v, INFINITY) : nextafter(v, INFINITY);
+	double below = is_float ? (double)nextafterf((float)v, 0) : nextafter(v, 0);
+	unsigned __int128 twice, own;
+
+	if ((is_float ? (double)strtof(text, NULL) : strtod(text, NULL)) != v)
+		return false;
+	if (v < (is_float ? 0x1p25 : 0x1p54) || v > 1e30)
+		return true;
+	twice = 2 * integer_of(text);
+	own = (unsigned __int128)v;
+	return twice != own + (unsigned __int128)above && twice != own + (unsigned __int128)below;
+}
+
 // The shortest of printf's texts that reads back, d.ddde±xx; at a power of two also the one above.
 static void slow_scientific(double v, bool is_float, char text[40])
 {
@@ -74,7 +109,7 @@ static void slow_scientific(double v, bool is_float, char text[40])
 			if (up && *digit == '9')
 				continue;
 			*digit = (char)(*digit + up);
-			if ((is_float ? (double)strtof(text, NULL) : strtod(text, NULL)) == v)
+			if (reads_back(text, v, is_float))
 				return;
 		}
 	}
