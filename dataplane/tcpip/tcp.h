@@ -1,10 +1,10 @@
 // TCP: one worker's connections. A function of (segment, clock, state), with no idea of ports.
 //
 // Base RFC 9293; RFC 1122 (delayed acknowledgements, silly window avoidance, persist, keepalive);
-// RFC 5681, 6582, 6675 with SACK (2018), 6298, 3042, 6928 (loss and congestion); RFC 7323 (window
-// scale, timestamps, PAWS); RFC 5961, 6528, 4987 (blind attacks, sequence numbers, SYN cookies);
-// RFC 6191 (TIME-WAIT). Deliberately not: urgent data (delivered in line), TCP options beyond
-// these.
+// RFC 5681, 6582, 6675 with SACK (2018), 6298, 3042, 6928, 8985 section 7 (loss and congestion);
+// RFC 7323 (window scale, timestamps, PAWS); RFC 5961, 6528, 4987 (blind attacks, sequence numbers,
+// SYN cookies); RFC 6191 (TIME-WAIT). Deliberately not: urgent data (delivered in line), TCP
+// options beyond these.
 //
 // Receiving: bytes in order are delivered straight from the segment, in place: no copy is made
 // here. What its user leaves (only after mr_tcp_pause), and what comes out of order, is copied once
@@ -56,6 +56,7 @@ struct mr_tcp_options {
 	uint32_t challenge_per_second; // 100, randomised (RFC 5961, CVE-2016-5696)
 	bool always_cookies;           // tests
 	bool no_timestamps, no_sack;   // tests
+	bool no_tail_probes;           // tests
 	uint8_t secret[16]; // of sequence numbers and cookies; from the kernel, or a test's
 	uint64_t seed;      // of whatever else is random
 	int node;           // NUMA node of the memory; -1: any
@@ -185,8 +186,10 @@ struct mr_tcp_counters {
 	_Atomic uint64_t bad_sacks;    // blocks outside what was sent
 	_Atomic uint64_t retransmits;  // segments
 	_Atomic uint64_t fast_recoveries;
-	_Atomic uint64_t timeouts; // RTO
-	_Atomic uint64_t probes;   // of zero windows
+	_Atomic uint64_t timeouts;    // RTO
+	_Atomic uint64_t tail_probes; // RFC 8985 section 7
+	_Atomic uint64_t tail_losses; // of these: repaired a loss by themselves
+	_Atomic uint64_t probes;      // of zero windows
 	_Atomic uint64_t keepalives;
 	_Atomic uint64_t window_updates;
 	_Atomic uint64_t zero_windows; // times that we closed the window

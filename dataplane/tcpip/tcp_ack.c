@@ -51,6 +51,9 @@ static void new_ack(struct mr_tcp_conn *c, const struct mr_tcp_seg *s)
 	}
 	c->due_rto = c->snd_una == c->snd_max ? 0 : t->now_ns + mr_tcp_rto(c); // 6298 5.2, 5.3
 	c->flags &= ~MR_TCP_C_PERSIST;
+	if (!(c->flags & MR_TCP_C_TAIL))
+		c->flags &= ~MR_TCP_C_AGAIN;
+	mr_tcp_tail_arm(c);
 	if (c->flags & MR_TCP_C_ORPHAN)
 		c->due_life = t->now_ns + t->o.fin_wait2_ns;
 }
@@ -97,7 +100,7 @@ static bool is_duplicate(const struct mr_tcp_conn *c, const struct mr_tcp_seg *s
 
 bool mr_tcp_ack(struct mr_tcp_conn *c, const struct mr_tcp_seg *s)
 {
-	bool news;
+	bool news, advanced;
 
 	if (mr_seq_lt(c->snd_max, s->ack) || mr_seq_lt(s->ack, c->snd_una - c->snd_wnd_max)) {
 		mr_tcp_challenge(c); // RFC 5961 5.2
@@ -107,12 +110,14 @@ bool mr_tcp_ack(struct mr_tcp_conn *c, const struct mr_tcp_seg *s)
 		c->retries =
 			0; // it lives, and may keep its window shut for ever (RFC 9293 3.8.6.1)
 	news = s->sacks && c->flags & MR_TCP_C_SACK && mr_tcp_sack_take(c, s);
-	if (mr_seq_lt(c->snd_una, s->ack))
+	advanced = mr_seq_lt(c->snd_una, s->ack);
+	if (advanced)
 		new_ack(c, s);
 	else if (is_duplicate(c, s, news))
 		mr_tcp_duplicate_ack(c);
 	else if (c->dup_acks && c->flags & MR_TCP_C_RECOVERY && news)
 		mr_tcp_owe(c);
+	mr_tcp_tail_ack(c, s, advanced);
 	take_window(c, s);
 	mr_tcp_arm(c);
 	if (c->flags & MR_TCP_C_FIN_OUT && c->snd_una == c->snd_end + 1 && !fin_acked(c))

@@ -20,6 +20,7 @@ static void lower_mtu(struct mr_tcp_conn *c, uint16_t mtu)
 	c->rtt_at = 0;
 	c->flags |= MR_TCP_C_LOSS;
 	c->flags &= ~(MR_TCP_C_RECOVERY | MR_TCP_C_RETRANSMIT);
+	mr_tcp_tail_end(c);
 	mr_tcp_ranges_drop(c->t, &c->ranges_out);
 	mr_tcp_owe(c);
 }

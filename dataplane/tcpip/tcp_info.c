@@ -95,6 +95,9 @@ static void check_sender(const struct mr_tcp_conn *c)
 	MR_ASSERT(mr_seq_le(c->snd_max, c->snd_end + fin));
 	MR_ASSERT(c->snd_max - c->snd_una <= c->snd_wnd_max + 1 + fin);
 	MR_ASSERT(c->cwnd >= c->mss);
+	MR_ASSERT(!(c->flags & MR_TCP_C_TAIL) ||
+		  (!(c->flags & (MR_TCP_C_RECOVERY | MR_TCP_C_LOSS | MR_TCP_C_PTO)) &&
+			  mr_seq_le(c->recover, c->snd_max)));
 	MR_ASSERT(c->snd_una == c->snd_max || c->due_rto != 0 || !mr_tcp_link_is_alone(&c->owes));
 	MR_ASSERT((c->out.map != 0) == mr_seq_lt(c->snd_una, c->snd_end));
 }
@@ -122,6 +125,7 @@ static void check_conn(const struct mr_tcp_conn *c)
 	soonest = c->due_rto ? MR_MIN(soonest, c->due_rto) : soonest;
 	soonest = c->due_ack ? MR_MIN(soonest, c->due_ack) : soonest;
 	soonest = c->due_life ? MR_MIN(soonest, c->due_life) : soonest;
+	soonest = c->flags & MR_TCP_C_PTO ? MR_MIN(soonest, mr_tcp_probe_ns(c)) : soonest;
 	if (soonest != INT64_MAX && mr_tcp_link_is_alone(&c->owes))
 		MR_ASSERT(mr_wheel_is_set(&c->timer) &&
 			  mr_wheel_due_ns(&c->timer) < soonest + (1 << MR_WHEEL_TICK_SHIFT));

@@ -23,6 +23,7 @@
 #define MR_TCP_CHALLENGE_EVERY (MR_TCP_SECOND / 2)      // of one connection
 #define MR_TCP_PAWS_IDLE_MS    (24u * 24 * 3600 * 1000) // RFC 7323 5.5
 #define MR_TCP_RETRY_NS        100000                   // when there was no frame to send with
+#define MR_TCP_PROBE_SHIFT     10                       // 1 us, 2^31 of which outlast any RTO
 #define MR_TCP_WSCALE_MAX      14                       // RFC 7323 2.3
 
 static_assert(MR_TCP_BLOCK_BYTES == 1u << MR_TCP_BLOCK_SHIFT);
@@ -237,6 +238,10 @@ enum mr_tcp_conn_flag {
 	MR_TCP_C_CWND_FULL = 1u << 23,   // the window of congestion has held something back
 	MR_TCP_C_UNREACHABLE = 1u << 24, // ICMP says so: the reason if it times out
 	MR_TCP_C_RETRANSMIT = 1u << 25,  // the segment at snd_una, whatever the windows say
+	MR_TCP_C_PTO = 1u << 26,         // due_probe runs
+	MR_TCP_C_TAIL = 1u << 27,        // a tail probe is out; outside of RECOVERY and LOSS
+	MR_TCP_C_AGAIN = 1u << 28,       // it was a retransmission; in RECOVERY: has been made
+	MR_TCP_C_TAIL_LOST = 1u << 29,   // this recovery: all below a held byte is lost
 };
 
 struct mr_tcp_conn {
@@ -290,7 +295,7 @@ struct mr_tcp_conn {
 	int64_t sent_ns;
 	// Line 5.
 	uint32_t rtt_seq;
-	uint32_t recover;  // RFC 6582, 6675: snd_max at the loss
+	uint32_t recover;  // RFC 6582, 6675: snd_max at the loss, or behind the tail probe
 	uint32_t high_rxt; // RFC 6675
 	uint32_t acked;    // bytes acknowledged since the window grew (RFC 3465)
 	uint32_t rcv_fin;
@@ -308,6 +313,7 @@ struct mr_tcp_conn {
 	uint32_t retransmits;
 	uint32_t timeouts;
 	uint32_t out_of_order; // bytes
+	uint32_t due_probe;    // of a tail probe: low bits of the time in units of the shift below
 };
 
 static_assert(sizeof(struct mr_tcp_conn) <= 384); // idle ones too
@@ -490,6 +496,7 @@ bool mr_tcp_challenge_budget(struct mr_tcp *t);
 
 void mr_tcp_cwnd_start(struct mr_tcp_conn *c);
 void mr_tcp_cwnd_grow(struct mr_tcp_conn *c, uint32_t acked);
+void mr_tcp_cwnd_halve(struct mr_tcp_conn *c);
 void mr_tcp_enter_recovery(struct mr_tcp_conn *c);
 void mr_tcp_duplicate_ack(struct mr_tcp_conn *c);
 void mr_tcp_recovery_ack(struct mr_tcp_conn *c, uint32_t acked);
@@ -506,11 +513,31 @@ const struct mr_tcp_ranges *mr_tcp_scoreboard(const struct mr_tcp_conn *c);
 void mr_tcp_ranges_drop(struct mr_tcp *t, uint32_t *id);
 struct mr_tcp_ranges *mr_tcp_ranges_of(struct mr_tcp *t, uint32_t *id);
 
+// ---- tcp_tail.c: tail loss probes
+
+// After new text or an acknowledgement of some: a probe is due later, if one may help.
+void mr_tcp_tail_arm(struct mr_tcp_conn *c);
+void mr_tcp_tail_fire(struct mr_tcp_conn *c);
+// An acceptable acknowledgement, SACK blocks and snd_una taken; `advanced`: that has moved.
+void mr_tcp_tail_ack(struct mr_tcp_conn *c, const struct mr_tcp_seg *s, bool advanced);
+// Nothing of a probe counts any more: another kind of recovery begins, or this one has ended.
+void mr_tcp_tail_end(struct mr_tcp_conn *c);
+
+// When the tail probe is due.
+static inline int64_t mr_tcp_probe_ns(const struct mr_tcp_conn *c)
+{
+	int64_t now = c->t->now_ns >> MR_TCP_PROBE_SHIFT;
+
+	return (now + (int32_t)(c->due_probe - (uint32_t)now)) << MR_TCP_PROBE_SHIFT;
+}
+
 // ---- tcp_output.c, tcp_emit.c
 
 void mr_tcp_output(struct mr_tcp_conn *c);
 void mr_tcp_send_probe(struct mr_tcp_conn *c);
 void mr_tcp_send_keepalive(struct mr_tcp_conn *c);
+// The next segment, or the last one `again`. 0 or -errno.
+int mr_tcp_send_tail(struct mr_tcp_conn *c, bool *again);
 // A segment of a connection with `bytes` of its send queue from `seq`. 0 or -errno of the IP layer.
 int mr_tcp_emit(struct mr_tcp_conn *c, uint32_t seq, uint32_t bytes, uint8_t flags);
 // Bytes of options that a data segment of the connection carries now.

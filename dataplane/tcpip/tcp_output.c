@@ -210,6 +210,7 @@ static void send_ack(struct mr_tcp_conn *c)
 void mr_tcp_output(struct mr_tcp_conn *c)
 {
 	struct mr_tcp *t = c->t;
+	uint32_t sent = c->snd_max;
 
 	if (c->state < MR_TCP_ESTABLISHED) {
 		send_syn(c);
@@ -233,6 +234,9 @@ void mr_tcp_output(struct mr_tcp_conn *c)
 	}
 	if (c->flags & MR_TCP_C_ACK)
 		send_ack(c);
+	if (c->snd_max != sent ||
+		(c->flags & (MR_TCP_C_RECOVERY | MR_TCP_C_PTO)) == MR_TCP_C_RECOVERY)
+		mr_tcp_tail_arm(c);
 	mr_tcp_arm(c);
 }
 
@@ -251,6 +255,23 @@ void mr_tcp_send_probe(struct mr_tcp_conn *c)
 	if (c->snd_wnd == 0)
 		c->flags |= MR_TCP_C_PERSIST;
 	c->due_rto = c->t->now_ns + mr_tcp_rto(c);
+}
+
+int mr_tcp_send_tail(struct mr_tcp_conn *c, bool *again)
+{
+	// Behind a FIN that was sent there is nothing.
+	uint32_t queued = mr_seq_lt(c->snd_nxt, c->snd_end) ? c->snd_end - c->snd_nxt : 0;
+	uint32_t full = segment_bytes(c), flight = c->snd_max - c->snd_una;
+	uint32_t n = MR_MIN(queued, full);
+	int err;
+
+	*again = !n || flight + n > c->snd_wnd;
+	if (*again)
+		return resend(c, c->snd_max - MR_MIN(flight, full), MR_MIN(flight, full));
+	err = send_at(c, c->snd_nxt, n);
+	if (err == 0)
+		c->snd_nxt = c->snd_max;
+	return err;
 }
 
 // RFC 9293 3.8.4: the number before the next, which the peer has to answer.

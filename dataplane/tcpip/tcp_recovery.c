@@ -45,14 +45,20 @@ static uint32_t half_of_flight(const struct mr_tcp_conn *c)
 	return MR_MAX((c->snd_max - c->snd_una) / 2, 2u * c->mss);
 }
 
+void mr_tcp_cwnd_halve(struct mr_tcp_conn *c)
+{
+	c->ssthresh = half_of_flight(c);
+	c->cwnd = c->ssthresh;
+}
+
 void mr_tcp_enter_recovery(struct mr_tcp_conn *c)
 {
 	// A recovery that has just ended may have sent the first hole again already.
 	bool resent = c->high_rxt - c->snd_una - 1 < c->snd_max - c->snd_una;
 
 	MR_TCP_COUNT(c->t, fast_recoveries);
-	c->ssthresh = half_of_flight(c);
-	c->cwnd = c->ssthresh;
+	mr_tcp_tail_end(c);
+	mr_tcp_cwnd_halve(c);
 	if (!(c->flags & MR_TCP_C_SACK))
 		c->cwnd += MR_TCP_DUP_THRESHOLD * c->mss;
 	c->recover = c->snd_max;
@@ -88,7 +94,7 @@ void mr_tcp_recovery_ack(struct mr_tcp_conn *c, uint32_t ack)
 	uint32_t acked = ack - c->snd_una, flight = c->snd_max - ack;
 
 	if (mr_seq_le(c->recover, ack)) {
-		c->flags &= ~(MR_TCP_C_RECOVERY | MR_TCP_C_RETRANSMIT);
+		c->flags &= ~(MR_TCP_C_RECOVERY | MR_TCP_C_RETRANSMIT | MR_TCP_C_TAIL_LOST);
 		c->cwnd = MR_MIN(c->ssthresh, MR_MAX(flight, c->mss) + c->mss); // 6582 3.2 (3)
 		return;
 	}
@@ -116,6 +122,7 @@ void mr_tcp_timed_out(struct mr_tcp_conn *c)
 	c->rtt_at = 0; // Karn
 	c->dup_acks = 0;
 	c->flags |= MR_TCP_C_LOSS;
+	mr_tcp_tail_end(c);
 	c->flags &= ~(MR_TCP_C_RECOVERY | MR_TCP_C_RETRANSMIT);
 	mr_tcp_ranges_drop(t, &c->ranges_out); // RFC 2018 section 8: it may have reneged
 	if (++c->retries == MR_TCP_R1 && t->lower.route(t->lower.ctx, &c->e.path))

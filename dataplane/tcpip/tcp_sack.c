@@ -38,11 +38,13 @@ bool mr_tcp_sack_take(struct mr_tcp_conn *c, const struct mr_tcp_seg *s)
 	return news;
 }
 
-// What lies above range i, itself included, makes the gap below it lost.
-static bool is_lost_below(const struct mr_tcp_conn *c, uint32_t islands, uint32_t bytes)
+// What lies above range i, itself included, makes the gap at `seq` below it lost.
+static bool is_lost_below(
+	const struct mr_tcp_conn *c, uint32_t seq, uint32_t islands, uint32_t bytes)
 {
 	return islands >= MR_TCP_DUP_THRESHOLD ||
-	       bytes > (MR_TCP_DUP_THRESHOLD - 1) * (uint32_t)c->mss;
+	       bytes > (MR_TCP_DUP_THRESHOLD - 1) * (uint32_t)c->mss ||
+	       (c->flags & MR_TCP_C_TAIL_LOST && islands && mr_seq_lt(seq, c->recover));
 }
 
 bool mr_tcp_sack_is_lost(const struct mr_tcp_conn *c, uint32_t seq)
@@ -54,7 +56,7 @@ bool mr_tcp_sack_is_lost(const struct mr_tcp_conn *c, uint32_t seq)
 		islands++;
 		bytes += b->r[i].to - b->r[i].from;
 	}
-	return is_lost_below(c, islands, bytes);
+	return is_lost_below(c, seq, islands, bytes);
 }
 
 // Of [from, to), what has been retransmitted.
@@ -71,7 +73,7 @@ uint32_t mr_tcp_sack_pipe(const struct mr_tcp_conn *c)
 	for (uint32_t i = b->count;; i--) {
 		uint32_t from = i ? b->r[i - 1].to : c->snd_una;
 
-		if (!is_lost_below(c, islands, bytes))
+		if (!is_lost_below(c, from, islands, bytes))
 			pipe += to - from;
 		pipe += again(c, from, to);
 		if (!i)

@@ -1,4 +1,4 @@
-// Timers. A connection has three deadlines and one node in the wheel, which fires at the earliest
+// Timers. A connection has four deadlines and one node in the wheel, which fires at the earliest
 // of them or before: a deadline that moves later (they do with each acknowledgement) leaves the
 // node where it is, and whatever fires looks at the deadlines themselves. So nothing fires after it
 // was cancelled.
@@ -13,6 +13,8 @@ void mr_tcp_arm(struct mr_tcp_conn *c)
 {
 	int64_t due = sooner(sooner(sooner(INT64_MAX, c->due_rto), c->due_ack), c->due_life);
 
+	if (c->flags & MR_TCP_C_PTO)
+		due = MR_MIN(due, mr_tcp_probe_ns(c));
 	if (due == INT64_MAX)
 		return;
 	if (!mr_wheel_is_set(&c->timer) || due < mr_wheel_due_ns(&c->timer))
@@ -99,6 +101,8 @@ static void fire(struct mr_tcp_conn *c)
 
 	if (c->due_ack && c->due_ack <= now)
 		fire_ack(c);
+	if (c->flags & MR_TCP_C_PTO && mr_tcp_probe_ns(c) <= now)
+		mr_tcp_tail_fire(c);
 	if (c->due_rto && c->due_rto <= now)
 		fire_rto(c);
 	if (c->state != MR_TCP_GONE && c->due_life && c->due_life <= now)

@@ -843,8 +843,9 @@ static const struct field tcp_counters[] = {TCPC(segments_in), TCPC(segments_out
 	TCPC(acks_delayed), TCPC(duplicates), TCPC(out_of_order), TCPC(out_of_order_dropped),
 	TCPC(memory_dropped), TCPC(memory_used), TCPC(outside_window), TCPC(paws_dropped),
 	TCPC(challenge_acks), TCPC(challenge_limited), TCPC(bad_segments), TCPC(bad_sacks),
-	TCPC(retransmits), TCPC(fast_recoveries), TCPC(timeouts), TCPC(probes), TCPC(keepalives),
-	TCPC(window_updates), TCPC(zero_windows), TCPC(pmtu_lowered), TCPC(orphans_dropped)};
+	TCPC(retransmits), TCPC(fast_recoveries), TCPC(timeouts), TCPC(probes), TCPC(tail_probes),
+	TCPC(tail_losses), TCPC(keepalives), TCPC(window_updates), TCPC(zero_windows),
+	TCPC(pmtu_lowered), TCPC(orphans_dropped)};
 
 static const struct field stack_counters[] = {STKC(frames_in), STKC(frames_out), STKC(not_ours),
 	STKC(bad_frame), STKC(bad_ip_sum), STKC(bad_tcp_sum), STKC(bad_partial_sum),
@@ -1169,6 +1170,7 @@ static const struct {
 	SET(always_cookies),
 	SET(no_timestamps),
 	SET(no_sack),
+	SET(no_tail_probes),
 	// Times.
 	{"rto_min", offsetof(struct mr_tcp_options, rto_min_ns), 8},
 	{"rto_max", offsetof(struct mr_tcp_options, rto_max_ns), 8},

@@ -229,27 +229,26 @@ static void bug_5_pieces_out_of_order_are_bounded(void **)
 	hand_fini(&h);
 }
 
-static struct mr_tcp_conn *other;
+static struct mr_tcp_conn *both[2];
 
-static void abort_other(struct hand *, struct mr_tcp_conn *)
+static void abort_other(struct hand *, struct mr_tcp_conn *c)
 {
-	mr_tcp_abort(other);
+	mr_tcp_abort(both[c == both[0]]);
 }
 
 // Two connections time out in one tick: the callback of the first ends the second.
 static void bug_6_a_cancelled_timer_does_not_fire(void **)
 {
 	struct mr_tcp_options o = hand_options();
-	struct mr_tcp_conn *first;
 
 	o.retries_max = 1;
-	first = open_plain(&o);
+	both[0] = open_plain(&o);
 	hand_in(&h, (struct hand_seg){.flags = SYN, .peer = 1});
 	hand_in(&h, (struct hand_seg){.flags = ACK, .seq = 1, .ack = 1, .peer = 1});
-	other = h.c;
+	both[1] = h.c;
 	h.in_closed = abort_other;
-	mr_tcp_send(first, "a", 1);
-	mr_tcp_send(other, "b", 1);
+	mr_tcp_send(both[0], "a", 1);
+	mr_tcp_send(both[1], "b", 1);
 	hand_flush(&h);
 	hand_wait(&h, 5000 * HAND_MS);
 	assert_int_equal(h.closed, 1);

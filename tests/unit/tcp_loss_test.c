@@ -27,6 +27,7 @@ static struct mr_tcp_conn *sender(bool sack, uint32_t bytes)
 	struct mr_tcp_options o = hand_options();
 
 	o.no_sack = !sack;
+	o.no_tail_probes = true; // tests/net/tail.pkt
 	hand_init(&h, &o);
 	h.no_ts = true;
 	hand_open(&h);
