@@ -1,9 +1,11 @@
-// CreateTopics, DeleteTopics, CreatePartitions: checks of the wire's own rules, then one change of
-// control's after the other, each with its own error in the answer.
+// CreateTopics, DeleteTopics, CreatePartitions: checks of the wire's own rules, then changes of
+// control's, in order, each with its own error in the answer. Control makes many of them together.
 #include "dataplane/kafka_config.h"
 #include "dataplane/kafka_int.h"
 
 #include <stdio.h>
+
+enum { CHANGES_AT_ONCE = 1000 };
 
 struct changes;
 
@@ -35,19 +37,19 @@ struct changes {
 void mr_kafka_steps_go(struct mr_kafka_steps *s)
 {
 	s->going = true;
-	while (!s->waiting) {
-		s->waiting = true;
-		if (!s->next(s)) {
-			s->finish(s);
-			return;
-		}
+	while (!s->ended && s->under_way < s->at_once) {
+		s->under_way++;
+		s->ended = !s->next(s);
+		s->under_way -= s->ended;
 	}
 	s->going = false;
+	if (s->ended && s->under_way == 0)
+		s->finish(s);
 }
 
 void mr_kafka_step_done(struct mr_kafka_steps *s)
 {
-	s->waiting = false;
+	s->under_way--;
 	if (!s->going)
 		mr_kafka_steps_go(s);
 }
@@ -117,7 +119,7 @@ static void changes_alloc(struct changes *s)
 	}
 }
 
-// Reads the whole request, then makes its changes one after the other.
+// Reads the whole request, then has its changes made.
 static void make_changes(struct mr_kafka_call *c, const struct change_form *form)
 {
 	struct changes *s = c->state = mr_kafka_alloc(c, 1, sizeof(*s));
@@ -129,7 +131,9 @@ static void make_changes(struct mr_kafka_call *c, const struct change_form *form
 		return;
 	}
 	*s = (struct changes){
-		.steps = {next_change, answer_changes, false, false}, .call = c, .form = form};
+		.steps = {next_change, answer_changes, CHANGES_AT_ONCE, 0, false, false},
+		.call = c,
+		.form = form};
 	changes_alloc(s);
 	for (int32_t i = 0; i < s->count && !in->r.bad; i++)
 		form->read(c, &s->items[i]);

@@ -41,13 +41,15 @@ void mr_kafka_respond(struct mr_kafka_call *c, mr_kafka_encode *encode);
 void mr_kafka_silent(struct mr_kafka_call *c);
 void mr_kafka_close(struct mr_kafka_call *c, enum mr_kafka_close why);
 
-// Changes that control makes for a request, one after the other. Each may be done at once, from
+// Changes that control makes for a request, so many at a time. Each may be done at once, from
 // inside the call that starts it, or later.
 struct mr_kafka_steps {
 	bool (*next)(struct mr_kafka_steps *s); // starts the next change; false: there is none left
 	void (*finish)(struct mr_kafka_steps *s); // answers; the steps' memory may be gone after it
-	bool waiting;                             // for the change under way
-	bool going;                               // in the loop of mr_kafka_steps_go
+	uint32_t at_once;
+	uint32_t under_way;
+	bool ended; // there is none left to start
+	bool going; // in the loop of mr_kafka_steps_go
 };
 
 void mr_kafka_steps_go(struct mr_kafka_steps *s);

@@ -125,6 +125,8 @@ static void put_topics(struct mr_kout *out, struct mr_kafka_call *c)
 {
 	const struct mr_topics *ts = mr_kafka_topics(c);
 	const struct metadata *m = c->state;
+	struct mr_sorted_at at = {0};
+	const struct mr_topic *t;
 
 	if (m->topics) {
 		mr_kout_array(out, m->count);
@@ -133,8 +135,8 @@ static void put_topics(struct mr_kout *out, struct mr_kafka_call *c)
 		return;
 	}
 	mr_kout_array(out, (int32_t)ts->count);
-	for (size_t i = 0; i < ts->count; i++)
-		put_topic(out, c, ts->by_name[i], NULL);
+	while ((t = mr_sorted_next(ts->by_name, &at)))
+		put_topic(out, c, t, NULL);
 }
 
 static void encode_metadata(struct mr_kout *out, struct mr_kafka_call *c)
@@ -271,6 +273,7 @@ void mr_kafka_metadata(struct mr_kafka_call *c)
 	m->call = c;
 	m->steps.next = next_topic;
 	m->steps.finish = answer;
+	m->steps.at_once = 1; // there is one mr_admin
 	if (!read_request(c, m))
 		return;
 	m->may_create &= b->ops->auto_create(b);

@@ -3,30 +3,30 @@
 
 #include "host/base/hash.h"
 
+#include <string.h>
+
+int mr_topic_compare_names(const void *a, const void *b)
+{
+	const struct mr_topic *x = a, *y = b;
+
+	return mr_span_cmp(x->name, y->name);
+}
+
+int mr_topic_compare_ids(const void *a, const void *b)
+{
+	const struct mr_topic *x = a, *y = b;
+
+	return memcmp(x->id.b, y->id.b, sizeof(x->id.b));
+}
+
 const struct mr_topic *mr_topics_find(const struct mr_topics *ts, struct mr_span name)
 {
-	size_t low = 0, high = ts->count;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		int c = mr_span_cmp(ts->by_name[mid]->name, name);
-
-		if (c == 0)
-			return ts->by_name[mid];
-		if (c < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return NULL;
+	return mr_sorted_find(ts->by_name, &(struct mr_topic){.name = name});
 }
 
 const struct mr_topic *mr_topics_find_id(const struct mr_topics *ts, struct mr_uuid id)
 {
-	for (size_t i = 0; i < ts->count; i++)
-		if (mr_uuid_eq(ts->by_name[i]->id, id))
-			return ts->by_name[i];
-	return NULL;
+	return mr_sorted_find(ts->by_id, &(struct mr_topic){.id = id});
 }
 
 bool mr_topic_name_valid(struct mr_span name)

@@ -4,6 +4,7 @@
 // never writes to it.
 #pragma once
 
+#include "host/base/sorted.h"
 #include "host/base/span.h"
 #include "host/base/uuid.h"
 
@@ -31,8 +32,13 @@ struct mr_topic {
 struct mr_topics {
 	uint64_t version; // grows with every change
 	size_t count;
-	const struct mr_topic *const *by_name; // ascending by name
+	const struct mr_sorted *by_name; // of struct mr_topic
+	const struct mr_sorted *by_id;
 };
+
+// Of two struct mr_topic: for such lists.
+int mr_topic_compare_names(const void *a, const void *b);
+int mr_topic_compare_ids(const void *a, const void *b);
 
 // NULL when there is none.
 const struct mr_topic *mr_topics_find(const struct mr_topics *ts, struct mr_span name);

@@ -1,5 +1,5 @@
 // The catalog and its records. Layouts: docs/FORMAT.md, "Catalog records".
-#include "host/catalog.h"
+#include "host/catalog_int.h"
 
 #include "storage/run_store.h"
 #include "storage/segment_store.h"
@@ -116,9 +116,10 @@ static struct mr_uuid read_uuid(struct mr_reader *r)
 
 static struct mr_buf *begin(struct mr_catalog_change *ch, uint16_t type)
 {
-	MR_ASSERT(ch->count < MR_COUNT_OF(ch->records));
-	ch->records[ch->count].type = type;
-	ch->records[ch->count++].at = ch->bytes.bytes;
+	const struct mr_catalog_head head = {type, ch->bytes.bytes};
+
+	mr_buf_add(&ch->heads, &head, sizeof(head));
+	ch->count++;
 	return &ch->bytes;
 }
 
@@ -225,81 +226,32 @@ void mr_catalog_add_producers(struct mr_catalog_change *ch, int64_t next)
 	mr_buf_le64(begin(ch, REC_PRODUCERS), (uint64_t)next);
 }
 
+void mr_catalog_change_fini(struct mr_catalog_change *ch)
+{
+	mr_buf_fini(&ch->bytes);
+	mr_buf_fini(&ch->heads);
+}
+
 int mr_catalog_commit(struct mr_manifest *m, struct mr_catalog_change *ch)
 {
-	struct mr_manifest_record records[MR_COUNT_OF(ch->records)];
-	int rc = ch->bytes.failed ? -ENOMEM : 0;
+	const struct mr_catalog_head *heads = (const void *)ch->heads.data;
+	struct mr_manifest_record *records = calloc(ch->count + 1, sizeof(*records));
+	int rc = ch->bytes.failed || ch->heads.failed || !records ? -ENOMEM : 0;
 
-	for (uint32_t i = 0; i < ch->count; i++) {
-		size_t end = i + 1 < ch->count ? ch->records[i + 1].at : ch->bytes.bytes;
+	for (uint32_t i = 0; rc == 0 && i < ch->count; i++) {
+		size_t end = i + 1 < ch->count ? heads[i + 1].at : ch->bytes.bytes;
 
-		records[i] = (struct mr_manifest_record){ch->records[i].type, RECORD_VERSION,
-			mr_span(ch->bytes.data + ch->records[i].at, end - ch->records[i].at)};
+		records[i] = (struct mr_manifest_record){heads[i].type, RECORD_VERSION,
+			mr_span(ch->bytes.data + heads[i].at, end - heads[i].at)};
 	}
 	if (rc == 0)
 		rc = mr_manifest_append(m, records, ch->count);
-	mr_buf_fini(&ch->bytes);
+	free(records);
+	mr_catalog_change_fini(ch);
 	return rc;
 }
 
 // ---- applying
-
-static size_t topic_index(const struct mr_catalog *c, uint64_t number)
-{
-	size_t i = 0;
-
-	while (i < c->topics_count && c->topics[i]->topic.number != number)
-		i++;
-	return i;
-}
-
-static size_t table_index(const struct mr_catalog *c, uint64_t id)
-{
-	size_t i = 0;
-
-	while (i < c->tables_count && c->tables[i]->id != id)
-		i++;
-	return i;
-}
-
-static size_t view_index(const struct mr_catalog *c, uint64_t id)
-{
-	size_t i = 0;
-
-	while (i < c->views_count && c->views[i]->id != id)
-		i++;
-	return i;
-}
-
-// Puts `item` at `index` of a list that grows by one when index is its end. Returns what was there.
-static void *list_put(void ***list, size_t *count, size_t index, void *item)
-{
-	void *old = NULL;
-
-	if (index < *count) {
-		old = (*list)[index];
-	} else {
-		void **grown = realloc(*list, (*count + 1) * sizeof(*grown));
-
-		MR_ASSERT(grown);
-		*list = grown;
-		(*count)++;
-	}
-	(*list)[index] = item;
-	return old;
-}
-
-static void *list_take(void **list, size_t *count, size_t index)
-{
-	void *old;
-
-	if (index >= *count)
-		return NULL;
-	old = list[index];
-	memmove(&list[index], &list[index + 1], (*count - index - 1) * sizeof(*list));
-	(*count)--;
-	return old;
-}
 
 static int apply_topic(struct mr_catalog *c, struct mr_reader *r)
 {
@@ -321,13 +273,13 @@ static int apply_topic(struct mr_catalog *c, struct mr_reader *r)
 	t->name = mr_span_str(d->name);
 	if (r->bad || t->number == UINT64_MAX || t->partitions == 0 ||
 		t->partitions > MR_TOPIC_PARTITIONS_MAX ||
-		topic_index(c, t->number) >= MR_CATALOG_TOPICS_MAX) {
+		(c->topics_count >= MR_CATALOG_TOPICS_MAX &&
+			!mr_catalog_topic_by_number(c, t->number))) {
 		free(d);
 		return MR_ERR_CORRUPT;
 	}
 	c->number_next = MR_MAX(c->number_next, t->number + 1);
-	mr_topic_def_put(
-		list_put((void ***)&c->topics, &c->topics_count, topic_index(c, t->number), d));
+	mr_catalog_set_topic(c, d);
 	return 0;
 }
 
@@ -383,8 +335,7 @@ static int apply_table(struct mr_catalog *c, struct mr_reader *r)
 		return MR_ERR_CORRUPT;
 	}
 	c->object_next = MR_MAX(c->object_next, t->id + 1);
-	mr_table_def_put(
-		list_put((void ***)&c->tables, &c->tables_count, table_index(c, t->id), t));
+	mr_catalog_set_table(c, t);
 	return 0;
 }
 
@@ -410,7 +361,7 @@ static int apply_view(struct mr_catalog *c, struct mr_reader *r)
 	if (query.bytes)
 		memcpy(v->query, query.data, query.bytes);
 	c->object_next = MR_MAX(c->object_next, id + 1);
-	mr_view_def_put(list_put((void ***)&c->views, &c->views_count, view_index(c, id), v));
+	mr_catalog_set_view(c, v);
 	return 0;
 }
 
@@ -424,20 +375,11 @@ static int apply(struct mr_catalog *c, uint16_t type, struct mr_reader *r)
 		c->has_cluster_id = true;
 		return 0;
 	case REC_TOPIC: return apply_topic(c, r);
-	case REC_TOPIC_DROP:
-		mr_topic_def_put(list_take(
-			(void **)c->topics, &c->topics_count, topic_index(c, mr_read_le64(r))));
-		return 0;
+	case REC_TOPIC_DROP: mr_catalog_unset_topic(c, mr_read_le64(r)); return 0;
 	case REC_TABLE: return apply_table(c, r);
-	case REC_TABLE_DROP:
-		mr_table_def_put(list_take(
-			(void **)c->tables, &c->tables_count, table_index(c, mr_read_le64(r))));
-		return 0;
+	case REC_TABLE_DROP: mr_catalog_unset_table(c, mr_read_le64(r)); return 0;
 	case REC_VIEW: return apply_view(c, r);
-	case REC_VIEW_DROP:
-		mr_view_def_put(list_take(
-			(void **)c->views, &c->views_count, view_index(c, mr_read_le64(r))));
-		return 0;
+	case REC_VIEW_DROP: mr_catalog_unset_view(c, mr_read_le64(r)); return 0;
 	case REC_PRODUCERS: c->producer_next = (int64_t)mr_read_le64(r); return 0;
 	case REC_COUNTERS:
 		next = mr_read_le64(r);
@@ -508,67 +450,6 @@ void mr_catalog_init(struct mr_catalog *c, struct mr_manifest *m)
 		REC_CLUSTER, REC_LAST, RECORD_VERSION, c, mr_catalog_replay, mr_catalog_snapshot};
 
 	*c = (struct mr_catalog){.number_next = 1, .object_next = 1, .producer_next = 1000};
+	mr_catalog_lists_init(c);
 	mr_manifest_register(m, &owner);
-}
-
-void mr_catalog_fini(struct mr_catalog *c)
-{
-	for (size_t i = 0; i < c->topics_count; i++)
-		mr_topic_def_put(c->topics[i]);
-	for (size_t i = 0; i < c->tables_count; i++)
-		mr_table_def_put(c->tables[i]);
-	for (size_t i = 0; i < c->views_count; i++)
-		mr_view_def_put(c->views[i]);
-	free(c->topics);
-	free(c->tables);
-	free(c->views);
-}
-
-// ---- looking up
-
-struct mr_topic_def *mr_catalog_topic(const struct mr_catalog *c, struct mr_span name)
-{
-	for (size_t i = 0; i < c->topics_count; i++)
-		if (mr_span_eq(c->topics[i]->topic.name, name))
-			return c->topics[i];
-	return NULL;
-}
-
-struct mr_topic_def *mr_catalog_topic_by_id(const struct mr_catalog *c, struct mr_uuid id)
-{
-	for (size_t i = 0; i < c->topics_count; i++)
-		if (mr_uuid_eq(c->topics[i]->topic.id, id))
-			return c->topics[i];
-	return NULL;
-}
-
-struct mr_table_def *mr_catalog_table(const struct mr_catalog *c, struct mr_span name)
-{
-	for (size_t i = 0; i < c->tables_count; i++)
-		if (mr_span_eq(mr_span_str(c->tables[i]->name), name))
-			return c->tables[i];
-	return NULL;
-}
-
-struct mr_table_def *mr_catalog_table_by_id(const struct mr_catalog *c, uint64_t id)
-{
-	size_t i = table_index(c, id);
-
-	return i < c->tables_count ? c->tables[i] : NULL;
-}
-
-struct mr_view_def *mr_catalog_view(const struct mr_catalog *c, struct mr_span name)
-{
-	for (size_t i = 0; i < c->views_count; i++)
-		if (mr_span_eq(mr_span_str(c->views[i]->name), name))
-			return c->views[i];
-	return NULL;
-}
-
-struct mr_table_def *mr_catalog_table_of_topic(const struct mr_catalog *c, struct mr_uuid topic_id)
-{
-	for (size_t i = 0; i < c->tables_count; i++)
-		if (mr_uuid_eq(c->tables[i]->topic_id, topic_id))
-			return c->tables[i];
-	return NULL;
 }

@@ -27,7 +27,7 @@ struct mr_manifest;
 struct mr_manifest_record;
 
 struct mr_topic_def {
-	struct mr_topic topic;
+	struct mr_topic topic; // first: lists of topics are lists of these
 	_Atomic uint32_t references;
 	char name[MR_TOPIC_NAME_MAX + 1];
 };
@@ -69,6 +69,16 @@ struct mr_view_def {
 	char query[]; // canonical SELECT, NUL at the end
 };
 
+// What a change did to an object: `was` is NULL when it is new, `is` when it is gone.
+enum mr_catalog_kind { MR_CATALOG_TOPIC, MR_CATALOG_TABLE, MR_CATALOG_VIEW };
+
+struct mr_catalog_news {
+	enum mr_catalog_kind kind;
+	uint64_t id; // a topic's number
+	void *was;   // definitions, a reference of each
+	void *is;
+};
+
 struct mr_catalog {
 	struct mr_uuid cluster_id;
 	bool has_cluster_id;
@@ -76,12 +86,21 @@ struct mr_catalog {
 	uint64_t object_next;  // tables, views, columns
 	int64_t producer_next; // producer ids below are spent
 	uint64_t version;      // grows with every record
+	// Ascending by number or id, which is the order they were made in.
 	struct mr_topic_def **topics;
-	size_t topics_count;
+	size_t topics_count, topics_max;
+	uint64_t partitions_count; // of all topics
 	struct mr_table_def **tables;
-	size_t tables_count;
+	size_t tables_count, tables_max;
 	struct mr_view_def **views;
-	size_t views_count;
+	size_t views_count, views_max;
+	// The same, as lists that snapshots keep.
+	struct mr_sorted *topics_by_name, *topics_by_id;
+	struct mr_sorted *tables_by_name, *views_by_name;
+	// What has changed since mr_catalog_told, each object once.
+	struct mr_catalog_news *news;
+	size_t news_count, news_max;
+	bool telling; // from the first mr_catalog_told on
 };
 
 // Registers the catalog as owner of its record types; before mr_manifest_open.
@@ -92,11 +111,20 @@ void mr_catalog_fini(struct mr_catalog *c);
 int mr_catalog_replay(void *ctx, const struct mr_manifest_record *rec, struct mr_diag *diag);
 void mr_catalog_snapshot(void *ctx, struct mr_buf *out);
 
+// What is in force now is what the catalog says: from here on, changes are news.
+void mr_catalog_told(struct mr_catalog *c);
+// Makes news of an object that the catalog has, without a change.
+void mr_catalog_tell_view(struct mr_catalog *c, struct mr_view_def *v);
+
 struct mr_topic_def *mr_catalog_topic(const struct mr_catalog *c, struct mr_span name);
 struct mr_topic_def *mr_catalog_topic_by_id(const struct mr_catalog *c, struct mr_uuid id);
 struct mr_table_def *mr_catalog_table(const struct mr_catalog *c, struct mr_span name);
 struct mr_table_def *mr_catalog_table_by_id(const struct mr_catalog *c, uint64_t id);
 struct mr_view_def *mr_catalog_view(const struct mr_catalog *c, struct mr_span name);
+struct mr_view_def *mr_catalog_view_by_id(const struct mr_catalog *c, uint64_t id);
+// The same in lists of tables and views by name.
+struct mr_table_def *mr_table_def_find(const struct mr_sorted *by_name, struct mr_span name);
+struct mr_view_def *mr_view_def_find(const struct mr_sorted *by_name, struct mr_span name);
 // The first table over a topic, or NULL.
 struct mr_table_def *mr_catalog_table_of_topic(const struct mr_catalog *c, struct mr_uuid topic_id);
 
@@ -110,12 +138,14 @@ struct mr_view_def *mr_view_def_get(struct mr_view_def *v);
 
 // Changes collected in order and made durable together by one append: all or none.
 struct mr_catalog_change {
-	struct mr_buf bytes;
+	struct mr_buf bytes; // payloads, one after the other
+	struct mr_buf heads; // struct mr_catalog_head
 	uint32_t count;
-	struct {
-		uint16_t type;
-		size_t at;
-	} records[128];
+};
+
+struct mr_catalog_head {
+	uint16_t type;
+	size_t at;
 };
 
 void mr_catalog_add_cluster(struct mr_catalog_change *ch, struct mr_uuid id);
@@ -134,3 +164,4 @@ void mr_catalog_add_producers(struct mr_catalog_change *ch, int64_t next);
 
 // Appends the change to the manifest, which applies it; frees the change's memory either way.
 [[nodiscard]] int mr_catalog_commit(struct mr_manifest *m, struct mr_catalog_change *ch);
+void mr_catalog_change_fini(struct mr_catalog_change *ch);

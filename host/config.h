@@ -7,6 +7,8 @@
 enum mr_io_choice { MR_IO_AUTO, MR_IO_URING, MR_IO_PLAIN };
 enum mr_dataplane { MR_DATAPLANE_SOCKET, MR_DATAPLANE_DPDK };
 
+#define MR_WORKERS_MAX 128
+
 struct mr_config {
 	char data[4096];
 	char listen[256];
@@ -47,6 +49,10 @@ struct mr_config {
 	uint64_t disk_reserve_bytes;
 
 	bool kafka_auto_create;
+	uint64_t topics_max;
+	uint64_t partitions_max; // of all topics
+	uint64_t tables_max;
+	uint64_t views_max;
 	uint64_t kafka_partitions;
 	uint64_t kafka_request_bytes_max;
 	uint64_t kafka_message_bytes_max;

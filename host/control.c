@@ -29,266 +29,6 @@ enum {
 
 // ---- snapshots
 
-struct mr_snapshot *mr_snapshot_get(struct mr_snapshot *s)
-{
-	atomic_fetch_add_explicit(&s->references, 1, memory_order_relaxed);
-	return s;
-}
-
-void mr_snapshot_put(struct mr_snapshot *s)
-{
-	if (!s || atomic_fetch_sub_explicit(&s->references, 1, memory_order_acq_rel) != 1)
-		return;
-	for (size_t i = 0; i < s->topics.count; i++)
-		mr_topic_def_put(s->topic_defs[i]);
-	for (size_t i = 0; i < s->tables_count; i++)
-		mr_table_put(s->tables[i]);
-	for (size_t i = 0; i < s->views_count; i++)
-		mr_view_put(s->views[i]);
-	free(s->views);
-	free((void *)(uintptr_t)s->topics.by_name);
-	free(s->topic_defs);
-	free(s->tables);
-	free(s);
-}
-
-struct mr_table *mr_snapshot_table(const struct mr_snapshot *s, struct mr_span name)
-{
-	for (size_t i = 0; i < s->tables_count; i++)
-		if (mr_span_eq(s->tables[i]->relation.name, name))
-			return s->tables[i];
-	return NULL;
-}
-
-struct mr_view *mr_snapshot_view(const struct mr_snapshot *s, struct mr_span name)
-{
-	for (size_t i = 0; i < s->views_count; i++)
-		if (mr_span_eq(s->views[i]->relation.name, name))
-			return s->views[i];
-	return NULL;
-}
-
-static int by_topic_name(const void *a, const void *b)
-{
-	const struct mr_topic_def *const *x = a, *const *y = b;
-
-	return mr_span_cmp((*x)->topic.name, (*y)->topic.name);
-}
-
-static void snapshot_topics(struct mr_snapshot *s, const struct mr_catalog *cat)
-{
-	const struct mr_topic **names = calloc(cat->topics_count + 1, sizeof(*names));
-
-	s->topic_defs = calloc(cat->topics_count + 1, sizeof(*s->topic_defs));
-	MR_ASSERT(names && s->topic_defs);
-	for (size_t i = 0; i < cat->topics_count; i++)
-		s->topic_defs[i] = mr_topic_def_get(cat->topics[i]);
-	qsort(s->topic_defs, cat->topics_count, sizeof(*s->topic_defs), by_topic_name);
-	for (size_t i = 0; i < cat->topics_count; i++)
-		names[i] = &s->topic_defs[i]->topic;
-	s->topics = (struct mr_topics){cat->version, cat->topics_count, names};
-}
-
-// The table that runs under this very definition, or NULL.
-static struct mr_table *running_table(const struct mr_snapshot *s, const struct mr_table_def *def)
-{
-	for (size_t i = 0; s && i < s->tables_count; i++)
-		if (s->tables[i]->def == def)
-			return s->tables[i];
-	return NULL;
-}
-
-// Makes the table with what is stored of it.
-static int table_start(struct mr_control *c, struct mr_table_def *def, struct mr_table **out)
-{
-	struct mr_segment **segments;
-	struct mr_offset_range *expired = NULL;
-	int n = mr_segment_store_list(c->segments, def->id, &segments), rc;
-	int expired_count = mr_segment_store_expired(c->segments, def->id, &expired);
-	const struct mr_table_setup o = {
-		.parts_count = c->workers_count,
-		.pools = c->pools,
-		.chunk_bytes_max = c->config->table_chunk_bytes_max,
-		.seal = c->seal,
-		.segments = segments,
-		.segments_count = (uint32_t)MR_MAX(n, 0),
-		.expired = expired,
-		.expired_count = (uint32_t)MR_MAX(expired_count, 0),
-	};
-
-	rc = MR_MIN(n, expired_count);
-	if (rc >= 0)
-		rc = mr_table_create(
-			def, mr_catalog_topic_by_id(&c->catalog, def->topic_id), &o, out);
-	for (int i = 0; i < n; i++)
-		mr_segment_put(segments[i]);
-	free(segments);
-	free(expired);
-	return rc;
-}
-
-static int snapshot_tables(struct mr_control *c, struct mr_snapshot *s)
-{
-	s->tables = calloc(c->catalog.tables_count + 1, sizeof(*s->tables));
-	MR_ASSERT(s->tables);
-	for (size_t i = 0; i < c->catalog.tables_count; i++) {
-		struct mr_table_def *def = c->catalog.tables[i];
-		struct mr_table *t = running_table(c->snapshot, def);
-		int rc = 0;
-
-		if (t)
-			mr_table_get(t);
-		else
-			rc = table_start(c, def, &t);
-		if (rc < 0)
-			return rc;
-		s->tables[s->tables_count++] = t;
-	}
-	return 0;
-}
-
-static bool has_table(const struct mr_snapshot *s, const struct mr_table *t)
-{
-	for (size_t i = 0; i < s->tables_count; i++)
-		if (s->tables[i] == t)
-			return true;
-	return false;
-}
-
-// The view that runs under this very definition, if its table goes on.
-static struct mr_view *running_view(
-	const struct mr_snapshot *old, const struct mr_snapshot *s, const struct mr_view_def *def)
-{
-	for (size_t i = 0; i < old->views_count; i++)
-		if (old->views[i]->def == def && has_table(s, old->views[i]->table))
-			return old->views[i];
-	return NULL;
-}
-
-static struct mr_table *table_by_id(const struct mr_snapshot *s, uint64_t id)
-{
-	for (size_t i = 0; i < s->tables_count; i++)
-		if (s->tables[i]->def->id == id)
-			return s->tables[i];
-	return NULL;
-}
-
-static int view_start(struct mr_control *c, struct mr_snapshot *s, struct mr_view_def *def,
-	struct mr_view **out, struct mr_diag *diag)
-{
-	struct mr_fold *fold = c->fold_new;
-	struct mr_table *table = table_by_id(s, def->table_id);
-	int rc = 0;
-
-	if (!table)
-		return mr_diag_set(diag, MR_ERR_CORRUPT, "XX001", 0,
-			"the table of materialized view \"%s\" is missing", def->name);
-	c->fold_new = NULL;
-	if (!fold)
-		rc = mr_fold_compile(c->env, mr_span(def->query, def->query_bytes), &fold, diag);
-	if (rc < 0)
-		return rc;
-	rc = mr_view_create(def, table, fold, &c->views, out);
-	if (rc < 0)
-		mr_fold_destroy(fold);
-	return rc;
-}
-
-// Views that run already keep their state; the others are compiled. While their table is not in
-// force yet (at a start, after TRUNCATE) there is nothing to compile them against: the next
-// snapshot has them.
-static int snapshot_views(struct mr_control *c, struct mr_snapshot *s, struct mr_diag *diag)
-{
-	s->views = calloc(c->catalog.views_count + 1, sizeof(*s->views));
-	MR_ASSERT(s->views);
-	if (!c->snapshot)
-		return 0;
-	for (size_t i = 0; i < c->catalog.views_count; i++) {
-		struct mr_view *v = running_view(c->snapshot, s, c->catalog.views[i]);
-		struct mr_table *t = table_by_id(s, c->catalog.views[i]->table_id);
-		int rc = 0;
-
-		if (t && !has_table(c->snapshot, t))
-			continue;
-		if (v)
-			mr_view_get(v);
-		else
-			rc = view_start(c, s, c->catalog.views[i], &v, diag);
-		if (rc < 0)
-			return rc;
-		s->views[s->views_count++] = v;
-	}
-	return 0;
-}
-
-struct apply_message {
-	struct mr_message message;
-	struct mr_snapshot *snapshot;
-	sem_t *taken;
-};
-
-static void handle_apply(struct mr_message *m, void *owner)
-{
-	struct apply_message *a = MR_CONTAINER(m, struct apply_message, message);
-
-	mr_worker_apply_snapshot(owner, a->snapshot);
-	sem_post(a->taken);
-}
-
-static void wait_all(sem_t *sem, uint32_t count)
-{
-	while (count)
-		if (sem_wait(sem) == 0)
-			count--;
-}
-
-static void workers_apply(struct mr_control *c, struct mr_snapshot *s)
-{
-	struct apply_message messages[128];
-	sem_t taken;
-
-	MR_ASSERT(c->workers_count <= MR_COUNT_OF(messages));
-	sem_init(&taken, 0, 0);
-	for (uint32_t i = 0; i < c->workers_count; i++) {
-		if (!c->started) {
-			mr_worker_apply_snapshot(c->workers[i], s);
-			continue;
-		}
-		messages[i] = (struct apply_message){{NULL, handle_apply}, s, &taken};
-		mr_mailbox_push(&c->workers[i]->box, &messages[i].message);
-	}
-	if (c->started)
-		wait_all(&taken, c->workers_count);
-	sem_destroy(&taken);
-}
-
-int mr_control_publish(struct mr_control *c, struct mr_diag *diag)
-{
-	struct mr_snapshot *s = calloc(1, sizeof(*s)), *old = c->snapshot;
-	int rc;
-
-	MR_ASSERT(s);
-	atomic_init(&s->references, 1);
-	snapshot_topics(s, &c->catalog);
-	rc = snapshot_tables(c, s);
-	if (rc < 0)
-		mr_diag_set(diag, rc, "53200", 0, "cannot make the table: %s", mr_err_text(rc));
-	else
-		rc = snapshot_views(c, s, diag);
-	if (rc < 0) {
-		mr_snapshot_put(s);
-		return rc;
-	}
-	mr_merge_hold(c->merge);
-	workers_apply(c, s);
-	mr_merge_release(c->merge);
-	pthread_mutex_lock(&c->snapshot_lock);
-	c->snapshot = s;
-	pthread_mutex_unlock(&c->snapshot_lock);
-	mr_snapshot_put(old);
-	return 0;
-}
-
 struct mr_snapshot *mr_control_snapshot(struct mr_control *c)
 {
 	struct mr_snapshot *s;
@@ -301,8 +41,9 @@ struct mr_snapshot *mr_control_snapshot(struct mr_control *c)
 
 // ---- messages from workers
 
-struct ask {
+struct mr_ask {
 	struct mr_message message;
+	struct mr_ask *next;
 	struct mr_worker *from;
 	struct mr_admin *admin;
 	struct mr_producer_init *init;
@@ -311,8 +52,8 @@ struct ask {
 static void handle_answer(struct mr_message *m, void *owner)
 {
 	struct mr_worker *w = owner;
-	struct ask *k = MR_CONTAINER(m, struct ask, message);
-	struct ask ask = *k;
+	struct mr_ask *k = MR_CONTAINER(m, struct mr_ask, message);
+	struct mr_ask ask = *k;
 
 	free(k);
 	w->asks--;
@@ -336,32 +77,71 @@ static int64_t producer_id_next(struct mr_control *c)
 	return c->producer_given++;
 }
 
+static void answer(struct mr_ask *k)
+{
+	k->message.handle = handle_answer;
+	mr_mailbox_push(&k->from->box, &k->message);
+}
+
+static void init_producer(struct mr_control *c, struct mr_producer_init *init)
+{
+	int64_t id = producer_id_next(c);
+
+	init->error = id < 0 ? MR_KAFKA_KAFKA_STORAGE_ERROR : 0;
+	init->producer_id = id < 0 ? -1 : id;
+}
+
+// Changes of topics wait for the turn's end, to be made together.
 static void handle_ask(struct mr_message *m, void *owner)
 {
 	struct mr_control *c = owner;
-	struct ask *k = MR_CONTAINER(m, struct ask, message);
+	struct mr_ask *k = MR_CONTAINER(m, struct mr_ask, message);
 
-	if (c->stopping && k->admin) {
-		k->admin->error = MR_KAFKA_NOT_LEADER_OR_FOLLOWER;
-	} else if (k->admin) {
-		mr_ddl_admin(c, k->admin);
-	} else {
-		int64_t id = producer_id_next(c);
-
-		k->init->error = id < 0 ? MR_KAFKA_KAFKA_STORAGE_ERROR : 0;
-		k->init->producer_id = id < 0 ? -1 : id;
+	if (k->admin && !c->stopping) {
+		k->next = NULL;
+		*(c->asks ? c->asks_tail : &c->asks) = k;
+		c->asks_tail = &k->next;
+		return;
 	}
-	k->message.handle = handle_answer;
-	mr_mailbox_push(&k->from->box, &k->message);
+	if (k->admin)
+		k->admin->error = MR_KAFKA_NOT_LEADER_OR_FOLLOWER;
+	else
+		init_producer(c, k->init);
+	answer(k);
+}
+
+// One batch of them; where there are more, another turn follows, so that others have theirs too.
+static void asks_turn(struct mr_control *c)
+{
+	struct mr_admin *admins[MR_DDL_ADMIN_BATCH];
+	struct mr_ask *first = c->asks, *k = first;
+	uint32_t count = 0;
+
+	for (; k && count < MR_COUNT_OF(admins); k = k->next) {
+		admins[count++] = k->admin;
+		if (c->stopping)
+			k->admin->error = MR_KAFKA_NOT_LEADER_OR_FOLLOWER;
+	}
+	c->asks = k;
+	if (k)
+		mr_mailbox_wake(&c->box);
+	if (count && !c->stopping)
+		mr_ddl_admin(c, admins, count);
+	while (first != k) {
+		struct mr_ask *next = first->next;
+
+		answer(first);
+		first = next;
+	}
 }
 
 static void ask(struct mr_control *c, struct mr_worker *from, struct mr_admin *a,
 	struct mr_producer_init *p)
 {
-	struct ask *k = malloc(sizeof(*k));
+	struct mr_ask *k = malloc(sizeof(*k));
 
 	MR_ASSERT(k);
-	*k = (struct ask){{NULL, handle_ask}, from, a, p};
+	*k = (struct mr_ask){{NULL, handle_ask}, NULL, from, a, p};
 	mr_mailbox_push(&c->box, &k->message);
 }
 
@@ -380,6 +160,7 @@ void mr_control_turn(struct mr_control *c)
 {
 	mr_mailbox_clear(&c->box);
 	mr_mailbox_drain(&c->box, c);
+	asks_turn(c);
 }
 
 // ---- calls from SQL threads
@@ -407,6 +188,13 @@ int mr_control_call(struct mr_control *c, int (*fn)(struct mr_control *c, void *
 	return k.rc;
 }
 
+static void wait_all(sem_t *sem, uint32_t count)
+{
+	while (count)
+		if (sem_wait(sem) == 0)
+			count--;
+}
+
 struct caught_up {
 	struct mr_when when;
 	sem_t *sem;
@@ -419,7 +207,7 @@ static void run_caught_up(struct mr_when *when)
 
 void mr_control_wait_caught_up(struct mr_control *c)
 {
-	struct caught_up waits[128];
+	struct caught_up waits[MR_WORKERS_MAX];
 	sem_t sem;
 
 	sem_init(&sem, 0, 0);

@@ -31,6 +31,17 @@ struct mr_view_merger;
 struct mr_segment_store;
 struct mr_worker;
 
+struct mr_ask;
+
+// What there may be so many of at most, each by a setting.
+enum mr_limit {
+	MR_LIMIT_TOPICS,
+	MR_LIMIT_PARTITIONS,
+	MR_LIMIT_TABLES,
+	MR_LIMIT_VIEWS,
+	MR_LIMITS,
+};
+
 struct mr_control {
 	const struct mr_config *config;
 	struct mr_clock *clock;
@@ -62,6 +73,9 @@ struct mr_control {
 
 	struct mr_mailbox box;
 	bool stopping;
+	struct mr_ask *asks; // of workers, not answered yet, in order
+	struct mr_ask **asks_tail;
+	_Atomic uint64_t refusals[MR_LIMITS]; // changes that were refused; read by any thread
 
 	pthread_mutex_t snapshot_lock; // held for a moment by control and SQL threads
 	struct mr_snapshot *snapshot;
@@ -130,7 +144,8 @@ int mr_ddl_create_view(struct mr_control *c, void *table_change);
 int mr_ddl_drop_view(struct mr_control *c, void *table_change);
 // Drops change->made, if it is still there, whatever has its name now.
 int mr_ddl_undo_view(struct mr_control *c, void *table_change);
-// The topic change that an admin request asks for; fills its answer.
-void mr_ddl_admin(struct mr_control *c, struct mr_admin *a);
+// ddl_topics.c: the topic changes that admin requests ask for; fills their answers.
+#define MR_DDL_ADMIN_BATCH 256
+void mr_ddl_admin(struct mr_control *c, struct mr_admin *const *asked, uint32_t count);
 // Makes the catalog as it is now into a snapshot and has every worker take it over.
 [[nodiscard]] int mr_control_publish(struct mr_control *c, struct mr_diag *diag);

@@ -307,6 +307,29 @@ static void emit_tables(struct mr_metrics_out *out, void *owner)
 	mr_snapshot_put(s);
 }
 
+// ---- what there may be so many of at most
+
+static void emit_limits(struct mr_metrics_out *out, void *owner)
+{
+	static const char *const names[MR_LIMITS] = {
+		[MR_LIMIT_TOPICS] = "topics",
+		[MR_LIMIT_PARTITIONS] = "partitions",
+		[MR_LIMIT_TABLES] = "tables",
+		[MR_LIMIT_VIEWS] = "materialized views",
+	};
+	const struct mr_control *c = owner;
+
+	for (int i = 0; i < MR_LIMITS; i++) {
+		const struct mr_metric k = {.kind = COUNTER,
+			.name = "millrace_limit_refusals_total",
+			.help = "Topics, partitions, tables and views refused: there were too "
+				"many.",
+			.labels = {{"limit", names[i]}}};
+
+		mr_metrics_emit(out, &k, load(&c->refusals[i]));
+	}
+}
+
 // Since when the oldest rows wait to be sealed, in seconds.
 static double seal_lag(void *owner)
 {
@@ -455,6 +478,8 @@ int mr_daemon_metrics(struct mr_metrics *m, struct mr_control *c)
 {
 	int rc = mr_metrics_add_source(m, emit_partitions, c);
 
+	if (rc == 0)
+		rc = mr_metrics_add_source(m, emit_limits, c);
 	if (rc == 0)
 		rc = mr_metrics_add_source(m, emit_tables, c);
 	if (rc == 0)

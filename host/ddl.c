@@ -1,8 +1,8 @@
-// Changes of topics and tables: checked, made durable, put into force. Control thread.
-#include "dataplane/kafka_error.h"
+// Changes of tables and views: checked, made durable, put into force. Control thread.
+#include "host/ddl_int.h"
+
 #include "host/base/datetime.h"
 #include "host/base/note.h"
-#include "host/control.h"
 #include "host/sql/fold.h"
 #include "host/view/view.h"
 #include "host/worker.h"
@@ -12,29 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-// ---- topics
-
-static void admin_fail(struct mr_admin *a, int16_t error, const char *message)
-{
-	a->error = error;
-	snprintf(a->message, sizeof(a->message), "%.*s", (int)sizeof(a->message) - 1, message);
-}
-
-static struct mr_topic new_topic(struct mr_control *c, struct mr_span name, uint32_t partitions,
-	const struct mr_topic_config *config)
-{
-	return (struct mr_topic){
-		.id = mr_uuid_make(&c->rand),
-		.number = c->catalog.number_next,
-		.name = name,
-		.partitions = partitions,
-		.config = *config,
-	};
-}
-
-// Makes a change durable and in force. What is durable but cannot be put into force is undone, so
-// that the catalog is what runs. 0, or negative with diag. Frees both; `undo` may be NULL.
-static int change_commit(struct mr_control *c, struct mr_catalog_change *change,
+int mr_ddl_commit(struct mr_control *c, struct mr_catalog_change *change,
 	struct mr_catalog_change *undo, struct mr_diag *diag)
 {
 	int rc = mr_catalog_commit(c->manifest, change);
@@ -47,115 +25,37 @@ static int change_commit(struct mr_control *c, struct mr_catalog_change *change,
 			mr_note(MR_NOTE_ERR, "catalog", "event=not_undone");
 	}
 	if (undo)
-		mr_buf_fini(&undo->bytes);
+		mr_catalog_change_fini(undo);
 	return rc;
 }
 
-static void admin_commit(struct mr_control *c, struct mr_admin *a, struct mr_catalog_change *change)
+// Limits are checked before a change is durable: a record that cannot be applied would stop this
+// start and every later one.
+int mr_ddl_may_add(struct mr_control *c, enum mr_limit limit, uint64_t more, struct mr_diag *diag)
 {
-	struct mr_diag diag;
+	const struct {
+		const char *what, *key;
+		uint64_t have, max;
+	} limits[MR_LIMITS] =
+		{
+			[MR_LIMIT_TOPICS] = {"topics", "kafka.topics_max", c->catalog.topics_count,
+				c->config->topics_max},
+			[MR_LIMIT_PARTITIONS] = {"partitions", "kafka.partitions_max",
+				c->catalog.partitions_count, c->config->partitions_max},
+			[MR_LIMIT_TABLES] = {"tables", "sql.tables_max", c->catalog.tables_count,
+				c->config->tables_max},
+			[MR_LIMIT_VIEWS] = {"materialized views", "sql.views_max",
+				c->catalog.views_count, c->config->views_max},
+		},
+	  *l = &limits[limit];
 
-	if (change_commit(c, change, NULL, &diag) < 0)
-		admin_fail(a, MR_KAFKA_KAFKA_STORAGE_ERROR, diag.message);
-}
-
-static void admin_create(struct mr_control *c, struct mr_admin *a)
-{
-	const struct mr_topic_def *old = mr_catalog_topic(&c->catalog, a->name);
-	struct mr_catalog_change change = {0};
-	struct mr_topic t;
-
-	if (!mr_topic_name_valid(a->name)) {
-		admin_fail(a, MR_KAFKA_INVALID_TOPIC_EXCEPTION,
-			"a topic's name is 1 to 249 of a-z, A-Z, 0-9, dot, underscore and hyphen");
-		return;
-	}
-	if (old) {
-		a->topic_id = old->topic.id;
-		a->partitions_now = old->topic.partitions;
-		if (!a->automatic)
-			admin_fail(a, MR_KAFKA_TOPIC_ALREADY_EXISTS, "the topic exists");
-		return;
-	}
-	if (a->automatic && !c->config->kafka_auto_create) {
-		admin_fail(a, MR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "automatic creation is off");
-		return;
-	}
-	if (a->partitions > MR_TOPIC_PARTITIONS_MAX) {
-		admin_fail(a, MR_KAFKA_INVALID_PARTITIONS, "a topic has 1 to 4096 partitions");
-		return;
-	}
-	if (c->catalog.topics_count >= MR_CATALOG_TOPICS_MAX) {
-		admin_fail(a, MR_KAFKA_POLICY_VIOLATION, "there are 65536 topics already");
-		return;
-	}
-	t = new_topic(c, a->name,
-		a->partitions ? a->partitions : (uint32_t)c->config->kafka_partitions, &a->config);
-	a->topic_id = t.id;
-	a->partitions_now = t.partitions;
-	if (a->validate_only)
-		return;
-	mr_catalog_add_topic(&change, &t);
-	admin_commit(c, a, &change);
-}
-
-static void admin_delete(struct mr_control *c, struct mr_admin *a)
-{
-	const struct mr_topic_def *t = mr_catalog_topic(&c->catalog, a->name);
-	const struct mr_table_def *user;
-	struct mr_catalog_change change = {0};
-
-	if (!t) {
-		admin_fail(a, MR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "the topic does not exist");
-		return;
-	}
-	user = mr_catalog_table_of_topic(&c->catalog, t->topic.id);
-	if (user) {
-		a->error = MR_KAFKA_TOPIC_DELETION_DISABLED;
-		snprintf(a->message, sizeof(a->message),
-			"table %s uses the topic; DROP TABLE %s CASCADE drops both", user->name,
-			user->name);
-		return;
-	}
-	mr_catalog_drop_topic(&change, t->topic.number);
-	admin_commit(c, a, &change);
-}
-
-static void admin_add_partitions(struct mr_control *c, struct mr_admin *a)
-{
-	const struct mr_topic_def *t = mr_catalog_topic(&c->catalog, a->name);
-	struct mr_catalog_change change = {0};
-	struct mr_topic changed;
-
-	if (!t) {
-		admin_fail(a, MR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "the topic does not exist");
-		return;
-	}
-	a->topic_id = t->topic.id;
-	a->partitions_now = t->topic.partitions;
-	if (a->partitions <= t->topic.partitions || a->partitions > MR_TOPIC_PARTITIONS_MAX) {
-		admin_fail(a, MR_KAFKA_INVALID_PARTITIONS,
-			"the number of partitions may only grow, to 4096 at most");
-		return;
-	}
-	a->partitions_now = a->partitions;
-	if (a->validate_only)
-		return;
-	changed = t->topic;
-	changed.partitions = a->partitions;
-	mr_catalog_add_topic(&change, &changed);
-	admin_commit(c, a, &change);
-}
-
-void mr_ddl_admin(struct mr_control *c, struct mr_admin *a)
-{
-	a->error = 0;
-	a->message[0] = 0;
-	switch (a->kind) {
-	case MR_ADMIN_CREATE: admin_create(c, a); break;
-	case MR_ADMIN_DELETE: admin_delete(c, a); break;
-	case MR_ADMIN_ADD_PARTITIONS: admin_add_partitions(c, a); break;
-	}
+	if (l->have + more <= l->max)
+		return 0;
+	atomic_fetch_add_explicit(&c->refusals[limit], 1, memory_order_relaxed);
+	mr_diag_set(diag, MR_ERR_LIMIT, "54000", 0, "too many %s: there are %llu, and %s is %llu",
+		l->what, (unsigned long long)l->have, l->key, (unsigned long long)l->max);
+	mr_diag_hint(diag, "Drop some, or start the daemon with a higher %s.", l->key);
+	return MR_ERR_LIMIT;
 }
 
 // ---- CREATE TABLE
@@ -323,13 +223,6 @@ static int already_exists(
 		(int)name.bytes, name.data);
 }
 
-// Limits are checked before a change is durable: a record that cannot be applied would stop this
-// start and every later one.
-static int too_many(const char *what, int limit, struct mr_diag *diag)
-{
-	return mr_diag_set(diag, MR_ERR_LIMIT, "54000", 0, "there are %d %s already", limit, what);
-}
-
 int mr_ddl_create_table(struct mr_control *c, void *arg)
 {
 	struct mr_table_change *tc = arg;
@@ -355,14 +248,16 @@ int mr_ddl_create_table(struct mr_control *c, void *arg)
 			"\"%.*s\" is not a topic name; name one with WITH (topic = '…')",
 			(int)w.topic.bytes, w.topic.data);
 	old = mr_catalog_topic(&c->catalog, w.topic);
-	if (c->catalog.tables_count >= MR_CATALOG_TABLES_MAX)
-		return too_many("tables", MR_CATALOG_TABLES_MAX, tc->diag);
-	if (!old && c->catalog.topics_count >= MR_CATALOG_TOPICS_MAX)
-		return too_many("topics", MR_CATALOG_TOPICS_MAX, tc->diag);
+	rc = mr_ddl_may_add(c, MR_LIMIT_TABLES, 1, tc->diag);
+	if (rc == 0 && !old) {
+		topic = mr_ddl_topic(c, w.topic, w.partitions, &config);
+		rc = mr_ddl_may_add(c, MR_LIMIT_TOPICS, 1, tc->diag);
+		if (rc == 0)
+			rc = mr_ddl_may_add(c, MR_LIMIT_PARTITIONS, topic.partitions, tc->diag);
+	}
+	if (rc < 0)
+		return rc;
 	if (!old) {
-		topic = new_topic(c, w.topic,
-			w.partitions ? w.partitions : (uint32_t)c->config->kafka_partitions,
-			&config);
 		mr_catalog_add_topic(&change, &topic);
 	} else if (w.partitions && w.partitions != old->topic.partitions) {
 		return mr_diag_set(tc->diag, -EINVAL, "22023", 0,
@@ -374,7 +269,7 @@ int mr_ddl_create_table(struct mr_control *c, void *arg)
 	if (!old)
 		mr_catalog_drop_topic(&undo, topic.number);
 	mr_table_def_put(def);
-	return change_commit(c, &change, &undo, tc->diag);
+	return mr_ddl_commit(c, &change, &undo, tc->diag);
 }
 
 // ---- DROP TABLE, TRUNCATE
@@ -383,12 +278,9 @@ int mr_ddl_create_table(struct mr_control *c, void *arg)
 static int retire_commit(struct mr_control *c, const struct mr_table_def *def,
 	struct mr_catalog_change *change, struct mr_diag *diag)
 {
-	struct mr_table *table = NULL;
+	struct mr_table *table = mr_snapshot_table_by_id(c->snapshot, def->id);
 	int rc;
 
-	for (size_t i = 0; i < c->snapshot->tables_count; i++)
-		if (c->snapshot->tables[i]->def == def)
-			table = c->snapshot->tables[i];
 	mr_segment_store_lock_commits(c->segments);
 	rc = mr_catalog_commit(c->manifest, change);
 	if (rc == 0 && table)
@@ -432,10 +324,6 @@ int mr_ddl_drop_table(struct mr_control *c, void *arg)
 				"Use DROP ... CASCADE to drop the dependent objects too.");
 			return -EBUSY;
 		}
-		if (change.count == MR_COUNT_OF(change.records) - 4)
-			return mr_diag_set(tc->diag, -EINVAL, "54000", d->name_position,
-				"table %s has too many views to drop at once; drop some first",
-				def->name);
 		mr_catalog_drop_view(&change, v->id);
 	}
 	topic = mr_catalog_topic_by_id(&c->catalog, def->topic_id);
@@ -488,8 +376,7 @@ int mr_ddl_truncate(struct mr_control *c, void *arg)
 	def->options = old->options;
 	memcpy(def->columns, old->columns, old->columns_count * sizeof(*def->columns));
 	e = (struct ends){&topic->topic, def->starts};
-	for (uint32_t i = 0; i < c->workers_count; i++)
-		mr_worker_call(c->workers[i], note_ends, &e);
+	mr_workers_call(c->workers, c->workers_count, note_ends, &e);
 	mr_catalog_add_table(&change, def);
 	mr_catalog_drop_segments(&change, def->id);
 	mr_table_def_put(def);
@@ -522,8 +409,9 @@ int mr_ddl_create_view(struct mr_control *c, void *arg)
 		return mr_diag_set(tc->diag, -EINVAL, "22023", cv->options[0].position,
 			"unrecognized option \"%.*s\"", (int)cv->options[0].name.bytes,
 			cv->options[0].name.data);
-	if (c->catalog.views_count >= MR_CATALOG_VIEWS_MAX)
-		return too_many("materialized views", MR_CATALOG_VIEWS_MAX, tc->diag);
+	rc = mr_ddl_may_add(c, MR_LIMIT_VIEWS, 1, tc->diag);
+	if (rc < 0)
+		return rc;
 	if (cv->query.bytes > MR_CATALOG_QUERY_BYTES_MAX)
 		return mr_diag_set(tc->diag, MR_ERR_LIMIT, "54000", cv->name_position,
 			"the query of a materialized view has at most %d bytes",
@@ -533,10 +421,9 @@ int mr_ddl_create_view(struct mr_control *c, void *arg)
 	mr_catalog_add_view(&change, c->catalog.object_next, name, source->def->id, cv->query);
 	c->fold_new = cv->fold;
 	id = c->catalog.object_next;
-	rc = change_commit(c, &change, &undo, tc->diag);
-	for (size_t i = 0; rc == 0 && i < c->snapshot->views_count; i++)
-		if (c->snapshot->views[i]->def->id == id)
-			tc->made = mr_view_get(c->snapshot->views[i]);
+	rc = mr_ddl_commit(c, &change, &undo, tc->diag);
+	if (rc == 0)
+		tc->made = mr_view_get(mr_snapshot_view_by_id(c->snapshot, id));
 	if (!c->fold_new)
 		cv->fold = NULL;
 	c->fold_new = NULL;
@@ -546,6 +433,7 @@ int mr_ddl_create_view(struct mr_control *c, void *arg)
 // Commits a change after which the view has no runs, and gets none any more.
 static int drop_view(struct mr_control *c, uint64_t id, struct mr_diag *diag)
 {
+	struct mr_view *view = mr_snapshot_view_by_id(c->snapshot, id);
 	struct mr_catalog_change change = {0};
 	int rc;
 
@@ -553,9 +441,8 @@ static int drop_view(struct mr_control *c, uint64_t id, struct mr_diag *diag)
 	mr_catalog_drop_runs(&change, id);
 	mr_segment_store_lock_commits(c->segments);
 	rc = mr_catalog_commit(c->manifest, &change);
-	for (size_t i = 0; rc == 0 && i < c->snapshot->views_count; i++)
-		if (c->snapshot->views[i]->def->id == id)
-			c->snapshot->views[i]->retired = true;
+	if (rc == 0 && view)
+		view->retired = true;
 	mr_segment_store_unlock_commits(c->segments);
 	if (rc < 0)
 		return mr_diag_set(
@@ -567,10 +454,9 @@ int mr_ddl_undo_view(struct mr_control *c, void *arg)
 {
 	struct mr_table_change *tc = arg;
 
-	for (size_t i = 0; i < c->catalog.views_count; i++)
-		if (c->catalog.views[i]->id == tc->made->def->id)
-			return drop_view(c, tc->made->def->id, tc->diag);
-	return 1;
+	return mr_catalog_view_by_id(&c->catalog, tc->made->def->id)
+		       ? drop_view(c, tc->made->def->id, tc->diag)
+		       : 1;
 }
 
 int mr_ddl_drop_view(struct mr_control *c, void *arg)

@@ -148,8 +148,7 @@ static void put_in_force(struct mr_merge *g, struct mr_table *t, struct mr_segme
 	qsort(old, count, sizeof(struct mr_segment *), by_address);
 	pthread_mutex_lock(&g->moving);
 	mr_table_move_begin(t);
-	for (uint32_t i = 0; i < c->workers_count; i++)
-		mr_worker_call(c->workers[i], move_on_worker, &m);
+	mr_workers_call(c->workers, c->workers_count, move_on_worker, &m);
 	mr_table_move_end(t);
 	pthread_mutex_unlock(&g->moving);
 }

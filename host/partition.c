@@ -75,65 +75,46 @@ static void partition_destroy(struct mr_worker *w, struct mr_partition *p)
 	w->partitions_count--;
 }
 
-static const struct mr_topic_def *snapshot_topic(const struct mr_snapshot *s, uint64_t number)
+// The partition is gone from the catalog; what the log has of it is nobody's.
+static void partition_drop(struct mr_worker *w, struct mr_topic_def *topic, uint32_t number)
 {
-	for (size_t i = 0; i < s->topics.count; i++)
-		if (s->topic_defs[i]->topic.number == number)
-			return s->topic_defs[i];
-	return NULL;
+	struct mr_partition **at = &w->partitions[slot_of(topic->topic.number, number)], *p;
+
+	while ((p = *at) && (p->number != number || p->topic->topic.number != topic->topic.number))
+		at = &p->next;
+	if (!p)
+		return;
+	*at = p->next;
+	if (w->log)
+		mr_log_store_retain_offset(w->store, topic->topic.id, (int32_t)number, INT64_MAX);
+	partition_destroy(w, p);
 }
 
-static bool snapshot_has_table(const struct mr_snapshot *s, const struct mr_table *t)
+static bool owns(const struct mr_worker *w, const struct mr_topic_def *t, uint32_t number)
 {
-	for (size_t i = 0; i < s->tables_count; i++)
-		if (s->tables[i] == t)
-			return true;
-	return false;
+	return mr_topic_owner(&t->topic, number, w->count) == w->id;
 }
 
-// Drops partitions whose topic has gone and feeds whose table has gone; a topic whose settings have
-// changed is replaced.
-static void drop_old(struct mr_worker *w, const struct mr_snapshot *s)
+// A topic whose settings have changed is replaced; one that has gone takes its partitions along.
+static void change_topic(struct mr_worker *w, const struct mr_changed_topic *t)
 {
-	for (size_t i = 0; i < MR_PARTITION_SLOTS; i++) {
-		struct mr_partition **at = &w->partitions[i];
+	for (uint32_t n = 0; t->was && n < t->was->topic.partitions; n++) {
+		struct mr_partition *p;
 
-		while (*at) {
-			struct mr_partition *p = *at;
-			const struct mr_topic_def *def = snapshot_topic(s, p->topic->topic.number);
-
-			if (!def) {
-				*at = p->next;
-				if (w->log)
-					mr_log_store_retain_offset(w->store, p->topic->topic.id,
-						(int32_t)p->number, INT64_MAX);
-				partition_destroy(w, p);
-				continue;
-			}
-			if (def != p->topic) {
-				mr_topic_def_put(p->topic);
-				p->topic = mr_topic_def_get((struct mr_topic_def *)(uintptr_t)def);
-			}
-			for (struct mr_feed *f = p->feeds, *next; f; f = next) {
-				next = f->next;
-				if (!snapshot_has_table(s, f->table))
-					mr_feeds_drop(w, p, f->table);
-			}
-			at = &p->next;
+		if (!owns(w, t->was, n))
+			continue;
+		if (!t->is) {
+			partition_drop(w, t->was, n);
+			continue;
 		}
+		p = mr_worker_partition(w, &t->was->topic, n);
+		mr_topic_def_put(p->topic);
+		p->topic = mr_topic_def_get(t->is);
 	}
-}
-
-static void add_new(struct mr_worker *w, const struct mr_snapshot *s)
-{
-	for (size_t i = 0; i < s->topics.count; i++) {
-		struct mr_topic_def *def = s->topic_defs[i];
-
-		for (uint32_t n = 0; n < def->topic.partitions; n++)
-			if (mr_topic_owner(&def->topic, n, w->count) == w->id &&
-				!mr_worker_partition(w, &def->topic, n))
-				partition_create(w, def, n);
-	}
+	for (uint32_t n = t->was ? t->was->topic.partitions : 0;
+		t->is && n < t->is->topic.partitions; n++)
+		if (owns(w, t->is, n))
+			partition_create(w, t->is, n);
 }
 
 static bool has_feed(const struct mr_partition *p, const struct mr_table *t)
@@ -146,49 +127,75 @@ static bool has_feed(const struct mr_partition *p, const struct mr_table *t)
 }
 
 // A table's own definition of its topic may be older than the topic: partitions can be added.
-static void add_feeds(struct mr_worker *w, const struct mr_snapshot *s)
+static uint32_t partitions_of(const struct mr_snapshot *s, const struct mr_table *t)
 {
-	for (size_t i = 0; i < s->tables_count; i++) {
-		struct mr_table *t = s->tables[i];
-		const struct mr_topic_def *def = snapshot_topic(s, t->topic->topic.number);
+	const struct mr_topic *topic = mr_topics_find_id(&s->topics, t->topic->topic.id);
 
-		for (uint32_t n = 0; def && n < def->topic.partitions; n++) {
-			struct mr_partition *p = mr_worker_partition(w, &def->topic, n);
+	return topic ? topic->partitions : 0;
+}
 
-			if (p && !has_feed(p, t))
-				mr_feed_add(w, p, t);
-		}
+static void add_feeds(struct mr_worker *w, const struct mr_snapshot *s, struct mr_table *t)
+{
+	uint32_t partitions = partitions_of(s, t);
+
+	for (uint32_t n = 0; n < partitions; n++) {
+		struct mr_partition *p = mr_worker_partition(w, &t->topic->topic, n);
+
+		if (p && !has_feed(p, t))
+			mr_feed_add(w, p, t);
 	}
 }
 
-static bool has_view(const struct mr_snapshot *s, const struct mr_view *v)
+// Where the topic has gone too, its partitions took the feeds along.
+static void drop_feeds(struct mr_worker *w, const struct mr_snapshot *s, const struct mr_table *t)
 {
-	for (size_t i = 0; i < s->views_count; i++)
-		if (s->views[i] == v)
-			return true;
-	return false;
+	uint32_t partitions = partitions_of(s, t);
+
+	for (uint32_t n = 0; n < partitions; n++) {
+		struct mr_partition *p = mr_worker_partition(w, &t->topic->topic, n);
+
+		if (p)
+			mr_feeds_drop(w, p, t);
+	}
+}
+
+// Partitions that were added to a topic feed the tables that are over it.
+static void extend_feeds(
+	struct mr_worker *w, const struct mr_snapshot *s, const struct mr_changed_topic *t)
+{
+	for (size_t i = 0; t->was && t->is && i < s->tables_count; i++)
+		if (s->tables[i]->topic->topic.number == t->is->topic.number)
+			add_feeds(w, s, s->tables[i]);
 }
 
 // Views are attached before any feed can publish a row to them, and detached before their table's
 // feeds go.
-static void change_views(
-	struct mr_worker *w, const struct mr_snapshot *old, const struct mr_snapshot *s)
+static void change_views(struct mr_worker *w, const struct mr_snapshot_change *ch)
 {
-	for (size_t i = 0; old && i < old->views_count; i++)
-		if (!has_view(s, old->views[i]))
-			mr_view_detach(old->views[i], w->id);
-	for (size_t i = 0; i < s->views_count; i++)
-		mr_view_attach(s->views[i], w->id);
+	for (size_t i = 0; i < ch->views_count; i++)
+		if (ch->views[i].was)
+			mr_view_detach(ch->views[i].was, w->id);
+	for (size_t i = 0; i < ch->views_count; i++)
+		if (ch->views[i].is)
+			mr_view_attach(ch->views[i].is, w->id);
 }
 
-void mr_worker_apply_snapshot(struct mr_worker *w, struct mr_snapshot *s)
+void mr_worker_apply_snapshot(
+	struct mr_worker *w, struct mr_snapshot *s, const struct mr_snapshot_change *ch)
 {
 	struct mr_snapshot *old = w->snapshot;
 
-	change_views(w, old, s);
-	drop_old(w, s);
-	add_new(w, s);
-	add_feeds(w, s);
+	change_views(w, ch);
+	for (size_t i = 0; i < ch->topics_count; i++)
+		change_topic(w, &ch->topics[i]);
+	for (size_t i = 0; i < ch->tables_count; i++)
+		if (ch->tables[i].was)
+			drop_feeds(w, s, ch->tables[i].was);
+	for (size_t i = 0; i < ch->topics_count; i++)
+		extend_feeds(w, s, &ch->topics[i]);
+	for (size_t i = 0; i < ch->tables_count; i++)
+		if (ch->tables[i].is)
+			add_feeds(w, s, ch->tables[i].is);
 	w->snapshot = mr_snapshot_get(s);
 	// A Fetch that waits names topics of the old snapshot. It is answered now: what it waits
 	// for may be gone, and the next one sees what is in force.

@@ -647,8 +647,7 @@ int mr_seal_checkpoint(struct mr_seal *s, _Atomic bool *cancelled, struct mr_dia
 	k.bounds =
 		calloc(k.snapshot->tables_count * s->control->workers_count + 1, sizeof(*k.bounds));
 	MR_ASSERT(k.bounds);
-	for (uint32_t i = 0; i < s->control->workers_count; i++)
-		mr_worker_call(s->control->workers[i], close_all, &k);
+	mr_workers_call(s->control->workers, s->control->workers_count, close_all, &k);
 	rc = wait_sealed(s, &k, cancelled, diag);
 	free(k.bounds);
 	mr_snapshot_put(k.snapshot);

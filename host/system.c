@@ -127,10 +127,10 @@ static int fill_workers(struct mr_control *c, struct mr_row_table *rows)
 static int fill_topics(struct mr_control *c, struct mr_row_table *rows)
 {
 	struct mr_snapshot *s = mr_control_snapshot(c);
+	struct mr_sorted_at at = {0};
+	const struct mr_topic *t;
 
-	for (size_t i = 0; i < s->topics.count; i++) {
-		const struct mr_topic *t = s->topics.by_name[i];
-
+	while ((t = mr_sorted_next(s->topics.by_name, &at))) {
 		mr_row_begin(rows);
 		mr_row_copy(rows, 0, t->name);
 		mr_row_int(rows, 1, (int32_t)t->partitions);
@@ -169,11 +169,8 @@ static void fill_segment(
 	struct mr_row_table *rows, const struct mr_snapshot *s, const struct mr_segment *segment)
 {
 	const struct mr_segment_info *info = &segment->info;
-	const struct mr_table *t = NULL;
+	const struct mr_table *t = mr_snapshot_table_by_id(s, info->table_id);
 
-	for (size_t i = 0; i < s->tables_count; i++)
-		if (s->tables[i]->def->id == info->table_id)
-			t = s->tables[i];
 	if (!t)
 		return;
 	mr_row_begin(rows);
@@ -237,28 +234,26 @@ static int fill_logs(struct mr_control *c, struct mr_row_table *rows)
 	return 0;
 }
 
-static void fill_view(struct mr_row_table *rows, struct mr_view *v)
+static void fill_view(
+	struct mr_row_table *rows, const struct mr_view *v, const struct mr_view_figures *f)
 {
-	struct mr_view_figures f;
-
-	mr_view_figures(v, &f);
 	mr_row_begin(rows);
 	mr_row_copy(rows, 0, v->relation.name);
 	mr_row_copy(rows, 1, v->table->relation.name);
 	mr_row_int(rows, 2, atomic_load_explicit(&v->ready, memory_order_acquire));
-	if (f.has_base)
-		mr_row_int(rows, 3, (int64_t)f.groups);
-	mr_row_int(rows, 4, (int64_t)f.active_bytes);
-	mr_row_int(rows, 5, (int64_t)f.unsealed);
-	mr_row_int(rows, 6, (int64_t)f.unsealed_bytes);
-	mr_row_int(rows, 7, (int64_t)f.base_bytes);
-	mr_row_int(rows, 8, (int64_t)f.runs);
-	mr_row_int(rows, 9, (int64_t)f.run_groups);
-	mr_row_int(rows, 10, (int64_t)f.run_bytes);
-	mr_row_int(rows, 11, (int64_t)f.rows_folded);
+	if (f->has_base)
+		mr_row_int(rows, 3, (int64_t)f->groups);
+	mr_row_int(rows, 4, (int64_t)f->active_bytes);
+	mr_row_int(rows, 5, (int64_t)f->unsealed);
+	mr_row_int(rows, 6, (int64_t)f->unsealed_bytes);
+	mr_row_int(rows, 7, (int64_t)f->base_bytes);
+	mr_row_int(rows, 8, (int64_t)f->runs);
+	mr_row_int(rows, 9, (int64_t)f->run_groups);
+	mr_row_int(rows, 10, (int64_t)f->run_bytes);
+	mr_row_int(rows, 11, (int64_t)f->rows_folded);
 	mr_row_int(rows, 12, load(&v->stats.rows_filled));
-	mr_row_int(rows, 13, (int64_t)f.rows_failed);
-	mr_row_int(rows, 14, (int64_t)f.rows_untimed);
+	mr_row_int(rows, 13, (int64_t)f->rows_failed);
+	mr_row_int(rows, 14, (int64_t)f->rows_untimed);
 	mr_row_int(rows, 15, load(&v->stats.reads));
 	mr_row_int(rows, 16, load(&v->stats.reads_spilled));
 	mr_row_int(rows, 17, load(&v->stats.base_drops));
@@ -269,9 +264,16 @@ static int fill_views(struct mr_control *c, struct mr_row_table *rows)
 {
 	struct mr_snapshot *s = mr_control_snapshot(c);
 
-	for (size_t i = 0; i < s->views_count; i++)
-		fill_view(rows, s->views[i]);
+	struct mr_view_figures *figures = calloc(s->views_count + 1, sizeof(*figures));
+
+	if (figures)
+		mr_views_figures(s->views, s->views_count, figures);
+	for (size_t i = 0; figures && i < s->views_count; i++)
+		fill_view(rows, s->views[i], &figures[i]);
 	mr_snapshot_put(s);
+	if (!figures)
+		return -ENOMEM;
+	free(figures);
 	return 0;
 }
 

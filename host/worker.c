@@ -392,6 +392,20 @@ void mr_worker_call(struct mr_worker *w, void (*fn)(struct mr_worker *w, void *a
 	mr_mailbox_call(&w->box, &k.call, handle_call);
 }
 
+void mr_workers_call(struct mr_worker *const *workers, uint32_t count,
+	void (*fn)(struct mr_worker *w, void *arg), void *arg)
+{
+	struct worker_call calls[MR_WORKERS_MAX];
+
+	MR_ASSERT(count <= MR_WORKERS_MAX);
+	for (uint32_t i = 0; i < count; i++) {
+		calls[i] = (struct worker_call){.fn = fn, .arg = arg};
+		mr_mailbox_ask(&workers[i]->box, &calls[i].call, handle_call);
+	}
+	for (uint32_t i = 0; i < count; i++)
+		mr_call_wait(&calls[i].call);
+}
+
 // A piece that has been open for long is closed, so that its rows reach the disk as a segment and a
 // restart need not decode them again. A segment of a handful of rows is not worth its file, and
 // they are soon decoded: they wait longer.

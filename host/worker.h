@@ -91,7 +91,7 @@ struct mr_worker_queue {
 	struct mr_watch watch;
 };
 
-#define MR_PARTITION_SLOTS 4096
+#define MR_PARTITION_SLOTS 16384
 
 // Counters of one worker; written by it, read by any thread, relaxed.
 struct mr_worker_stats {
@@ -216,12 +216,17 @@ void mr_worker_when_caught_up(struct mr_worker *w, struct mr_when *when);
 
 // Runs `fn` on the worker's thread and waits for it. Any thread but a worker's.
 void mr_worker_call(struct mr_worker *w, void (*fn)(struct mr_worker *w, void *arg), void *arg);
+// The same on all of them at once, so that it takes as long as with the slowest: `fn` runs on
+// several threads at a time.
+void mr_workers_call(struct mr_worker *const *workers, uint32_t count,
+	void (*fn)(struct mr_worker *w, void *arg), void *arg);
 
 // partition.c
 struct mr_partition *mr_worker_partition(
 	const struct mr_worker *w, const struct mr_topic *t, uint32_t number);
-// Makes the partition objects that the snapshot adds, and drops those that are gone.
-void mr_worker_apply_snapshot(struct mr_worker *w, struct mr_snapshot *s);
+// Takes the snapshot over: makes what the change from the one before adds, drops what is gone.
+void mr_worker_apply_snapshot(
+	struct mr_worker *w, struct mr_snapshot *s, const struct mr_snapshot_change *ch);
 void mr_worker_drop_partitions(struct mr_worker *w);
 uint64_t mr_worker_checkpoint_bytes(void *ctx);
 void mr_worker_checkpoint(void *ctx, struct mr_log *log);

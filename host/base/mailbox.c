@@ -70,15 +70,26 @@ int mr_mailbox_drain(struct mr_mailbox *box, void *owner)
 	return count;
 }
 
-void mr_mailbox_call(struct mr_mailbox *box, struct mr_call *call,
+void mr_mailbox_ask(struct mr_mailbox *box, struct mr_call *call,
 	void (*handle)(struct mr_message *m, void *owner))
 {
 	call->message.handle = handle;
 	sem_init(&call->done, 0, 0);
 	mr_mailbox_push(box, &call->message);
+}
+
+void mr_call_wait(struct mr_call *call)
+{
 	while (sem_wait(&call->done) < 0)
 		MR_ASSERT(errno == EINTR);
 	sem_destroy(&call->done);
+}
+
+void mr_mailbox_call(struct mr_mailbox *box, struct mr_call *call,
+	void (*handle)(struct mr_message *m, void *owner))
+{
+	mr_mailbox_ask(box, call, handle);
+	mr_call_wait(call);
 }
 
 void mr_call_done(struct mr_call *call)

@@ -46,6 +46,10 @@ struct mr_call {
 // later, on any thread. Any thread that the receiver never waits for.
 void mr_mailbox_call(struct mr_mailbox *box, struct mr_call *call,
 	void (*handle)(struct mr_message *m, void *owner));
+// The two halves of it, so that several can be asked before the first is waited for.
+void mr_mailbox_ask(struct mr_mailbox *box, struct mr_call *call,
+	void (*handle)(struct mr_message *m, void *owner));
+void mr_call_wait(struct mr_call *call);
 // The last that the receiver does with the call: the sender's memory may be gone at once.
 void mr_call_done(struct mr_call *call);
 

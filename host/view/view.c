@@ -435,17 +435,26 @@ bool mr_view_parts_hurry(const struct mr_view_part *list)
 	return list && mr_view_budget_hurry(&list->view->host->budget);
 }
 
+struct freezing {
+	struct mr_view *const *views;
+	size_t count;
+};
+
 static void freeze_on_worker(struct mr_worker *w, void *arg)
 {
-	struct mr_view *v = arg;
+	const struct freezing *f = arg;
 
-	part_freeze(&v->parts[w->id]);
+	for (size_t i = 0; i < f->count; i++)
+		part_freeze(&f->views[i]->parts[w->id]);
 }
 
-void mr_view_freeze(struct mr_view *v)
+void mr_views_freeze(struct mr_view *const *views, size_t count)
 {
-	for (uint32_t i = 0; i < v->parts_count; i++)
-		mr_worker_call(v->host->workers[i], freeze_on_worker, v);
+	struct freezing f = {views, count};
+
+	if (count)
+		mr_workers_call(
+			views[0]->host->workers, views[0]->parts_count, freeze_on_worker, &f);
 }
 
 // ---- coming and going
@@ -517,7 +526,7 @@ static void figures_locked(struct mr_view *v, struct mr_view_figures *f)
 	}
 }
 
-void mr_view_figures(struct mr_view *v, struct mr_view_figures *f)
+static void figures_active(struct mr_view *v, struct mr_view_figures *f)
 {
 	*f = (struct mr_view_figures){0};
 	for (uint32_t i = 0; i < v->parts_count; i++) {
@@ -525,7 +534,10 @@ void mr_view_figures(struct mr_view *v, struct mr_view_figures *f)
 		f->rows_folded +=
 			atomic_load_explicit(&v->parts[i].rows_folded, memory_order_relaxed);
 	}
-	mr_view_freeze(v);
+}
+
+static void figures_frozen(struct mr_view *v, struct mr_view_figures *f)
+{
 	pthread_mutex_lock(&v->merging);
 	if (v->base) {
 		f->has_base = true;
@@ -536,4 +548,13 @@ void mr_view_figures(struct mr_view *v, struct mr_view_figures *f)
 	figures_locked(v, f);
 	pthread_mutex_unlock(&v->lock);
 	pthread_mutex_unlock(&v->merging);
+}
+
+void mr_views_figures(struct mr_view *const *views, size_t count, struct mr_view_figures *out)
+{
+	for (size_t i = 0; i < count; i++)
+		figures_active(views[i], &out[i]);
+	mr_views_freeze(views, count);
+	for (size_t i = 0; i < count; i++)
+		figures_frozen(views[i], &out[i]);
 }

@@ -220,8 +220,8 @@ void mr_view_swap(struct mr_view *v, uint32_t part, uint64_t sequence, struct mr
 // The same for runs that were merged into one.
 void mr_view_swap_runs(
 	struct mr_view *v, struct mr_run *const *old, uint32_t count, struct mr_run *run);
-// Asks every worker to set its active state aside.
-void mr_view_freeze(struct mr_view *v);
+// Asks every worker to set its active states aside, of all these views in one message.
+void mr_views_freeze(struct mr_view *const *views, size_t count);
 
 // What there is of a view at this moment.
 struct mr_view_figures {
@@ -234,8 +234,9 @@ struct mr_view_figures {
 	uint64_t rows_folded;
 	uint64_t rows_failed, rows_untimed; // left out since the view was made
 };
-// Sets active states aside, to count what they left out. SQL and HTTP threads.
-void mr_view_figures(struct mr_view *v, struct mr_view_figures *out);
+// Fills one for each view. Sets active states aside, to count what they left out. SQL and HTTP
+// threads.
+void mr_views_figures(struct mr_view *const *views, size_t count, struct mr_view_figures *out);
 
 // ---- filling (view_fill.c): SQL threads; 0 or negative with diag
 

@@ -386,7 +386,7 @@ int mr_view_read(struct mr_view *v, _Atomic bool *cancelled, struct mr_view_read
 				"materialized view \"%s\" has run out of memory; drop it and make "
 				"it again",
 				v->def->name);
-	mr_view_freeze(v);
+	mr_views_freeze(&v, 1);
 	return mr_view_read_frozen(v, cancelled, out, diag);
 }
 

@@ -52,17 +52,15 @@ static double load(const _Atomic uint64_t *c)
 	return (double)atomic_load_explicit(c, memory_order_relaxed);
 }
 
-static void collect(struct row *r, struct mr_view *v)
+static void collect(struct row *r, struct mr_view *v, const struct mr_view_figures *f)
 {
 	const struct mr_view_stats *s = &v->stats;
-	struct mr_view_figures f;
 
-	mr_view_figures(v, &f);
 	*r = (struct row){
-		v, {(double)f.groups, (double)f.active_bytes, (double)f.unsealed,
-			   (double)f.unsealed_bytes, (double)f.base_bytes, (double)f.runs,
-			   (double)f.run_groups, (double)f.run_bytes, (double)f.rows_folded,
-			   load(&s->rows_filled), (double)f.rows_failed, (double)f.rows_untimed,
+		v, {(double)f->groups, (double)f->active_bytes, (double)f->unsealed,
+			   (double)f->unsealed_bytes, (double)f->base_bytes, (double)f->runs,
+			   (double)f->run_groups, (double)f->run_bytes, (double)f->rows_folded,
+			   load(&s->rows_filled), (double)f->rows_failed, (double)f->rows_untimed,
 			   load(&s->reads), load(&s->reads_spilled), load(&s->base_drops),
 			   load(&s->runs_written), load(&s->runs_merged)}};
 }
@@ -71,10 +69,13 @@ static void emit_views(struct mr_metrics_out *out, void *owner)
 {
 	struct mr_snapshot *s = mr_control_snapshot(owner);
 	struct row *rows = calloc(s->views_count + 1, sizeof(*rows));
+	struct mr_view_figures *figures = calloc(s->views_count + 1, sizeof(*figures));
 
-	for (size_t i = 0; rows && i < s->views_count; i++)
-		collect(&rows[i], s->views[i]);
-	for (size_t e = 0; rows && e < VALUES; e++) {
+	MR_ASSERT(rows && figures);
+	mr_views_figures(s->views, s->views_count, figures);
+	for (size_t i = 0; i < s->views_count; i++)
+		collect(&rows[i], s->views[i], &figures[i]);
+	for (size_t e = 0; e < VALUES; e++) {
 		for (size_t i = 0; i < s->views_count; i++) {
 			const struct mr_metric k = {.kind = entries[e].kind,
 				.name = entries[e].name,
@@ -84,6 +85,7 @@ static void emit_views(struct mr_metrics_out *out, void *owner)
 			mr_metrics_emit(out, &k, rows[i].values[e]);
 		}
 	}
+	free(figures);
 	free(rows);
 	mr_snapshot_put(s);
 }

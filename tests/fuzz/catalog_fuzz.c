@@ -1,6 +1,6 @@
 // Catalog records as a damaged manifest could hold them: whatever the bytes, only an error may come
 // of them, numbers are never below those in use, and what was taken can be written again.
-#include "host/catalog.h"
+#include "host/catalog_int.h"
 #include "storage/manifest.h"
 
 #include <string.h>
@@ -32,6 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 
 	if (bytes > 64 << 10)
 		return 0;
+	mr_catalog_lists_init(&c);
 	replay_all(&c, mr_span(data, bytes));
 	for (size_t i = 0; i < c.topics_count; i++)
 		MR_ASSERT(c.topics[i]->topic.name.bytes <= MR_TOPIC_NAME_MAX &&

@@ -49,7 +49,7 @@ struct mock {
 	struct mr_broker broker; // first: a broker is cast back to its mock
 	struct mr_kafka *kafka;
 	struct mr_topics topics;
-	const struct mr_topic *by_name[MOCK_TOPICS_MAX];
+	struct mr_sorted *by_name, *by_id;
 	struct mock_topic *all[MOCK_TOPICS_MAX];
 	uint64_t topics_made;
 	int64_t producers_made;
@@ -238,8 +238,17 @@ static struct mock_topic *mock_find(struct mock *m, struct mr_span name)
 	return NULL;
 }
 
+static void mock_unpublish(struct mock *m)
+{
+	mr_sorted_put(m->by_name);
+	mr_sorted_put(m->by_id);
+}
+
 static void mock_publish(struct mock *m)
 {
+	static const struct mr_sorted_form by_name = {mr_topic_compare_names, NULL, NULL};
+	static const struct mr_sorted_form by_id = {mr_topic_compare_ids, NULL, NULL};
+
 	// Insertion sort by name: the snapshot is a few topics.
 	for (size_t i = 1; i < m->topics.count; i++)
 		for (size_t j = i;
@@ -250,9 +259,13 @@ static void mock_publish(struct mock *m)
 			m->all[j] = m->all[j - 1];
 			m->all[j - 1] = t;
 		}
-	for (size_t i = 0; i < m->topics.count; i++)
-		m->by_name[i] = &m->all[i]->topic;
-	m->topics.by_name = m->by_name;
+	mock_unpublish(m);
+	m->topics.by_name = m->by_name = mr_sorted_create(&by_name);
+	m->topics.by_id = m->by_id = mr_sorted_create(&by_id);
+	for (size_t i = 0; i < m->topics.count; i++) {
+		mr_sorted_add(&m->by_name, &m->all[i]->topic);
+		mr_sorted_add(&m->by_id, &m->all[i]->topic);
+	}
 	m->topics.version++;
 }
 
@@ -594,6 +607,7 @@ static void mock_destroy_all(struct mock *m)
 {
 	for (size_t i = 0; i < m->topics.count; i++)
 		mock_topic_free(m->all[i]);
+	mock_unpublish(m);
 	mr_buf_fini(&m->calls);
 	mr_buf_fini(&m->response);
 	mr_kafka_destroy(m->kafka);

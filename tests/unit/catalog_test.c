@@ -1,5 +1,5 @@
 // The catalog as a function of its records: replayed, rewritten and damaged.
-#include "host/catalog.h"
+#include "host/catalog_int.h"
 #include "storage/dir.h"
 #include "storage/io_sim.h"
 #include "storage/manifest.h"
@@ -253,18 +253,120 @@ static void one_of_each(struct rig *g, struct mr_catalog_change *ch)
 	mr_catalog_add_producers(ch, 5000);
 }
 
+// Every object is found by its name and its id, and nothing else is.
+static void assert_lists_agree(const struct mr_catalog *c)
+{
+	uint64_t partitions = 0;
+
+	assert_int_equal(mr_sorted_count(c->topics_by_name), c->topics_count);
+	assert_int_equal(mr_sorted_count(c->topics_by_id), c->topics_count);
+	assert_int_equal(mr_sorted_count(c->tables_by_name), c->tables_count);
+	assert_int_equal(mr_sorted_count(c->views_by_name), c->views_count);
+	for (size_t i = 0; i < c->topics_count; i++) {
+		struct mr_topic_def *t = c->topics[i];
+
+		partitions += t->topic.partitions;
+		assert_ptr_equal(mr_catalog_topic(c, t->topic.name), t);
+		assert_ptr_equal(mr_catalog_topic_by_id(c, t->topic.id), t);
+	}
+	assert_int_equal(c->partitions_count, partitions);
+	for (size_t i = 0; i < c->tables_count; i++) {
+		assert_ptr_equal(
+			mr_catalog_table(c, mr_span_str(c->tables[i]->name)), c->tables[i]);
+		assert_ptr_equal(mr_catalog_table_by_id(c, c->tables[i]->id), c->tables[i]);
+	}
+	for (size_t i = 0; i < c->views_count; i++) {
+		assert_ptr_equal(mr_catalog_view(c, mr_span_str(c->views[i]->name)), c->views[i]);
+		assert_ptr_equal(mr_catalog_view_by_id(c, c->views[i]->id), c->views[i]);
+	}
+}
+
+// As random_change, with names that are not taken twice, and one object of each kind at least.
+static void unlike_change(struct rig *g, int i)
+{
+	struct mr_catalog *c = &g->catalog;
+	struct mr_catalog_change ch = {0};
+	char name[32];
+
+	snprintf(name, sizeof(name), "n%llu_%d", (unsigned long long)mr_rand_u64(&g->rand) % 1000,
+		i);
+	add_topic(g, &ch, name, 1 + (uint32_t)(mr_rand_u64(&g->rand) % 9));
+	add_table(g, &ch, name);
+	mr_catalog_add_view(&ch, c->object_next + 3, name, 7, mr_span_str("SELECT 1 AS a FROM t"));
+	if (c->topics_count && mr_rand_below(&g->rand, 3) == 0)
+		mr_catalog_drop_topic(
+			&ch, c->topics[mr_rand_below(&g->rand, c->topics_count)]->topic.number);
+	if (c->tables_count && mr_rand_below(&g->rand, 3) == 0)
+		mr_catalog_drop_table(&ch, c->tables[mr_rand_below(&g->rand, c->tables_count)]->id);
+	if (c->views_count && mr_rand_below(&g->rand, 3) == 0)
+		mr_catalog_drop_view(&ch, c->views[mr_rand_below(&g->rand, c->views_count)]->id);
+	commit(g, &ch);
+}
+
+static void objects_are_found_by_name_and_id(void **state)
+{
+	struct rig *g = *state;
+
+	for (int i = 0; i < 600; i++) {
+		unlike_change(g, i);
+		if (i % 60 == 0)
+			assert_lists_agree(&g->catalog);
+	}
+	assert_lists_agree(&g->catalog);
+	assert_replays(g);
+	assert_lists_agree(&g->catalog);
+}
+
+static void news_are_what_differs_from_what_was_told(void **state)
+{
+	struct rig *g = *state;
+	struct mr_catalog *c = &g->catalog;
+	struct mr_catalog_change ch = {0};
+	struct mr_sorted *kept;
+	struct mr_topic t;
+
+	add_topic(g, &ch, "before", 1);
+	commit(g, &ch);
+	assert_int_equal(c->news_count, 0); // nobody has been told anything yet
+	mr_catalog_told(c);
+	kept = mr_sorted_get(c->topics_by_name);
+
+	add_topic(g, &ch, "new", 2);
+	t = c->topics[0]->topic;
+	t.partitions = 5;
+	mr_catalog_add_topic(&ch, &t);
+	commit(g, &ch);
+	assert_int_equal(c->news_count, 2);
+	assert_true(!c->news[0].was && c->news[0].is == c->topics[1]);
+	assert_true(c->news[1].was == mr_sorted_find(kept, &t) && c->news[1].is == c->topics[0]);
+	assert_int_equal(mr_sorted_count(kept), 1);
+
+	// What comes and goes before anybody is told is no news; what goes on changing is one.
+	mr_catalog_drop_topic(&ch, c->topics[1]->topic.number);
+	mr_catalog_drop_topic(&ch, c->topics[0]->topic.number);
+	commit(g, &ch);
+	assert_int_equal(c->news_count, 1);
+	assert_true(c->news[0].was == mr_sorted_find(kept, &t) && !c->news[0].is);
+	mr_catalog_told(c);
+	assert_int_equal(c->news_count, 0);
+	mr_sorted_put(kept);
+}
+
 static void records_of_wrong_length_are_refused(void **state)
 {
 	struct rig *g = *state;
 	struct mr_catalog_change ch = {0};
+	const struct mr_catalog_head *heads;
 	struct mr_catalog c = {0};
 
+	mr_catalog_lists_init(&c);
 	one_of_each(g, &ch);
+	heads = (const void *)ch.heads.data;
 	for (uint32_t i = 0; i < ch.count; i++) {
-		size_t at = ch.records[i].at;
-		size_t end = i + 1 < ch.count ? ch.records[i + 1].at : ch.bytes.bytes;
+		size_t at = heads[i].at;
+		size_t end = i + 1 < ch.count ? heads[i + 1].at : ch.bytes.bytes;
 		uint8_t *copy = calloc(1, end - at + 1);
-		struct mr_manifest_record r = {ch.records[i].type, 1, {copy, 0}};
+		struct mr_manifest_record r = {heads[i].type, 1, {copy, 0}};
 		struct mr_diag diag = {0};
 
 		memcpy(copy, ch.bytes.data + at, end - at);
@@ -275,7 +377,7 @@ static void records_of_wrong_length_are_refused(void **state)
 		}
 		free(copy);
 	}
-	mr_buf_fini(&ch.bytes);
+	mr_catalog_change_fini(&ch);
 	mr_catalog_fini(&c);
 }
 
@@ -286,6 +388,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			numbers_of_dropped_things_are_not_used_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_changed_topic_keeps_its_place, setup, teardown),
+		cmocka_unit_test_setup_teardown(objects_are_found_by_name_and_id, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			news_are_what_differs_from_what_was_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			records_of_wrong_length_are_refused, setup, teardown),
 	};

@@ -72,6 +72,8 @@ static void put_limits(struct mr_buf *b)
 		"| topics made by one Metadata request | %d | the others are unknown; clients ask "
 		"again |\n"
 		"| partitions of a topic | %d | INVALID_PARTITIONS |\n"
+		"| topics | kafka.topics_max | POLICY_VIOLATION |\n"
+		"| partitions of all topics | kafka.partitions_max | POLICY_VIOLATION |\n"
 		"| bytes of records in one Fetch answer | %d | the rest is for the next one |\n"
 		"| batches attached to one Fetch answer | %d | further ones are copied |\n",
 		MR_KAFKA_REQUEST_BYTES_MAX, MR_KIN_ELEMENTS_MAX, MR_KAFKA_METADATA_PARTITIONS_MAX,
