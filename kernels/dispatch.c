@@ -16,8 +16,6 @@
 	extern const struct mr_crc_kernels mr_kernels_crc_##isa;           \
 	extern const struct mr_hll_kernels mr_kernels_hll_##isa;           \
 	extern const struct mr_quantile_kernels mr_kernels_quantile_##isa; \
-	extern const struct mr_text_kernels mr_kernels_text_##isa;         \
-	extern const struct mr_pack_kernels mr_kernels_pack_##isa;         \
 	static const struct mr_kernels table_##isa = {                     \
 		#isa,                                                      \
 		&mr_kernels_filter_##isa,                                  \
@@ -27,8 +25,6 @@
 		&mr_kernels_crc_##isa,                                     \
 		&mr_kernels_hll_##isa,                                     \
 		&mr_kernels_quantile_##isa,                                \
-		&mr_kernels_text_##isa,                                    \
-		&mr_kernels_pack_##isa,                                    \
 	}
 
 DECLARE_ISA(scalar);

@@ -2,7 +2,7 @@
 //
 // All comparisons come down to two vector operations, greater and equal, for whole blocks of 64
 // rows that give one word of the bitmap: a < b is b > a, a <= b is not a > b. So one block function
-// per type serves six operators, constants and columns, and BETWEEN.
+// per type serves six operators, constants and columns.
 //
 // Bytes per row: read the value's size (twice for two columns), write 1/8. Bounded by loads: at
 // 64 bytes per cycle one comparison of 16 lanes costs less than fetching them.
@@ -118,14 +118,6 @@ V_OP uint64_t low_bits(uint32_t n)
 		uint64_t *restrict out)                                                            \
 	{                                                                                          \
 		cmp_##t((struct side){a, false}, (struct side){b, false}, rows, op, out);          \
-	}                                                                                          \
-                                                                                                   \
-	static void between_##t(const void *values, uint32_t rows, const void *low,                \
-		const void *high, uint64_t *restrict out)                                          \
-	{                                                                                          \
-		struct side v = {values, false}, lo = {low, true}, hi = {high, true};              \
-                                                                                                   \
-		EACH_BLOCK(~(gt_##t(lo, v, row, left) | gt_##t(v, hi, row, left)));                \
 	}
 
 FILTER(u8)
@@ -202,23 +194,11 @@ static void filter_codes(
 
 BITS(bits_and, a[w] & b[w])
 BITS(bits_or, a[w] | b[w])
-BITS(bits_andnot, a[w] & ~b[w])
 BITS(bits_nor, ~(a[w] | b[w]))
 
 static void bits_not(const uint64_t *a, uint32_t rows, uint64_t *out)
 {
 	bits_nor(a, a, rows, out);
-}
-
-static uint32_t bits_count(const uint64_t *bits, uint32_t rows)
-{
-	uint32_t n = 0;
-
-	for (uint32_t w = 0; w < rows / 64; w++)
-		n += (uint32_t)__builtin_popcountll(bits[w]);
-	if (rows % 64)
-		n += (uint32_t)__builtin_popcountll(bits[rows / 64] & low_bits(rows % 64));
-	return n;
 }
 
 // 1/8 B read a row, 4 B written a selected row; bounded by the compress (2 uops per 16 lanes).
@@ -236,12 +216,9 @@ const struct mr_filter_kernels MR_ISA_NAME(mr_kernels_filter) = {
 		cmp_const_f64},
 	.cmp_cols = {cmp_cols_u8, cmp_cols_i16, cmp_cols_i32, cmp_cols_i64, cmp_cols_f32,
 		cmp_cols_f64},
-	.between = {between_u8, between_i16, between_i32, between_i64, between_f32, between_f64},
 	.codes = filter_codes,
 	.bits_and = bits_and,
 	.bits_or = bits_or,
-	.bits_andnot = bits_andnot,
 	.bits_not = bits_not,
-	.bits_count = bits_count,
 	.bits_to_sel = bits_to_sel,
 };

@@ -34,30 +34,7 @@ static void hash_str(const struct mr_str *values, uint32_t rows, uint64_t *restr
 		out[i] = mr_hash_bytes(values[i].data, values[i].bytes);
 }
 
-// 4 B read a row, a random read of the table, 8 B written.
-static void hash_codes(
-	const uint32_t *codes, uint32_t rows, const uint64_t *table, uint64_t *restrict out)
-{
-	for (uint32_t i = 0; i < rows; i++)
-		out[i] = table[codes[i]];
-}
-
-static void hash_combine(const uint64_t *b, uint32_t rows, uint64_t *restrict io)
-{
-	for (uint32_t i = 0; i < rows; i++)
-		io[i] = mr_hash_combine(io[i], b[i]);
-}
-
-static void hash_nulls(const uint64_t *valid, uint32_t rows, uint64_t *restrict io)
-{
-	for (uint32_t i = 0; i < rows; i++)
-		io[i] = mr_bit_get(valid, i) ? io[i] : MR_HASH_NULL;
-}
-
 const struct mr_hash_kernels MR_ISA_NAME(mr_kernels_hash) = {
 	.num = {hash_u8, hash_i16, hash_i32, hash_i64, hash_f32, hash_f64},
 	.str = hash_str,
-	.codes = hash_codes,
-	.combine = hash_combine,
-	.nulls = hash_nulls,
 };

@@ -83,13 +83,6 @@ static void hll_update(
 
 #endif
 
-// Many sketches see few rows each, and win too often for gather and compare: one by one.
-static void hll_groups(const uint64_t *hashes, const uint32_t *groups, const struct mr_rows *rows,
-	unsigned p, uint8_t *registers)
-{
-	MR_ROWS_EACH(rows, i, hll_add(registers + ((size_t)groups[i] << p), hashes[i], p));
-}
-
 // 2 B read and 1 written a register; the compiler vectorises the maximum.
 static void hll_merge(const uint8_t *other, uint32_t registers, uint8_t *restrict io)
 {
@@ -111,7 +104,6 @@ static void hll_histogram(const uint8_t *registers, uint32_t registers_count, ui
 
 const struct mr_hll_kernels MR_ISA_NAME(mr_kernels_hll) = {
 	.update = hll_update,
-	.groups = hll_groups,
 	.merge = hll_merge,
 	.histogram = hll_histogram,
 };

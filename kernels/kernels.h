@@ -49,19 +49,13 @@ struct mr_filter_kernels {
 	// out bit = a[row] OP b[row].
 	void (*cmp_cols[MR_KERN_TYPES])(const void *a, const void *b, uint32_t rows, enum mr_cmp op,
 		uint64_t *restrict out);
-	// out bit = low <= values[row] <= high.
-	void (*between[MR_KERN_TYPES])(const void *values, uint32_t rows, const void *low,
-		const void *high, uint64_t *restrict out);
 	// out bit = bit codes[row] of `set`. `set` covers every code; padded as a bitmap.
 	void (*codes)(
 		const uint32_t *codes, uint32_t rows, const uint64_t *set, uint64_t *restrict out);
 	// Logic on bitmaps; `out` may be `a` or `b`. Bits past the last row become clear.
 	void (*bits_and)(const uint64_t *a, const uint64_t *b, uint32_t rows, uint64_t *out);
 	void (*bits_or)(const uint64_t *a, const uint64_t *b, uint32_t rows, uint64_t *out);
-	void (*bits_andnot)(const uint64_t *a, const uint64_t *b, uint32_t rows, uint64_t *out);
 	void (*bits_not)(const uint64_t *a, uint32_t rows, uint64_t *out);
-	// Set bits among the first `rows`.
-	uint32_t (*bits_count)(const uint64_t *bits, uint32_t rows);
 	// The indexes of the set bits, ascending; returns how many. `sel` has room for rows + 16.
 	uint32_t (*bits_to_sel)(const uint64_t *bits, uint32_t rows, uint32_t *restrict sel);
 };
@@ -137,52 +131,22 @@ struct mr_agg_kernels {
 
 // --- hash: columns → 64-bit hashes ---------------------------------------------------------------
 
-// The hash of a null, whatever its type.
-#define MR_HASH_NULL 0x9b1f3a5c7d2e4680u
-
-// Two hashes in order into one.
-static inline uint64_t mr_hash_combine(uint64_t a, uint64_t b)
-{
-	uint64_t k = a * 0x9e3779b97f4a7c15u + b;
-
-	k ^= k >> 32;
-	k *= 0xd6e8feb86659fd93u;
-	return k ^ k >> 32;
-}
-
 struct mr_hash_kernels {
 	// mr_hash64(value as int64_t or mr_fkey, MR_HASH_SEED) of each row: equal numbers of
 	// different widths hash alike among integers and among floats.
 	void (*num[MR_KERN_TYPES])(const void *values, uint32_t rows, uint64_t *restrict out);
 	// mr_hash_bytes of each string.
 	void (*str)(const struct mr_str *values, uint32_t rows, uint64_t *restrict out);
-	// table[codes[row]]: hashes of a dictionary's entries, computed once with `str`.
-	void (*codes)(const uint32_t *codes, uint32_t rows, const uint64_t *table,
-		uint64_t *restrict out);
-	// io[row] = mr_hash_combine(io[row], b[row]).
-	void (*combine)(const uint64_t *b, uint32_t rows, uint64_t *restrict io);
-	// Rows whose bit is clear get MR_HASH_NULL.
-	void (*nulls)(const uint64_t *valid, uint32_t rows, uint64_t *restrict io);
 };
 
 // --- group: rows with a group id → a state per group ---------------------------------------------
 
-struct mr_gsum {
-	double sum;
-	uint64_t count;
-};
-
-// `groups[row]` < `groups_count` (at least 1) indexes `io`. Few groups take a faster way when the
-// result is the same bits: integers do, float sums are always in row order.
+// `groups[row]` < `groups_count` (at least 1) indexes `io`.
 struct mr_group_kernels {
 	void (*count)(const uint32_t *groups, uint32_t groups_count, const struct mr_rows *rows,
 		uint64_t *io);
 	void (*sum_int[MR_PHYS_I64 + 1])(const void *values, const uint32_t *groups,
 		uint32_t groups_count, const struct mr_rows *rows, struct mr_isum *io);
-	void (*sum_f32)(const float *values, const uint32_t *groups, uint32_t groups_count,
-		const struct mr_rows *rows, struct mr_gsum *io);
-	void (*sum_f64)(const double *values, const uint32_t *groups, uint32_t groups_count,
-		const struct mr_rows *rows, struct mr_gsum *io);
 	// Of F32 and F64: the extremes of mr_fkey.
 	void (*minmax[MR_KERN_TYPES])(const void *values, const uint32_t *groups,
 		uint32_t groups_count, const struct mr_rows *rows, struct mr_minmax *io);
@@ -204,9 +168,6 @@ struct mr_crc_kernels {
 struct mr_hll_kernels {
 	void (*update)(
 		const uint64_t *hashes, const struct mr_rows *rows, unsigned p, uint8_t *registers);
-	// Registers of group g start at g << p.
-	void (*groups)(const uint64_t *hashes, const uint32_t *groups, const struct mr_rows *rows,
-		unsigned p, uint8_t *registers);
 	// io[i] = max(io[i], other[i]).
 	void (*merge)(const uint8_t *other, uint32_t registers, uint8_t *restrict io);
 	// counts[r] = registers of value r; values are below 64 (p >= 4 gives at most 61).
@@ -222,67 +183,6 @@ struct mr_quantile_kernels {
 		const void *values, uint32_t rows, unsigned shift, int64_t *restrict out);
 };
 
-// --- text: bytes ---------------------------------------------------------------------------------
-
-// What is where in 64 bytes of JSON, bit i for byte i. Bytes past the end count as spaces.
-struct mr_json_masks {
-	uint64_t quote;      // quotation marks that open or close a string (not escaped)
-	uint64_t in_string;  // from an opening quote to the byte before its closing quote
-	uint64_t structural; // { } [ ] : , outside strings
-	uint64_t backslash;  // any backslash
-	uint64_t control;    // bytes below 0x20 inside strings: never valid
-	uint64_t non_ascii;  // bytes from 0x80 up, anywhere
-};
-
-// Carried from one block to the next. Starts with zeros.
-struct mr_json_carry {
-	uint64_t in_string; // all ones or zero
-	uint64_t escaped;   // 1: the next byte is escaped
-};
-
-// All unpadded: nothing behind `bytes` is read.
-struct mr_text_kernels {
-	// Offset of the first `byte`, or `bytes`.
-	size_t (*find_byte)(const uint8_t *data, size_t bytes, uint8_t byte);
-	// Fills ceil(bytes / 64) masks. Only the last call on a document may have `bytes` that is
-	// not a multiple of 64.
-	void (*json_scan)(const uint8_t *data, size_t bytes, struct mr_json_carry *carry,
-		struct mr_json_masks *restrict out);
-	// Whether the bytes are UTF-8 (RFC 3629: no overlong forms, no surrogates, < U+110000).
-	bool (*is_utf8)(const uint8_t *data, size_t bytes);
-};
-
-// --- pack: bit-packed integers -------------------------------------------------------------------
-
-// Values are packed in groups of 512, 64 * width bytes each, so that whole vectors unpack without
-// moving between lanes: a group is `width` rows of L words (L = 16 words of 32 bits, or 8 of 64);
-// value i lies in lane i % L, at bit (i / L) * width of the lane's words, read downwards.
-//
-//     width 3, u32:  row 0: lane 0 holds values 0, 16, 32, … (3 bits each), lane 1: 1, 17, 33, …
-//                    row 1: goes on where row 0's 32 bits ended
-//
-// The last group is filled up with zeros. Width 0 takes no bytes: all zeros.
-#define MR_PACK_GROUP 512
-
-static inline size_t mr_pack_bytes(size_t values, unsigned width)
-{
-	return (values + MR_PACK_GROUP - 1) / MR_PACK_GROUP * 64 * width;
-}
-
-struct mr_pack_kernels {
-	// Bits past `width` (at most 32, at most 64) of a value must be clear. `packed` gets
-	// mr_pack_bytes bytes and is aligned to its word. `values` needs no padding.
-	void (*pack_u32)(
-		const uint32_t *values, uint32_t count, unsigned width, void *restrict packed);
-	void (*pack_u64)(
-		const uint64_t *values, uint32_t count, unsigned width, void *restrict packed);
-	// out[i] = base + value, wrapping. `out` has room for whole groups of 512.
-	void (*unpack_u32)(const void *packed, uint32_t count, unsigned width, uint32_t base,
-		uint32_t *restrict out);
-	void (*unpack_u64)(const void *packed, uint32_t count, unsigned width, uint64_t base,
-		uint64_t *restrict out);
-};
-
 // --- the table -----------------------------------------------------------------------------------
 
 struct mr_kernels {
@@ -294,8 +194,6 @@ struct mr_kernels {
 	const struct mr_crc_kernels *crc;
 	const struct mr_hll_kernels *hll;
 	const struct mr_quantile_kernels *quantile;
-	const struct mr_text_kernels *text;
-	const struct mr_pack_kernels *pack;
 };
 
 // The chosen table. Until mr_kernels_select it is the scalar one, so tests of other things need no

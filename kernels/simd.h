@@ -3,7 +3,7 @@
 // One vector type `v_t` and one block per width: 64 bytes (v4 natively; emu through SIMDe on any
 // x86-64), 32 bytes (v3), 16 bytes (neon), one element (scalar). A kernel written with these ops
 // reads the same for all. Most kernels need none of them: a plain loop that the compiler vectorises
-// is better. What gcc 12 does not vectorise (comparison into a bitmap, compaction, byte classes) is
+// is better. What gcc 12 does not vectorise (comparison into a bitmap, compaction) is
 // written here once.
 //
 // All comparisons give a bit per lane, lane 0 lowest. Loads need no alignment. Floats order as
@@ -52,11 +52,6 @@ V_OP v_t v_ld8(const void *p)
 #define v_ld32 v_ld8
 #define v_ld64 v_ld8
 
-V_OP void v_st8(void *p, v_t a)
-{
-	_mm512_storeu_si512(p, a);
-}
-
 V_OP v_t v_set8(uint8_t x)
 {
 	return _mm512_set1_epi8((char)x);
@@ -75,11 +70,6 @@ V_OP v_t v_set32(uint32_t x)
 V_OP v_t v_set64(uint64_t x)
 {
 	return _mm512_set1_epi64((long long)x);
-}
-
-V_OP v_t v_or(v_t a, v_t b)
-{
-	return _mm512_or_si512(a, b);
 }
 
 V_OP uint64_t v_gt_u8(v_t a, v_t b)
@@ -196,11 +186,6 @@ V_OP v_t v_ld8(const void *p)
 #define v_ld32 v_ld8
 #define v_ld64 v_ld8
 
-V_OP void v_st8(void *p, v_t a)
-{
-	_mm256_storeu_si256(p, a);
-}
-
 V_OP v_t v_set8(uint8_t x)
 {
 	return _mm256_set1_epi8((char)x);
@@ -219,11 +204,6 @@ V_OP v_t v_set32(uint32_t x)
 V_OP v_t v_set64(uint64_t x)
 {
 	return _mm256_set1_epi64x((long long)x);
-}
-
-V_OP v_t v_or(v_t a, v_t b)
-{
-	return _mm256_or_si256(a, b);
 }
 
 V_OP uint64_t v_bits8(v_t m)
@@ -360,11 +340,6 @@ V_OP v_t v_ld8(const void *p)
 #define v_ld32 v_ld8
 #define v_ld64 v_ld8
 
-V_OP void v_st8(void *p, v_t a)
-{
-	vst1q_u8(p, a);
-}
-
 V_OP v_t v_set8(uint8_t x)
 {
 	return vdupq_n_u8(x);
@@ -383,11 +358,6 @@ V_OP v_t v_set32(uint32_t x)
 V_OP v_t v_set64(uint64_t x)
 {
 	return vreinterpretq_u8_u64(vdupq_n_u64(x));
-}
-
-V_OP v_t v_or(v_t a, v_t b)
-{
-	return vorrq_u8(a, b);
 }
 
 // NEON has no movemask: each lane keeps its own bit, then the lanes are added.
@@ -544,11 +514,6 @@ V_OP v_t v_set64(uint64_t x)
 	return x;
 }
 
-V_OP v_t v_or(v_t a, v_t b)
-{
-	return a | b;
-}
-
 V_OP float v_f32(v_t a)
 {
 	uint32_t bits = (uint32_t)a;
@@ -636,21 +601,6 @@ V_OP uint32_t v_compress_indexes(uint64_t bits, uint32_t base, uint32_t *out)
 	return n;
 }
 #endif
-
-// Bit i of the result = exclusive or of bits 0 … i: turns quotation marks into spans.
-V_OP uint64_t v_prefix_xor(uint64_t bits)
-{
-#if defined(MR_ISA_IS_v3) || defined(MR_ISA_IS_v4)
-	__m128i ones = _mm_set1_epi8(-1);
-
-	return (uint64_t)_mm_cvtsi128_si64(
-		_mm_clmulepi64_si128(_mm_cvtsi64_si128((long long)bits), ones, 0));
-#else
-	for (int k = 1; k < 64; k *= 2)
-		bits ^= bits << k;
-	return bits;
-#endif
-}
 
 // --- lanes of 64 bits ----------------------------------------------------------------------------
 

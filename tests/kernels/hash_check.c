@@ -30,56 +30,22 @@ static void hash_numbers_by_their_key(
 	}
 }
 
-static void hash_strings_and_codes_agree(
+static void hash_strings_by_their_bytes(
 	const struct mr_kernels *k, const struct mr_kernels *, struct mr_rand *r, uint32_t rows)
 {
-	struct check_mem out = check_mem(rows * 8, 8), two = check_mem(rows * 8, 0);
-	struct check_mem codes = check_mem(rows * 4, 4);
+	struct check_mem out = check_mem(rows * 8, 0);
+	struct mr_str *strs = calloc(rows + 1, sizeof(*strs));
 	uint8_t bytes[300];
-	struct mr_str dict[16], *strs = calloc(rows + 1, sizeof(*strs));
-	uint64_t table[16];
 
 	mr_rand_bytes(r, bytes, sizeof(bytes));
-	for (uint32_t i = 0; i < 16; i++)
-		dict[i] = (struct mr_str){.data = bytes + i,
+	for (uint32_t i = 0; i < rows; i++)
+		strs[i] = (struct mr_str){.data = bytes + i % 16,
 			.bytes = (uint32_t)mr_rand_below(r, i % 2 ? 17 : sizeof(bytes) - 16)};
-	for (uint32_t i = 0; i < rows; i++) {
-		((uint32_t *)codes.at)[i] = (uint32_t)mr_rand_below(r, 16);
-		strs[i] = dict[((uint32_t *)codes.at)[i]];
-	}
-	k->hash->str(dict, 16, table);
-	k->hash->codes((uint32_t *)codes.at, rows, table, (uint64_t *)out.at);
-	k->hash->str(strs, rows, (uint64_t *)two.at);
+	k->hash->str(strs, rows, (uint64_t *)out.at);
 	for (uint32_t i = 0; i < rows; i++)
-		CHECK(((uint64_t *)two.at)[i] == mr_hash_bytes(strs[i].data, strs[i].bytes));
-	CHECK(memcmp(out.at, two.at, rows * 8) == 0);
+		CHECK(((uint64_t *)out.at)[i] == mr_hash_bytes(strs[i].data, strs[i].bytes));
 	check_mem_done(out);
-	check_mem_done(two);
-	check_mem_done(codes);
 	free(strs);
-}
-
-static void hash_combines_and_marks_nulls(
-	const struct mr_kernels *k, const struct mr_kernels *, struct mr_rand *r, uint32_t rows)
-{
-	struct check_mem a = check_column(r, MR_PHYS_I64, rows);
-	struct check_mem b = check_column(r, MR_PHYS_I64, rows), valid = check_bits(r, rows);
-	struct check_mem out = check_mem(rows * 8, 16);
-	const uint64_t *x = (uint64_t *)a.at, *y = (uint64_t *)b.at;
-
-	memcpy(out.at, a.at, rows * 8);
-	k->hash->combine(y, rows, (uint64_t *)out.at);
-	for (uint32_t i = 0; i < rows; i++)
-		CHECK(((uint64_t *)out.at)[i] == mr_hash_combine(x[i], y[i]));
-	memcpy(out.at, a.at, rows * 8);
-	k->hash->nulls((uint64_t *)valid.at, rows, (uint64_t *)out.at);
-	for (uint32_t i = 0; i < rows; i++)
-		CHECK(((uint64_t *)out.at)[i] ==
-			(mr_bit_get((uint64_t *)valid.at, i) ? x[i] : MR_HASH_NULL));
-	check_mem_done(out);
-	check_mem_done(a);
-	check_mem_done(b);
-	free(valid.block);
 }
 
 // Index and rank of a hash, bit by bit.
@@ -100,39 +66,35 @@ static void hll_registers_hold_the_greatest_rank(
 		unsigned p = 4 + (unsigned)mr_rand_below(r, 13);
 		size_t bytes = 1ull << p;
 		struct check_mem v = check_column(r, MR_PHYS_I64, rows);
-		struct check_mem got = check_mem(bytes, 0), many = check_mem(bytes * 3, 0);
+		struct check_mem got = check_mem(bytes, 0), merged = check_mem(bytes, 0);
 		struct check_rows c = check_rows(r, rows, kind);
-		uint32_t *groups = calloc(rows + 1, 4), counts[64], total = 0, at = 0;
-		uint8_t *want = calloc(4, bytes);
+		uint32_t counts[64], total = 0, at = 0;
+		uint8_t *want = calloc(4, bytes); // of three parts of the rows, and of all
 
 		for (uint32_t i = 0; i < rows; i++) {
 			uint64_t h = ((uint64_t *)v.at)[i] >> mr_rand_below(r, 64);
 
 			((uint64_t *)v.at)[i] = h;
-			groups[i] = (uint32_t)mr_rand_below(r, 3);
 			if (!check_rows_has(&c.rows, i, &at))
 				continue;
 			hll_one(want + 3 * bytes, h, p);
-			hll_one(want + groups[i] * bytes, h, p);
+			hll_one(want + mr_rand_below(r, 3) * bytes, h, p);
 		}
 		memset(got.at, 0, bytes);
-		memset(many.at, 0, bytes * 3);
+		memcpy(merged.at, want, bytes);
 		k->hll->update((uint64_t *)v.at, &c.rows, p, got.at);
-		k->hll->groups((uint64_t *)v.at, groups, &c.rows, p, many.at);
 		CHECK(memcmp(got.at, want + 3 * bytes, bytes) == 0);
-		CHECK(memcmp(many.at, want, bytes * 3) == 0);
-		k->hll->merge(many.at + bytes, (uint32_t)bytes, many.at);
-		k->hll->merge(many.at + 2 * bytes, (uint32_t)bytes, many.at);
-		CHECK(memcmp(many.at, got.at, bytes) == 0);
+		k->hll->merge(want + bytes, (uint32_t)bytes, merged.at);
+		k->hll->merge(want + 2 * bytes, (uint32_t)bytes, merged.at);
+		CHECK(memcmp(merged.at, got.at, bytes) == 0);
 		k->hll->histogram(got.at, (uint32_t)bytes, counts);
 		for (int i = 0; i < 64; i++)
 			total += counts[i];
 		CHECK(total == bytes && counts[63] == 0);
 		check_mem_done(got);
-		check_mem_done(many);
+		check_mem_done(merged);
 		check_mem_done(v);
 		check_rows_done(c);
-		free(groups);
 		free(want);
 	}
 }
@@ -162,8 +124,7 @@ int main(void)
 {
 	static const struct check checks[] = {
 		{"hash_numbers_by_their_key", hash_numbers_by_their_key},
-		{"hash_strings_and_codes_agree", hash_strings_and_codes_agree},
-		{"hash_combines_and_marks_nulls", hash_combines_and_marks_nulls},
+		{"hash_strings_by_their_bytes", hash_strings_by_their_bytes},
 		{"hll_registers_hold_the_greatest_rank", hll_registers_hold_the_greatest_rank},
 		{"quantile_bins_drop_low_bits_of_the_key", quantile_bins_drop_low_bits_of_the_key},
 	};
