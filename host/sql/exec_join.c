@@ -192,33 +192,51 @@ static int filter_pairs(struct mr_op *op, struct mr_batch *out)
 	return 0;
 }
 
-static int join_next(struct mr_op *op, struct mr_batch *out)
+// The next left batch with rows that are not yet joined. 0: none is left.
+static int next_left(struct mr_op *op, struct join_state *s)
 {
-	struct join_state *s = op->state;
-	struct pairs p = {0};
-	int rc = s->built ? 0 : join_build(op, s);
-
-	if (rc < 0)
-		return rc;
 	while (!s->have_left || s->left_at >= s->left.n) {
-		rc = mr_op_next(op->child, &s->left);
+		int rc = mr_op_next(op->child, &s->left);
+
 		if (rc <= 0)
 			return rc;
 		s->have_left = true;
 		s->left_at = 0;
 		s->in_row = false;
 	}
-	mr_op_input(op, &s->left);
-	rc = find_heads(op, s);
-	p.left = mr_arena_alloc(&op->scratch, (MR_EXEC_ROWS + 1) * sizeof(*p.left));
-	p.right = mr_arena_alloc(&op->scratch, (MR_EXEC_ROWS + 1) * sizeof(*p.right));
-	if (rc >= 0 && (!p.left || !p.right))
-		rc = mr_op_no_memory(op);
-	if (rc < 0)
+	return 1;
+}
+
+// Goes on through left batches until there is a pair. 0: there is none.
+static int next_pairs(struct mr_op *op, struct join_state *s, struct pairs *p)
+{
+	for (;;) {
+		int rc = next_left(op, s);
+
+		if (rc <= 0)
+			return rc;
+		mr_op_input(op, &s->left);
+		rc = find_heads(op, s);
+		p->left = mr_arena_alloc(&op->scratch, (MR_EXEC_ROWS + 1) * sizeof(*p->left));
+		p->right = mr_arena_alloc(&op->scratch, (MR_EXEC_ROWS + 1) * sizeof(*p->right));
+		if (rc >= 0 && (!p->left || !p->right))
+			rc = mr_op_no_memory(op);
+		if (rc < 0)
+			return rc;
+		if (more_pairs(op, s, p))
+			return 1;
+	}
+}
+
+static int join_next(struct mr_op *op, struct mr_batch *out)
+{
+	struct join_state *s = op->state;
+	struct pairs p = {0};
+	int rc = s->built ? 0 : join_build(op, s);
+
+	rc = rc < 0 ? rc : next_pairs(op, s, &p);
+	if (rc <= 0)
 		return rc;
-	*out = (struct mr_batch){0};
-	if (!more_pairs(op, s, &p))
-		return 1;
 	for (uint32_t k = 0; op->plan->outer && op->plan->condition && k < p.n; k++)
 		if (p.right[k])
 			return mr_diag_set(op->run->diag, MR_ERR_UNSUPPORTED, "0A000", 0,
