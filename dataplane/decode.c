@@ -28,11 +28,14 @@ enum convert {
 	CONVERT_NUL,      // \u0000 in text
 };
 
+enum { SCRATCH_BYTES = 16 << 10 }; // that a decoder keeps
+
 struct mr_decoder {
 	const struct mr_schema *schema;
 	size_t value_bytes_max;
 	struct mr_json json;
 	uint8_t *scratch; // a string without its escapes
+	size_t scratch_bytes;
 	struct mr_json_value *values;
 	struct mr_json_guess order[MR_JSON_ORDER_MAX];
 };
@@ -48,7 +51,8 @@ int mr_decoder_create(
 	d->schema = schema;
 	d->value_bytes_max = value_bytes_max;
 	d->values = calloc(MR_MAX(schema->columns_count, 1u), sizeof(d->values[0]));
-	d->scratch = malloc(MR_MAX(value_bytes_max, (size_t)1));
+	d->scratch_bytes = SCRATCH_BYTES;
+	d->scratch = malloc(SCRATCH_BYTES);
 	if (!d->values || !d->scratch) {
 		mr_decoder_destroy(d);
 		return -ENOMEM;
@@ -519,10 +523,20 @@ static int put_row(struct mr_decoder *d, struct mr_span value, struct mr_chunk *
 	return 0;
 }
 
+// What is unescaped is no longer than the value it is in. Large ones are rare, and decoders many.
+static void scratch_size(struct mr_decoder *d, size_t bytes)
+{
+	free(d->scratch);
+	d->scratch = malloc(bytes);
+	d->scratch_bytes = bytes;
+	MR_ASSERT(d->scratch);
+}
+
 int mr_decode_json(struct mr_decoder *d, struct mr_span value, struct mr_chunk *chunk,
 	struct mr_decode_error *error)
 {
 	enum mr_json_error bad;
+	int rc;
 
 	MR_DASSERT(chunk->columns_count >= d->schema->columns_count);
 	if (!value.data)
@@ -536,5 +550,10 @@ int mr_decode_json(struct mr_decoder *d, struct mr_span value, struct mr_chunk *
 	if (MR_UNLIKELY(bad))
 		return dead(error, -1, d->json.error_at, "%s at byte %u", mr_json_error_text(bad),
 			d->json.error_at);
-	return put_row(d, value, chunk, error);
+	if (MR_UNLIKELY(value.bytes > d->scratch_bytes))
+		scratch_size(d, value.bytes);
+	rc = put_row(d, value, chunk, error);
+	if (MR_UNLIKELY(d->scratch_bytes > SCRATCH_BYTES))
+		scratch_size(d, SCRATCH_BYTES);
+	return rc;
 }

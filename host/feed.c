@@ -57,12 +57,18 @@ static void watermark_begin(struct mr_worker *w, struct mr_feed *f)
 	}
 }
 
+// The next turn tries.
+static void feed_ready(struct mr_read_wait *)
+{
+}
+
 void mr_feed_add(struct mr_worker *w, struct mr_partition *p, struct mr_table *t)
 {
 	struct mr_feed *f = calloc(1, sizeof(*f));
 
 	MR_ASSERT(f);
 	f->worker = w;
+	f->room.ready = feed_ready;
 	f->partition = p;
 	f->table = mr_table_get(t);
 	f->part = t->parts[w->id];
@@ -104,7 +110,6 @@ static void make_room(struct mr_worker *w, const struct mr_feed *f)
 static void feed_free(struct mr_feed *f)
 {
 	mr_table_put(f->table);
-	free(f->read_memory);
 	free(f);
 }
 
@@ -118,11 +123,7 @@ static void unlist(struct mr_worker *w, struct mr_feed *f)
 		at = &(*at)->lag_next;
 	*at = f->lag_next;
 	f->lagging = f->indexing = false;
-	if (!f->reading) {
-		free(f->read_memory);
-		f->read_memory = NULL;
-		f->read_memory_bytes = 0;
-	}
+	mr_read_forget(&w->read_room, &f->room);
 	mr_stat_add(&w->stats.feeds_lagging, (uint64_t)-1);
 }
 
@@ -246,16 +247,18 @@ static void read_done(struct mr_log_read *r, int res)
 {
 	struct mr_feed *f = MR_CONTAINER(r, struct mr_feed, read);
 	const struct mr_log_record *record = (const void *)r->records.data;
+	struct mr_worker *w = f->worker;
+	size_t bytes = mr_log_read_bytes(r->bytes);
+	uint8_t *data = r->data;
 
 	f->reading = false;
-	if (!f->partition) {
+	if (!f->partition)
 		feed_free(f);
-		return;
-	}
-	if (res < 0)
+	else if (res < 0)
 		feed_fail(f, "cannot read the log", res);
 	else
-		feed_batch(f->worker, f, mr_log_payload_span(record), 0);
+		feed_batch(w, f, mr_log_payload_span(record), 0);
+	mr_read_give(&w->read_room, data, bytes);
 }
 
 static void wait_index(struct mr_worker *w, struct mr_feed *f)
@@ -268,14 +271,11 @@ static void read_start(struct mr_worker *w, struct mr_feed *f, const struct mr_l
 {
 	uint64_t bytes = mr_log_record_bytes(e->bytes);
 	size_t need = mr_log_read_bytes(bytes);
-	int rc;
+	uint8_t *data = NULL;
+	int rc = mr_read_take(&w->read_room, need, &f->room, &data);
 
-	if (f->read_memory_bytes < need) {
-		free(f->read_memory);
-		f->read_memory = aligned_alloc(MR_IO_ALIGN, need);
-		MR_ASSERT(f->read_memory);
-		f->read_memory_bytes = need;
-	}
+	if (rc == -EAGAIN)
+		return;
 	f->read = (struct mr_log_read){.done = read_done,
 		.log_id = e->log_id,
 		.lsn = e->lsn,
@@ -283,12 +283,15 @@ static void read_start(struct mr_worker *w, struct mr_feed *f, const struct mr_l
 		.topic = f->partition->topic->topic.id,
 		.partition = (int32_t)f->partition->number,
 		.base_offset = e->base_offset,
-		.data = f->read_memory,
+		.data = data,
 		.buffer = -1};
 	f->reading = true;
-	rc = mr_log_store_read(w->store, w->reads.io, &f->read);
-	if (rc < 0)
+	if (rc == 0)
+		rc = mr_log_store_read(w->store, w->reads.io, &f->read);
+	if (rc < 0) {
 		f->reading = false;
+		mr_read_give(&w->read_room, data, need);
+	}
 	if (rc == -EINPROGRESS) {
 		wait_index(w, f);
 	} else if (rc < 0) {
@@ -304,7 +307,7 @@ static size_t feed_step(struct mr_worker *w, struct mr_feed *f)
 	const uint8_t *hot;
 	int rc;
 
-	if (f->reading || f->indexing)
+	if (f->reading || f->indexing || f->room.waiting)
 		return 0;
 	if (f->starved && !mr_table_part_may_take(f->part)) {
 		make_room(w, f);
@@ -366,7 +369,8 @@ bool mr_feeds_step(struct mr_worker *w)
 		if (f->next_offset == f->partition->next_offset)
 			unlist(w, f);
 		else
-			more |= f->lagging && !f->reading && !f->indexing && !f->starved;
+			more |= f->lagging && !f->reading && !f->indexing && !f->room.waiting &&
+				!f->starved;
 	}
 	mr_marks_publish(&w->marks, mr_log_durable(w->log));
 	return more;

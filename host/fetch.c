@@ -37,7 +37,8 @@ struct mr_fetch_wait {
 	uint32_t reads_open;
 	bool indexing; // the index of a part's next batch is being read
 	bool cancelled;
-	bool finished; // done has to be called when no read is open
+	bool finished;            // done has to be called when no read is open
+	struct mr_read_wait room; // for memory to read into
 	struct fetch_read reads[READS_AT_ONCE];
 };
 
@@ -64,9 +65,12 @@ static bool item_room(struct mr_fetch_wait *fw)
 		return true;
 	if (fw->items_count == ITEMS_MAX)
 		return false;
-	grown = realloc(fw->items, max * sizeof(*grown));
+	grown = (struct fetch_item *)(void *)mr_request_alloc(
+		fw->fetch->request, max * sizeof(*grown));
 	if (!grown)
 		return false;
+	if (fw->items_count)
+		memcpy(grown, fw->items, fw->items_count * sizeof(*grown));
 	fw->items = grown;
 	fw->items_max = max;
 	return true;
@@ -154,9 +158,7 @@ static void finish(struct mr_fetch_wait *fw)
 	if (fw->reads_open)
 		return;
 	f->wait[0] = NULL;
-	for (uint32_t i = 0; i < READS_AT_ONCE; i++)
-		free(fw->reads[i].read.data);
-	free(fw->items);
+	mr_read_forget(&fw->worker->read_room, &fw->room);
 	free(fw);
 	f->done(f);
 }
@@ -180,6 +182,9 @@ static void read_done(struct mr_log_read *r, int res)
 	struct fetch_read *fr = MR_CONTAINER(r, struct fetch_read, read);
 	struct mr_fetch_wait *fw = fr->fetch;
 	struct fetch_item *it = fr->item;
+	struct mr_worker *w = fw->worker;
+	size_t bytes = mr_log_read_bytes(r->bytes);
+	uint8_t *data = r->data;
 
 	fw->reads_open--;
 	if (res < 0) {
@@ -194,15 +199,20 @@ static void read_done(struct mr_log_read *r, int res)
 		finish(fw);
 	else
 		read_next(fw);
+	mr_read_give(&w->read_room, data, bytes);
 }
 
-// Starts reading an item into a slot; false when it failed at once.
+// Starts reading an item into a slot. False: there is no memory for it yet.
 static bool read_start(struct mr_fetch_wait *fw, struct fetch_read *fr, struct fetch_item *it)
 {
 	uint64_t bytes = mr_log_record_bytes(it->entry.bytes);
-	int rc;
+	struct mr_worker *w = fw->worker;
+	uint8_t *data = NULL;
+	int rc = mr_read_take(&w->read_room, mr_log_read_bytes(bytes), &fw->room, &data);
 
-	free(fr->read.data);
+	if (rc == -EAGAIN)
+		return false;
+	fw->items_started++;
 	fr->read = (struct mr_log_read){.done = read_done,
 		.log_id = it->entry.log_id,
 		.lsn = it->entry.lsn,
@@ -210,19 +220,25 @@ static bool read_start(struct mr_fetch_wait *fw, struct fetch_read *fr, struct f
 		.topic = it->topic,
 		.partition = it->part->partition,
 		.base_offset = it->entry.base_offset,
-		.data = aligned_alloc(MR_IO_ALIGN, mr_log_read_bytes(bytes)),
+		.data = data,
 		.buffer = -1};
 	fr->fetch = fw;
 	fr->item = it;
-	rc = fr->read.data ? mr_log_store_read(fw->worker->store, fw->worker->reads.io, &fr->read)
-			   : -ENOMEM;
+	if (rc == 0)
+		rc = mr_log_store_read(w->store, w->reads.io, &fr->read);
 	if (rc == 0) {
 		fw->reads_open++;
 		return true;
 	}
 	fr->item = NULL;
 	item_failed(it, rc);
-	return false;
+	mr_read_give(&w->read_room, data, mr_log_read_bytes(bytes));
+	return true;
+}
+
+static void fetch_ready(struct mr_read_wait *w)
+{
+	read_next(MR_CONTAINER(w, struct mr_fetch_wait, room));
 }
 
 static void read_next(struct mr_fetch_wait *fw)
@@ -245,10 +261,8 @@ static void read_next(struct mr_fetch_wait *fw)
 		}
 		while (slot < READS_AT_ONCE && fw->reads[slot].item)
 			slot++;
-		if (slot == READS_AT_ONCE)
+		if (slot == READS_AT_ONCE || !read_start(fw, &fw->reads[slot], it))
 			return;
-		fw->items_started++;
-		read_start(fw, &fw->reads[slot], it);
 	}
 	if (!fw->reads_open)
 		finish(fw);
@@ -324,6 +338,7 @@ void mr_worker_fetch(struct mr_broker *b, struct mr_fetch *f)
 	}
 	fw->worker = w;
 	fw->fetch = f;
+	fw->room.ready = fetch_ready;
 	fw->deadline_ns = now + (int64_t)MR_MAX(f->wait_ms_max, 0) * 1000000;
 	f->wait[0] = fw;
 	if (attempt(fw, now))
@@ -351,7 +366,7 @@ void mr_worker_fetch_cancel(struct mr_broker *b, struct mr_fetch *f)
 	if (!fw)
 		return;
 	fw->cancelled = true;
-	if (fetch_unlist(w, fw))
+	if (fetch_unlist(w, fw) || (fw->room.waiting && !fw->reads_open))
 		finish(fw);
 }
 

@@ -31,6 +31,7 @@ struct list_wait {
 	uint32_t at;                  // part being looked up
 	struct list_wait *next;       // of the worker's, while the store reads an index
 	struct newest newest;
+	struct mr_read_wait room; // for memory to read into
 	struct mr_log_read read;
 };
 
@@ -68,6 +69,9 @@ static void read_done(struct mr_log_read *r, int res)
 {
 	struct list_wait *lw = MR_CONTAINER(r, struct list_wait, read);
 	struct mr_list_offset *o = &lw->list->parts[lw->at];
+	struct mr_worker *w = lw->worker;
+	size_t bytes = mr_log_read_bytes(r->bytes);
+	uint8_t *data = r->data;
 
 	if (res < 0)
 		o->error = MR_KAFKA_KAFKA_STORAGE_ERROR;
@@ -75,11 +79,15 @@ static void read_done(struct mr_log_read *r, int res)
 		find_record(lw->worker, o,
 			mr_log_payload_span(
 				(const struct mr_log_record *)(const void *)r->records.data));
-	free(r->data);
-	r->data = NULL;
 	lw->at++;
 	lw->newest.begun = false;
 	look_up(lw);
+	mr_read_give(&w->read_room, data, bytes);
+}
+
+static void list_ready(struct mr_read_wait *w)
+{
+	look_up(MR_CONTAINER(w, struct list_wait, room));
 }
 
 // True, having it tried again when the index was read.
@@ -91,13 +99,17 @@ static bool wait_index(struct list_wait *lw)
 	return true;
 }
 
-// True when a read is under way.
+// True when a read is under way, or waits.
 static bool read_start(
 	struct list_wait *lw, const struct mr_partition *p, const struct mr_log_entry *e)
 {
 	uint64_t bytes = mr_log_record_bytes(e->bytes);
-	int rc;
+	struct mr_worker *w = lw->worker;
+	uint8_t *data = NULL;
+	int rc = mr_read_take(&w->read_room, mr_log_read_bytes(bytes), &lw->room, &data);
 
+	if (rc == -EAGAIN)
+		return true;
 	lw->read = (struct mr_log_read){.done = read_done,
 		.log_id = e->log_id,
 		.lsn = e->lsn,
@@ -105,13 +117,13 @@ static bool read_start(
 		.topic = p->topic->topic.id,
 		.partition = (int32_t)p->number,
 		.base_offset = e->base_offset,
-		.data = aligned_alloc(MR_IO_ALIGN, mr_log_read_bytes(bytes)),
+		.data = data,
 		.buffer = -1};
-	rc = lw->read.data ? mr_log_store_read(lw->worker->store, lw->worker->reads.io, &lw->read)
-			   : -ENOMEM;
+	if (rc == 0)
+		rc = mr_log_store_read(w->store, w->reads.io, &lw->read);
 	if (rc == 0)
 		return true;
-	free(lw->read.data);
+	mr_read_give(&w->read_room, data, mr_log_read_bytes(bytes));
 	if (rc == -EINPROGRESS)
 		return wait_index(lw);
 	lw->list->parts[lw->at].error = MR_KAFKA_KAFKA_STORAGE_ERROR;
@@ -233,6 +245,7 @@ void mr_worker_list_offsets(struct mr_broker *b, struct mr_list_offsets *l)
 	MR_ASSERT(lw);
 	lw->worker = MR_CONTAINER(b, struct mr_worker, broker);
 	lw->list = l;
+	lw->room.ready = list_ready;
 	lw->snapshot = mr_snapshot_get(lw->worker->snapshot);
 	look_up(lw);
 }

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#define MR_MEMORY_PLAN_ROWS 16
+#define MR_MEMORY_PLAN_ROWS 32
 
 struct mr_memory_row {
 	const char *what;

@@ -63,6 +63,16 @@ static void set_time(_Atomic uint64_t *c, int64_t ns)
 	atomic_store_explicit(c, (uint64_t)ns, memory_order_relaxed);
 }
 
+uint64_t mr_seal_bytes_max(uint64_t chunk_bytes_max)
+{
+	// The last piece may pass the count of rows at which a segment is whole.
+	uint64_t rows = MR_SEAL_ROWS + MR_CHUNK_ROWS;
+	uint64_t views = (uint64_t)PIECES_MAX * MR_PIECE_KINDS * MR_CHUNK_COLUMNS_MAX *
+			 (sizeof(struct mr_col) + sizeof(struct mr_dict));
+
+	return mr_segment_writer_bytes_max(rows, chunk_bytes_max) + views;
+}
+
 // ---- from workers
 
 static void handle_piece(struct mr_message *m, void *owner)

@@ -22,6 +22,9 @@ struct mr_seal;
 // A row count at which a segment is written at once.
 #define MR_SEAL_ROWS (1u << 20)
 
+// What the sealing thread takes at most to write a segment of chunks so large.
+uint64_t mr_seal_bytes_max(uint64_t chunk_bytes_max);
+
 // Counters; written by the sealing thread, read by any, relaxed.
 struct mr_seal_stats {
 	_Atomic uint64_t segments;

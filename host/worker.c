@@ -236,6 +236,7 @@ int mr_worker_create(
 	w->box.event_fd = -1;
 	w->fetch_deadline_ns = INT64_MAX;
 	w->append_deadline_ns = INT64_MAX;
+	mr_read_room_init(&w->read_room, MR_READ_ROOM_BYTES);
 	mr_chunk_pool_on_give(control->pools[id], mr_worker_memory_freed, w);
 	rc = worker_open(w);
 	if (rc < 0) {
@@ -428,6 +429,16 @@ static void close_old_pieces(struct mr_worker *w)
 	}
 }
 
+static void note_memory(struct mr_worker *w)
+{
+	struct mr_worker_stats *s = &w->stats;
+
+	atomic_store_explicit(
+		&s->log_index_bytes, mr_log_index_bytes(w->log), memory_order_relaxed);
+	atomic_store_explicit(&s->read_bytes_peak, w->read_room.bytes_peak, memory_order_relaxed);
+	atomic_store_explicit(&s->read_waits, w->read_room.waits, memory_order_relaxed);
+}
+
 static void housekeep(struct mr_worker *w, int64_t now_ns)
 {
 	if (now_ns < w->housekeeping_ns)
@@ -437,6 +448,7 @@ static void housekeep(struct mr_worker *w, int64_t now_ns)
 		mr_nic_watch(w->control->nic, w->id, w->stack);
 	mr_worker_release_checkpoints(w);
 	mr_worker_watermarks(w);
+	note_memory(w);
 	close_old_pieces(w);
 	for (int i = 0; i < MR_PARTITION_SLOTS / HOUSEKEEPING_TURNS; i++) {
 		size_t slot = w->housekeeping_slot++ % MR_PARTITION_SLOTS;

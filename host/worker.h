@@ -13,6 +13,7 @@
 #include "host/base/stat.h"
 #include "host/config.h"
 #include "host/metrics.h"
+#include "host/read_room.h"
 #include "host/snapshot.h"
 #include "host/urgency.h"
 #include "host/watermark.h"
@@ -38,9 +39,8 @@ struct mr_feed {
 	bool starved;           // memory for rows was used up at the last try
 	bool lagging;           // in the worker's list of feeds that catch up
 	struct mr_feed *lag_next;
-	struct mr_log_read read; // of a batch that is no longer in memory
-	uint8_t *read_memory;
-	size_t read_memory_bytes;
+	struct mr_log_read read;  // of a batch that is no longer in memory
+	struct mr_read_wait room; // for memory to read it into
 	bool reading;
 	bool indexing; // the store is reading where its next batch is
 	bool failed;   // the log cannot be read there: stays behind, and says so
@@ -106,6 +106,9 @@ struct mr_worker_stats {
 	_Atomic uint64_t fetch_bytes_cold;
 	_Atomic uint64_t feeds_lagging;
 	_Atomic uint64_t feeds_failed;
+	_Atomic uint64_t log_index_bytes; // gauges, looked at now and then
+	_Atomic uint64_t read_bytes_peak;
+	_Atomic uint64_t read_waits;
 	_Atomic uint64_t turns;
 	_Atomic uint64_t urgent;      // 1: in the real-time class
 	_Atomic uint64_t log_stopped; // 1: acknowledges nothing any more
@@ -135,6 +138,7 @@ struct mr_worker {
 	struct mr_net *net;
 	struct mr_conns *conns;
 	struct mr_worker_queue reads;
+	struct mr_read_room read_room;  // what they read into
 	struct mr_worker_queue commits; // durable writes
 	struct mr_log *log;
 	struct mr_kafka *kafka;

@@ -316,10 +316,15 @@ static void string_stats(const struct mr_col *col, uint32_t rows, struct mr_bloc
 static void encode_strings(
 	struct mr_coder *c, const struct mr_col *col, uint32_t rows, struct mr_buf *out)
 {
-	for (uint32_t i = 0; i < rows; i++)
+	size_t bytes = 0;
+
+	for (uint32_t i = 0; i < rows; i++) {
 		c->ints[i] = mr_col_is_null(col, i) ? 0 : mr_col_str(col, i).bytes;
+		bytes += (size_t)c->ints[i];
+	}
 	mr_buf_u8(out, MR_ENC_STRINGS);
 	mr_ints_encode(c, out, c->ints, rows);
+	mr_buf_room(out, bytes); // at once: growing by doubling would take twice that
 	for (uint32_t i = 0; i < rows; i++) {
 		struct mr_str s = mr_col_str(col, i);
 

@@ -259,7 +259,7 @@ static bool fits(const struct mr_log *log, uint64_t end, uint64_t spare)
 	const struct mr_log_file *f = file_now(log);
 	uint64_t index = items_bytes(log->binding_count + f->entry_count + 2);
 
-	return index <= MR_MIN(f->bytes, log->ring_bytes) / 4 &&
+	return index <= mr_log_index_limit(f->bytes, log->ring_bytes) &&
 	       end + index + spare <= mr_log_file_end(f);
 }
 
@@ -399,6 +399,15 @@ const uint8_t *mr_log_hot(const struct mr_log *log, uint64_t lsn, uint64_t bytes
 	if (lsn < mr_log_tail(log) || lsn > log->head || bytes > log->head - lsn)
 		return NULL;
 	return mr_log_at(log, lsn);
+}
+
+uint64_t mr_log_index_bytes(const struct mr_log *log)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < log->file_count; i++)
+		bytes += mr_log_file_index_bytes(log->files[i]);
+	return bytes;
 }
 
 const struct mr_log_stats *mr_log_stats(const struct mr_log *log)

@@ -180,4 +180,6 @@ void mr_log_keep(struct mr_log *log, uint64_t lsn);
 // the next reserve, or as mr_log_keep says.
 const uint8_t *mr_log_hot(const struct mr_log *log, uint64_t lsn, uint64_t bytes);
 
+// What the places of batches take in memory, of files being written.
+uint64_t mr_log_index_bytes(const struct mr_log *log);
 const struct mr_log_stats *mr_log_stats(const struct mr_log *log);

@@ -18,8 +18,10 @@
 // change in one step under the store's lock. A read of a place that has gone finds the batch's new
 // place by its offset (mr_log_store_read); a read under way keeps the old file until it is done.
 //
-// Memory: `REGION_BYTES` of new frames at a time, and for these a window of `WINDOW_BYTES` over the
-// old files, read in the order in which they lie there. A record larger than that grows either.
+// Memory: `MR_LOG_CLEAN_REGION_BYTES` of new frames at a time, and for these a window of
+// `WINDOW_BYTES` over the old files, read in the order in which they lie there. A record larger
+// than that grows either. Of files with many small batches few are taken at once, since the places
+// of all are in memory.
 //
 // A batch whose record does not have its checksum is not copied: the job ends, that file is left as
 // it is for good, counted and reported, and reading the batch goes on to say that it is damaged.
@@ -86,7 +88,9 @@ static void choose_from(struct job *j, const struct mr_log_meta *m, size_t *entr
 
 		if (!worth_cleaning(m, f))
 			continue;
-		if (j->source_count && j->bytes_live + f->bytes_live > j->store->options.file_bytes)
+		if (j->source_count &&
+			(j->bytes_live + f->bytes_live > j->store->options.file_bytes ||
+				*entries + f->entry_count > MR_LOG_CLEAN_ENTRIES))
 			continue;
 		j->sources[j->source_count++] = f;
 		j->bytes_live += f->bytes_live;

@@ -3,6 +3,11 @@
 
 #include "storage/log_int.h"
 
+enum {
+	MR_LOG_CLEAN_ENTRIES = 1 << 18, // of all files of a job; a single one may have more
+	MR_LOG_CLEAN_REGION_BYTES = 8 << 20,
+};
+
 // A batch on its way: from a place in an old file to one in the region.
 struct mr_log_copy_item {
 	struct mr_log_file *from;

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 enum {
-	REGION_BYTES = 8 << 20,
 	WINDOW_BYTES = 1 << 20,
 	WINDOW_GAP = 64 << 10, // read through rather than skipped
 	PIECE_BYTES = 1 << 20, // written at once
@@ -215,7 +214,8 @@ static int place(struct mr_log_copy *c, uint64_t record_bytes, size_t *at)
 	if (c->region_used + need > c->region_max)
 		rc = flush_region(c);
 	if (!rc)
-		rc = grow(&c->region, &c->region_max, MR_MAX(need, (uint64_t)REGION_BYTES));
+		rc = grow(&c->region, &c->region_max,
+			MR_MAX(need, (uint64_t)MR_LOG_CLEAN_REGION_BYTES));
 	if (rc)
 		return rc;
 	if (!c->frame_records) {

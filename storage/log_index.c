@@ -32,7 +32,7 @@ uint32_t mr_log_part_get(struct mr_log_store *s, struct mr_uuid topic, int32_t p
 int mr_log_entry_add(struct mr_log_file *f, const struct mr_log_record *r, uint64_t lsn)
 {
 	if (f->entry_count == f->entry_max) {
-		size_t max = MR_MAX((size_t)256, f->entry_max * 2);
+		size_t max = MR_MAX((size_t)256, f->entry_max + f->entry_max / 4);
 		void *grown = realloc(f->entries, max * sizeof(*f->entries));
 
 		if (!grown)
@@ -93,6 +93,15 @@ void mr_log_refs_free(struct mr_log_file *f)
 	free(f->refs);
 	f->refs = NULL;
 	f->ref_count = f->refs_done = 0;
+}
+
+uint64_t mr_log_file_index_bytes(const struct mr_log_file *f)
+{
+	uint64_t bytes = f->entry_max * sizeof(*f->entries) + f->ref_count * sizeof(*f->refs);
+
+	for (size_t i = 0; i < f->ref_count; i++)
+		bytes += f->refs[i].max * sizeof(*f->refs[i].at);
+	return bytes;
 }
 
 void mr_log_file_index_free(struct mr_log_file *f)

@@ -270,6 +270,13 @@ int mr_log_scan_next(struct mr_log_scan *s, const struct mr_log_frame **out);
 // -errno.
 int mr_log_scan_proves(struct mr_log_scan *s, uint64_t from, uint64_t lsn);
 
+// Of a file being written, what its index may take, on disk as in memory: a file ends when it has
+// so much, be its batches ever so small.
+static inline uint64_t mr_log_index_limit(uint64_t file_bytes, uint64_t ring_bytes)
+{
+	return MR_MIN(file_bytes, ring_bytes) / 4;
+}
+
 // log_index.c: where batches are. The caller holds the store's lock where there is a store.
 uint32_t mr_log_part_get(struct mr_log_store *s, struct mr_uuid topic, int32_t partition);
 // Adds an entry by lsn; -ENOMEM.
@@ -277,6 +284,8 @@ int mr_log_entry_add(struct mr_log_file *f, const struct mr_log_record *r, uint6
 // Brings `refs` up to date with the entries, for refs below `ref_count`; -ENOMEM.
 int mr_log_refs_update(struct mr_log_file *f, size_t ref_count);
 void mr_log_refs_free(struct mr_log_file *f);
+// What the entries and refs take in memory.
+uint64_t mr_log_file_index_bytes(const struct mr_log_file *f);
 // Translates refs to parts (refs[ref], `ref_count` of them), drops entries outside the file, sorts,
 // makes the runs. Touches nothing but the file: no lock is needed.
 int mr_log_file_index(struct mr_log_file *f, const uint32_t *parts_of_refs, size_t ref_count);

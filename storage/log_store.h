@@ -220,6 +220,10 @@ struct mr_log_store_stats {
 };
 struct mr_log_store_stats mr_log_store_stats(struct mr_log_store *s);
 
+// What a log being written takes at most beside its ring, and cleaning: mostly where batches are.
+uint64_t mr_log_active_bytes_max(uint64_t file_bytes, uint64_t ring_bytes);
+uint64_t mr_log_clean_bytes_max(uint64_t file_bytes, uint64_t ring_bytes);
+
 // Cleaning: sealed files that are less than half alive are copied together into files of a long
 // log, and given back. A background thread's; blocks. No commit waits for it.
 struct mr_log_cleaner {

@@ -104,8 +104,11 @@ void mr_segment_writer_destroy(struct mr_segment_writer *w);
 // What a writer spends on compression from now on: a level of zstd.
 #define MR_SEGMENT_LEVEL_FAST 1
 void mr_segment_writer_level(struct mr_segment_writer *w, int level);
-// Memory it holds now.
+// Memory it holds now; the most it has held; and the most it can hold when the rows of a section
+// are so many, and the values of a column in a block at most so many bytes.
 size_t mr_segment_writer_bytes(const struct mr_segment_writer *w);
+size_t mr_segment_writer_bytes_peak(const struct mr_segment_writer *w);
+size_t mr_segment_writer_bytes_max(uint64_t rows, size_t block_bytes);
 
 // Writes and flushes the file of info->id and its directory; fills what of `info` the file decides
 // (bytes, footer, rows, fingerprint, times, level). After an error there is no such file. Blocks.

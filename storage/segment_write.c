@@ -15,6 +15,12 @@
 // What is written is flushed in steps, so that no flush of the log waits behind a whole segment.
 enum { WRITE_BYTES = 1 << 20, SYNC_BYTES = 8 << 20, DICT_SLOTS = 4 * 65536 };
 
+// Buffers of usual blocks are kept; larger ones are given back with the block.
+enum { KEEP_BYTES = 4 << 20 };
+
+// What the coder and the compression context take, and a footer.
+enum { CODER_BYTES = 3 * MR_ENCODE_ROWS_MAX * 8, ZSTD_BYTES = 4 << 20, FOOTER_BYTES = 8 << 20 };
+
 // Strings of one column, by code. Entry 0 is the empty string, which null rows name.
 struct dict {
 	struct mr_str *entries; // in `heap`
@@ -40,6 +46,7 @@ struct mr_segment_writer {
 	uint64_t at;     // in the file: of pending's end
 	uint64_t synced; // up to where the file was flushed
 	uint64_t raw_bytes;
+	size_t bytes_peak; // of memory
 	int level;
 };
 
@@ -101,6 +108,22 @@ size_t mr_segment_writer_bytes(const struct mr_segment_writer *w)
 	return MR_SEGMENT_DICT_BYTES + MR_SEGMENT_DICT_ENTRIES * sizeof(*w->dict.entries) +
 	       DICT_SLOTS * sizeof(*w->dict.slots) + w->codes_max * sizeof(*w->codes) +
 	       w->raw.bytes_max + w->packed.bytes_max + w->pending.bytes_max;
+}
+
+size_t mr_segment_writer_bytes_peak(const struct mr_segment_writer *w)
+{
+	return w->bytes_peak;
+}
+
+size_t mr_segment_writer_bytes_max(uint64_t rows, size_t block_bytes)
+{
+	// Beside the strings there are their lengths, and what a buffer had before it grew. What is
+	// compressed is no larger.
+	size_t raw = block_bytes + 2 * KEEP_BYTES;
+
+	return MR_SEGMENT_DICT_BYTES + MR_SEGMENT_DICT_ENTRIES * sizeof(struct mr_str) +
+	       (DICT_SLOTS + MR_ENCODE_ROWS_MAX) * sizeof(uint32_t) + rows * sizeof(uint32_t) +
+	       2 * raw + 2 * 2 * WRITE_BYTES + CODER_BYTES + ZSTD_BYTES + FOOTER_BYTES;
 }
 
 // One column of one block.
@@ -208,8 +231,21 @@ static int flush(struct mr_segment_writer *w)
 	return rc;
 }
 
+// Large blocks are written from where they are.
+static int put_large(struct mr_segment_writer *w, const void *data, size_t bytes)
+{
+	int rc = flush(w);
+
+	if (rc == 0)
+		rc = mr_file_write(w->file, w->at, data, bytes);
+	w->at += bytes;
+	return rc;
+}
+
 static int put(struct mr_segment_writer *w, const void *data, size_t bytes)
 {
+	if (bytes >= WRITE_BYTES)
+		return put_large(w, data, bytes);
 	mr_buf_add(&w->pending, data, bytes);
 	w->at += bytes;
 	return w->pending.bytes >= WRITE_BYTES || w->pending.failed ? flush(w) : 0;
@@ -223,6 +259,9 @@ static struct mr_span squeeze(struct mr_segment_writer *w, struct mr_span raw, b
 
 	*zstd = false;
 	mr_buf_reset(&w->packed);
+	// Not twice what it had.
+	if (most > w->packed.bytes_max)
+		mr_buf_fini(&w->packed);
 	if (raw.bytes < 64 || raw.bytes > MR_ZIP_BYTES_MAX || !mr_buf_room(&w->packed, most))
 		return raw;
 	n = mr_zip_compress(w->zip, MR_CODEC_ZSTD, w->level, raw, w->packed.data, most);
@@ -236,6 +275,7 @@ static struct mr_span squeeze(struct mr_segment_writer *w, struct mr_span raw, b
 static int put_block(struct mr_segment_writer *w, struct mr_segment_block *b)
 {
 	struct mr_span stored;
+	int rc;
 
 	if (w->raw.failed)
 		return -ENOMEM;
@@ -246,7 +286,13 @@ static int put_block(struct mr_segment_writer *w, struct mr_segment_block *b)
 	b->bytes = (uint32_t)stored.bytes;
 	b->raw_bytes = (uint32_t)w->raw.bytes;
 	b->checksum = mr_checksum(stored.data, stored.bytes);
-	return put(w, stored.data, stored.bytes);
+	w->bytes_peak = MR_MAX(w->bytes_peak, mr_segment_writer_bytes(w));
+	rc = put(w, stored.data, stored.bytes);
+	if (w->raw.bytes_max > KEEP_BYTES)
+		mr_buf_fini(&w->raw);
+	if (w->packed.bytes_max > KEEP_BYTES)
+		mr_buf_fini(&w->packed);
+	return rc;
 }
 
 static int put_dict(struct mr_segment_writer *w, struct mr_segment_column_info *c)

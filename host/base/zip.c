@@ -36,6 +36,8 @@ static const uint8_t xerial_header[XERIAL_HEADER_BYTES] = {
 // The library drops a buffer that stays oversized, so one hostile frame does not hold it for ever.
 #define WINDOW_LOG_MAX 27
 
+static_assert(MR_ZIP_WINDOW_BYTES_MAX == (1u << WINDOW_LOG_MAX));
+
 struct mr_zip {
 	ZSTD_DCtx *zstd_in;
 	ZSTD_CCtx *zstd_out;

@@ -33,6 +33,9 @@ enum mr_codec {
 // The codec's usual level.
 #define MR_ZIP_LEVEL_DEFAULT 0
 
+// What zstd keeps of what it has decompressed, at most, beside where that goes.
+#define MR_ZIP_WINDOW_BYTES_MAX (128u << 20)
+
 struct mr_zip;
 
 [[nodiscard]] int mr_zip_create(struct mr_zip **out);

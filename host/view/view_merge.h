@@ -59,6 +59,10 @@ void mr_view_merging_begin(struct mr_view_merging *m, struct mr_view *v,
 // Frees a pass.
 void mr_view_merging_release(struct mr_view_merging *m, struct mr_fold_state *pass);
 
+// What the tools of a thread take, without a group that is larger than a block: buffers of blocks,
+// plain and compressed, for reading and writing, and contexts of zstd.
+#define MR_VIEW_TOOLS_BYTES (16u << 20)
+
 // Tools of a thread that writes runs.
 struct mr_view_tools {
 	struct mr_run_writer *writer;

@@ -49,8 +49,9 @@ int rig_start(struct rig *g)
 		rc = mr_log_store_recover(g->store, &g->diag);
 	if (!rc)
 		rc = mr_log_open(&g->log, g->store,
-			&(struct mr_log_options){
-				.io = g->io, .events = {.ctx = g, .durable = on_durable}});
+			&(struct mr_log_options){.io = g->io,
+				.ring_bytes = g->ring_bytes,
+				.events = {.ctx = g, .durable = on_durable}});
 	for (int i = 0; i < 4 && !rc; i++)
 		rc = mr_log_bind(g->log, rig_topic, i, &g->ref[i]);
 	g->durable = 0;

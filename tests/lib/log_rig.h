@@ -22,6 +22,7 @@ struct rig {
 	uint64_t file_bytes_first;
 	unsigned open_files_max;
 	uint64_t index_memory_bytes;
+	uint64_t ring_bytes;
 	struct mr_disk *disk;
 	struct mr_uring *ring;
 	struct mr_io *io;

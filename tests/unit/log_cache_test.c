@@ -144,6 +144,33 @@ static void retention_counts_what_is_alive_when_the_index_comes(void **)
 	rig_free(g);
 }
 
+// Batches of a byte: files end early, and what says where they lie stays within what is said.
+static void places_of_small_batches_stay_within_their_limit_while_written(void **)
+{
+	struct rig *g = rig_sim(0);
+	uint64_t most = 0, limit, ring = 4 << 20;
+	struct mr_log_entry e;
+
+	g->file_bytes = 4 << 20;
+	g->ring_bytes = ring;
+	limit = mr_log_active_bytes_max(g->file_bytes, ring);
+	assert_int_equal(rig_start(g), 0);
+	for (int64_t i = 0; i < 120000; i++) {
+		assert_int_equal(rig_append(g, 1, i, 1, 1), 0);
+		// Look-ups make lists, which count as well.
+		if (i % 4096 == 0)
+			assert_int_equal(mr_log_find(g->log, rig_topic, 1, i, &e), 0);
+		most = MR_MAX(most, mr_log_index_bytes(g->log));
+	}
+	assert_true(mr_log_stats(g->log)->rolls >= 4);
+	// And the copy that is sorted when a file ends.
+	most += mr_log_index_limit(g->file_bytes, ring);
+	print_message("%llu of %llu\n", (unsigned long long)most, (unsigned long long)limit);
+	assert_true(most <= limit && most > limit / 4);
+	rig_stop(g);
+	rig_free(g);
+}
+
 // Damages a page of a file on the disk.
 static void damage(struct rig *g, const struct mr_log_file *f, uint64_t offset)
 {
@@ -202,6 +229,7 @@ int main(void)
 		cmocka_unit_test(index_without_pressure_is_never_read_again),
 		cmocka_unit_test(one_file_is_always_loaded),
 		cmocka_unit_test(retention_counts_what_is_alive_when_the_index_comes),
+		cmocka_unit_test(places_of_small_batches_stay_within_their_limit_while_written),
 		cmocka_unit_test(damaged_index_is_replaced_by_the_frames_or_said),
 	};
 

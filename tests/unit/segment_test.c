@@ -265,11 +265,73 @@ static void block_stats_hold_for_every_value(void **)
 	mr_coder_fini(&coder);
 }
 
+// Blocks of 8 MiB of strings that neither repeat nor compress.
+struct strings {
+	struct mr_rand rand;
+	struct mr_str *values;
+	uint8_t *bytes;
+};
+
+enum { STRINGS = 1024, STRING_BYTES = 8192 };
+
+static int strings_read(void *ctx, uint32_t, uint32_t block, struct mr_col *out)
+{
+	struct strings *s = ctx;
+
+	mr_rand_init(&s->rand, block + 1);
+	for (size_t i = 0; i < STRINGS * STRING_BYTES; i += 8)
+		mr_store_le64(s->bytes + i, mr_rand_u64(&s->rand));
+	for (uint32_t i = 0; i < STRINGS; i++)
+		s->values[i] = (struct mr_str){
+			.data = s->bytes + (size_t)i * STRING_BYTES, .bytes = STRING_BYTES};
+	*out = (struct mr_col){
+		.type = {MR_TYPE_BYTEA, 0, 0}, .phys = MR_PHYS_BYTES, .values = s->values};
+	return 0;
+}
+
+static void writer_takes_no_more_than_it_says_for_large_blocks(void **)
+{
+	struct strings s = {.values = calloc(STRINGS, sizeof(*s.values)),
+		.bytes = malloc(STRINGS * STRING_BYTES)};
+	const struct mr_segment_column column = {1, {MR_TYPE_BYTEA, 0, 0}};
+	const struct mr_segment_rows rows[] = {
+		{STRINGS, NULL}, {STRINGS / 3, NULL}, {STRINGS, NULL}};
+	struct mr_segment_source sources[MR_SEGMENT_SECTIONS] = {
+		{.columns = &column,
+			.columns_count = 1,
+			.blocks = rows,
+			.blocks_count = MR_COUNT_OF(rows),
+			.read = strings_read,
+			.ctx = &s,
+			.time_column = MR_SEGMENT_NO_COLUMN,
+			.time_fallback = MR_SEGMENT_NO_COLUMN},
+		{.columns = &column, .columns_count = 1},
+	};
+	struct mr_segment_info info = {.id = 9, .table_id = 1};
+	struct mr_segment_writer *w;
+	struct mr_io_sim sim;
+	size_t block = STRINGS * STRING_BYTES;
+
+	made_disk(&sim, 1);
+	assert_int_equal(mr_segment_writer_create(&sim.disk, &w), 0);
+	assert_int_equal(mr_segment_write(w, sources, &info), 0);
+	assert_true(mr_segment_writer_bytes_peak(w) > 2 * block - (1 << 20));
+	assert_true(mr_segment_writer_bytes_peak(w) <=
+		    mr_segment_writer_bytes_max((uint64_t)3 * STRINGS, block));
+	// And keeps next to nothing of that.
+	assert_true(mr_segment_writer_bytes(w) < mr_segment_writer_bytes_peak(w) - block);
+	mr_segment_writer_destroy(w);
+	mr_io_sim_fini(&sim);
+	free(s.values);
+	free(s.bytes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(segment_gives_back_every_type_in_every_shape),
 		cmocka_unit_test(segment_gives_back_a_full_block),
+		cmocka_unit_test(writer_takes_no_more_than_it_says_for_large_blocks),
 		cmocka_unit_test(segment_never_serves_a_flipped_byte),
 		cmocka_unit_test(column_of_codes_with_nulls_writes_to_codes_only),
 		cmocka_unit_test(segment_write_that_fails_leaves_no_file),
