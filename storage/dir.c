@@ -133,31 +133,37 @@ int mr_dir_init(struct mr_disk *d, struct mr_diag *diag)
 }
 
 struct cleaning {
-	const char *folder;
-	bool (*is_known)(void *arg, const char *name);
-	void *arg;
+	const struct mr_dir_files *files;
 	struct mr_buf names; // to remove, each with its NUL
 };
+
+static bool is_known(const struct mr_dir_files *f, const char *name)
+{
+	uint64_t id = strtoull(name + strlen(f->folder) + 1, NULL, 16);
+	char known[MR_DIR_NAME_BYTES];
+
+	f->name(id, known);
+	return strcmp(known, name) == 0 && f->has(f->owner, id);
+}
 
 static int find_orphan(void *arg, const char *entry)
 {
 	struct cleaning *k = arg;
 	size_t at = k->names.bytes;
 
-	mr_buf_printf(&k->names, "%s/%s", k->folder, entry);
+	mr_buf_printf(&k->names, "%s/%s", k->files->folder, entry);
 	mr_buf_u8(&k->names, 0);
 	if (k->names.failed)
 		return -ENOMEM;
-	if (k->is_known(k->arg, (const char *)k->names.data + at))
+	if (is_known(k->files, (const char *)k->names.data + at))
 		k->names.bytes = at;
 	return 0;
 }
 
-int mr_dir_clean(struct mr_disk *d, const char *folder,
-	bool (*is_known)(void *arg, const char *name), void *arg)
+int mr_dir_clean(struct mr_disk *d, const struct mr_dir_files *files)
 {
-	struct cleaning k = {folder, is_known, arg, {0}};
-	int rc = mr_disk_list(d, folder, find_orphan, &k);
+	struct cleaning k = {files, {0}};
+	int rc = mr_disk_list(d, files->folder, find_orphan, &k);
 
 	for (size_t at = 0; rc == 0 && at < k.names.bytes;) {
 		const char *name = (const char *)k.names.data + at;

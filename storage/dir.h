@@ -23,7 +23,15 @@
 // (MR_ERR_FOREIGN), a newer format (MR_ERR_VERSION) or a directory in use (MR_ERR_LOCKED).
 [[nodiscard]] int mr_dir_init(struct mr_disk *d, struct mr_diag *diag);
 
-// Removes the files of `folder` ("seg") that `is_known` does not know by their names from the root
-// ("seg/…"): what a crash left behind. 0 or -errno; some may be gone then.
-[[nodiscard]] int mr_dir_clean(struct mr_disk *d, const char *folder,
-	bool (*is_known)(void *arg, const char *name), void *arg);
+// What a folder of numbered files holds.
+struct mr_dir_files {
+	const char *folder;                   // "seg"
+	void (*name)(uint64_t id, char *out); // "seg/…", at most MR_DIR_NAME_BYTES with its NUL
+	bool (*has)(void *owner, uint64_t id);
+	void *owner;
+};
+
+#define MR_DIR_NAME_BYTES 32
+
+// Removes what else is there: what a crash left behind. 0 or -errno; some may be gone then.
+[[nodiscard]] int mr_dir_clean(struct mr_disk *d, const struct mr_dir_files *files);

@@ -260,18 +260,17 @@ void mr_run_store_destroy(struct mr_run_store *s)
 	free(s);
 }
 
-static bool is_known(void *arg, const char *name)
+static_assert(MR_RUN_NAME_BYTES <= MR_DIR_NAME_BYTES);
+
+static bool has(void *owner, uint64_t id)
 {
-	struct mr_run_store *s = arg;
-	uint64_t id = strtoull(name + strlen("run/"), NULL, 16);
-	char known[MR_RUN_NAME_BYTES];
+	struct mr_run_store *s = owner;
 	bool found;
 
-	mr_run_name(id, known);
 	pthread_mutex_lock(&s->lock);
 	found = is_at(s, place_of(s, id), id);
 	pthread_mutex_unlock(&s->lock);
-	return found && strcmp(known, name) == 0;
+	return found;
 }
 
 int mr_run_store_clean(struct mr_run_store *s)
@@ -279,7 +278,7 @@ int mr_run_store_clean(struct mr_run_store *s)
 	pthread_mutex_lock(&s->lock);
 	s->opened = true;
 	pthread_mutex_unlock(&s->lock);
-	return mr_dir_clean(s->disk, "run", is_known, s);
+	return mr_dir_clean(s->disk, &(struct mr_dir_files){"run", mr_run_name, has, s});
 }
 
 uint64_t mr_run_store_id(struct mr_run_store *s)

@@ -441,18 +441,17 @@ void mr_segment_store_destroy(struct mr_segment_store *s)
 	free(s);
 }
 
-static bool is_known(void *arg, const char *name)
+static_assert(MR_SEGMENT_NAME_BYTES <= MR_DIR_NAME_BYTES);
+
+static bool has(void *owner, uint64_t id)
 {
-	struct mr_segment_store *s = arg;
-	uint64_t id = strtoull(name + strlen("seg/"), NULL, 16);
-	char known[MR_SEGMENT_NAME_BYTES];
+	struct mr_segment_store *s = owner;
 	bool found;
 
-	mr_segment_name(id, known);
 	pthread_mutex_lock(&s->lock);
 	found = find(s, id) != NULL;
 	pthread_mutex_unlock(&s->lock);
-	return found && strcmp(known, name) == 0;
+	return found;
 }
 
 int mr_segment_store_clean(struct mr_segment_store *s)
@@ -460,7 +459,7 @@ int mr_segment_store_clean(struct mr_segment_store *s)
 	pthread_mutex_lock(&s->lock);
 	s->opened = true;
 	pthread_mutex_unlock(&s->lock);
-	return mr_dir_clean(s->disk, "seg", is_known, s);
+	return mr_dir_clean(s->disk, &(struct mr_dir_files){"seg", mr_segment_name, has, s});
 }
 
 uint64_t mr_segment_store_id(struct mr_segment_store *s)
