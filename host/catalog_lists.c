@@ -1,6 +1,8 @@
 // What the catalog has, by number, by name and by id, and what has changed of it.
 #include "host/catalog_int.h"
 
+#include "host/base/place.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,50 +135,34 @@ void mr_catalog_tell_view(struct mr_catalog *c, struct mr_view_def *v)
 
 // ---- lists by number
 
-// The first topic, table, view whose number is not below: where it is, or would be.
+static uint64_t topic_number(const void *list, size_t at)
+{
+	return ((struct mr_topic_def *const *)list)[at]->topic.number;
+}
+
 static size_t topic_index(const struct mr_catalog *c, uint64_t number)
 {
-	size_t low = 0, high = c->topics_count;
+	return mr_place_of(c->topics, c->topics_count, number, topic_number);
+}
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (c->topics[mid]->topic.number < number)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+static uint64_t table_number(const void *list, size_t at)
+{
+	return ((struct mr_table_def *const *)list)[at]->id;
 }
 
 static size_t table_index(const struct mr_catalog *c, uint64_t id)
 {
-	size_t low = 0, high = c->tables_count;
+	return mr_place_of(c->tables, c->tables_count, id, table_number);
+}
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (c->tables[mid]->id < id)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+static uint64_t view_number(const void *list, size_t at)
+{
+	return ((struct mr_view_def *const *)list)[at]->id;
 }
 
 static size_t view_index(const struct mr_catalog *c, uint64_t id)
 {
-	size_t low = 0, high = c->views_count;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (c->views[mid]->id < id)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+	return mr_place_of(c->views, c->views_count, id, view_number);
 }
 
 struct mr_topic_def *mr_catalog_topic_by_number(const struct mr_catalog *c, uint64_t number)

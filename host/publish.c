@@ -1,5 +1,6 @@
 // From the catalog to what runs: a snapshot made of the one before and of what has changed since,
 // taken over by every worker. Control thread, but for looking things up.
+#include "host/base/place.h"
 #include "host/control.h"
 #include "host/merge.h"
 #include "host/view/view.h"
@@ -33,35 +34,24 @@ void mr_snapshot_put(struct mr_snapshot *s)
 
 // ---- looking up
 
-// The first whose id is not below: where it is, or would be.
+static uint64_t table_number(const void *list, size_t at)
+{
+	return ((struct mr_table *const *)list)[at]->def->id;
+}
+
 static size_t table_index(const struct mr_snapshot *s, uint64_t id)
 {
-	size_t low = 0, high = s->tables_count;
+	return mr_place_of(s->tables, s->tables_count, id, table_number);
+}
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (s->tables[mid]->def->id < id)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+static uint64_t view_number(const void *list, size_t at)
+{
+	return ((struct mr_view *const *)list)[at]->def->id;
 }
 
 static size_t view_index(const struct mr_snapshot *s, uint64_t id)
 {
-	size_t low = 0, high = s->views_count;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (s->views[mid]->def->id < id)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+	return mr_place_of(s->views, s->views_count, id, view_number);
 }
 
 struct mr_table *mr_snapshot_table_by_id(const struct mr_snapshot *s, uint64_t id)

@@ -1,6 +1,7 @@
 // Runs by id, as the manifest's records make them.
 #include "storage/run_store.h"
 
+#include "host/base/place.h"
 #include "storage/dir.h"
 
 #include <errno.h>
@@ -84,20 +85,15 @@ static int load(struct mr_reader *r, struct mr_run_info *i)
 	return r->bad ? (int)MR_ERR_CORRUPT : 0;
 }
 
+static uint64_t id_at(const void *list, size_t at)
+{
+	return ((struct mr_run *const *)list)[at]->info.id;
+}
+
 // Where the run of this id stands or would stand.
 static size_t place_of(const struct mr_run_store *s, uint64_t id)
 {
-	size_t low = 0, high = s->count;
-
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-
-		if (s->list[mid]->info.id < id)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+	return mr_place_of(s->list, s->count, id, id_at);
 }
 
 static bool is_at(const struct mr_run_store *s, size_t at, uint64_t id)
