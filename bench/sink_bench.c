@@ -215,7 +215,7 @@ static bool input_ended(void)
 static void serve(struct mr_net *net, const struct options *o)
 {
 	for (uint64_t turn = 0; !o->smoke; turn++) {
-		int rc = mr_net_turn(net, o->busy ? 0 : 10000000);
+		int rc = mr_net_turn(net, 10000000);
 
 		MR_ASSERT(rc >= 0);
 		// Asking costs a system call: seldom.
@@ -266,6 +266,7 @@ int main(int argc, char **argv)
 	s.topic.config = sink_defaults(&s.broker);
 	s.by_name[0] = &s.topic;
 	s.topics = (struct mr_topics){1, 1, s.by_name};
+	net_options.busy = o.busy;
 	nic = choose_network(&o, &net_options);
 	limits.connections_max = (uint32_t)o.config.kafka_connections_max;
 	net_options.streams_max = limits.connections_max + 16;

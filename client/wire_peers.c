@@ -127,7 +127,7 @@ static int drive(struct run *r, double seconds)
 	for (uint32_t i = 0; i < r->count; i++)
 		push(&r->peers[i]);
 	while (r->error == 0) {
-		int64_t now = mr_now_ns(&mr_clock_system);
+		int64_t now = r->stack.now_ns;
 
 		l->stopping = now >= end;
 		if (l->stopping &&

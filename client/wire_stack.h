@@ -16,7 +16,9 @@ struct mr_wire_stack {
 	struct mr_ip sources[MR_STACK_ADDRESSES_MAX]; // ours, of the peer's family
 	uint32_t sources_count;
 	uint32_t connects; // begun so far: the next one's address and port
-	int64_t now_ns;    // of this turn
+	int64_t now_ns;    // of this turn, or of one shortly before
+	uint32_t turns;
+	bool found; // frames, in the last turn
 };
 
 // Opens the port, makes a stack for `connections` and waits for the link. A process can do this

@@ -99,7 +99,7 @@ void mr_kafka_close(struct mr_kafka_call *c, enum mr_kafka_close why)
 void mr_kafka_put_error(struct mr_kout *out, struct mr_kafka_call *c, int16_t error)
 {
 	mr_kout_i16(out, error);
-	if (error && !out->counting)
+	if (error && !out->again)
 		MR_KAFKA_COUNT(c, errors[MR_MIN(MR_MAX(error, 0), MR_KAFKA_ERROR_COUNT - 1)], 1);
 }
 
@@ -124,25 +124,20 @@ int16_t mr_kafka_check_epoch(int32_t epoch)
 	return epoch > 0 ? MR_KAFKA_UNKNOWN_LEADER_EPOCH : MR_KAFKA_NONE;
 }
 
-// Writes header and body into `data`, or only counts when that is NULL. The response header has
-// tags in flexible versions, except ApiVersions', which a client of any age must be able to read
-// (KIP-511).
-static size_t encode_all(struct mr_kafka_call *c, mr_kafka_encode *encode, struct mr_kout *out,
+// Writes header and body into `data`, or only counts what that has no room for. The response header
+// has tags in flexible versions, except ApiVersions', which a client of any age must be able to
+// read (KIP-511).
+static void encode_all(struct mr_kafka_call *c, mr_kafka_encode *encode, struct mr_kout *out,
 	uint8_t *data, size_t bytes)
 {
-	static uint8_t nowhere[1];
-
-	*out = (struct mr_kout){
-		.w = mr_writer(data ? data : nowhere, bytes),
-		.version = c->in.version,
-		.flexible = c->in.flexible,
-		.counting = !data,
-	};
+	out->w = mr_writer(data, bytes);
+	out->version = c->in.version;
+	out->flexible = c->in.flexible;
+	out->cuts_count = 0;
 	mr_kout_i32(out, c->correlation_id);
 	if (c->api != MR_KAFKA_API_ApiVersions)
 		mr_kout_tags(out);
 	encode(out, c);
-	return out->w.at;
 }
 
 // The pieces: our own bytes, cut where attached ones go between.
@@ -177,24 +172,32 @@ static bool is_too_long(const struct mr_kout *out)
 	return bytes > INT32_MAX;
 }
 
+// Most responses are smaller: written once.
+#define RESPONSE_SMALL 1024
+
 void mr_kafka_respond(struct mr_kafka_call *c, mr_kafka_encode *encode)
 {
 	struct mr_kout out;
-	size_t bytes;
+	size_t bytes = RESPONSE_SMALL;
 	uint8_t *data;
 
 	if (c->rq->abandoned) {
 		mr_request_done(c->rq);
 		return;
 	}
-	bytes = encode_all(c, encode, &out, NULL, 0);
-	data = is_too_long(&out) ? NULL : mr_request_alloc(c->rq, bytes);
-	if (!data) {
-		mr_kafka_close(c, MR_KAFKA_CLOSE_MEMORY);
-		return;
+	for (out.again = false;; out.again = true) {
+		data = mr_request_alloc(c->rq, bytes);
+		if (data)
+			encode_all(c, encode, &out, data, bytes);
+		if (!data || is_too_long(&out)) {
+			mr_kafka_close(c, MR_KAFKA_CLOSE_MEMORY);
+			return;
+		}
+		if (!out.w.bad)
+			break;
+		MR_ASSERT(!out.again);
+		bytes = out.w.at;
 	}
-	encode_all(c, encode, &out, data, bytes);
-	MR_ASSERT(!out.w.bad && out.w.at == bytes);
 	MR_KAFKA_COUNT(c, response_bytes, add_pieces(c->rq, &out));
 	mr_request_done(c->rq);
 }

@@ -154,7 +154,7 @@ static void put_part(struct mr_kout *out, struct mr_kafka_call *c, const struct 
 		mr_kout_i32(out, -1); // preferredReadReplica
 	mr_kout_records(out, p->records, p->error ? 0 : p->records_bytes);
 	mr_kout_tags(out);
-	if (!out->counting && !p->error)
+	if (!out->again && !p->error)
 		MR_KAFKA_COUNT(c, fetched_bytes, p->records_bytes);
 }
 

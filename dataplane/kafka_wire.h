@@ -74,13 +74,13 @@ struct mr_kout_cut {
 	size_t bytes;
 };
 
-// A response is written twice by the same code: once to count its bytes, once into memory of
-// exactly that size.
+// A response is written into a little memory at first. Where that was too small its bytes have been
+// counted, and the same code writes it again into memory of exactly that size.
 struct mr_kout {
 	struct mr_writer w;
 	int16_t version;
 	bool flexible;
-	bool counting;
+	bool again; // what is counted in metrics has been
 	uint32_t cuts_count;
 	struct mr_kout_cut cuts[MR_KOUT_CUTS_MAX];
 };

@@ -181,7 +181,6 @@ int mr_net_turn(struct mr_net *net, int64_t wait_ns)
 	if (wait_ns < 0 || wait_ns > MR_NET_TICK_NS)
 		wait_ns = MR_NET_TICK_NS;
 	n = net->ops->turn(net, wait_ns);
-	mr_net_time(net);
 	if (net->now_ns - net->ticked_ns >= MR_NET_TICK_NS) {
 		net->ticked_ns = net->now_ns;
 		net->ops->tick(net);

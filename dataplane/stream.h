@@ -184,7 +184,8 @@ struct mr_net_counters {
 // One implementation. The functions of a stream may be called from callbacks and between turns.
 struct mr_stream_ops {
 	const char *name; // "uring", "plain", "tcp"
-	// The net: waits up to wait_ns when nothing is there, then handles all completions.
+	// The net: waits up to wait_ns when nothing is there, reads the clock, then handles all
+	// completions.
 	int (*turn)(struct mr_net *net, int64_t wait_ns);
 	// Hands outgoing work to the kernel or the port; after the tasks of a turn.
 	void (*flush)(struct mr_net *net);

@@ -378,8 +378,8 @@ static int plain_turn(struct mr_net *net, int64_t wait_ns)
 	int ms = (int)((wait_ns + NS_PER_MS - 1) / NS_PER_MS);
 	int n = epoll_wait(p->epoll_fd, p->events, EVENTS_MAX, ms);
 
-	if (n < 0)
-		return errno == EINTR ? 0 : -errno;
+	int rc = n < 0 && errno != EINTR ? -errno : 0;
+
 	mr_net_time(net);
 	for (int i = 0; i < n; i++) {
 		struct source *src = p->events[i].data.ptr;
@@ -388,7 +388,7 @@ static int plain_turn(struct mr_net *net, int64_t wait_ns)
 			src->ready(src, p->events[i].events);
 	}
 	bury_all(p);
-	return n;
+	return n < 0 ? rc : n;
 }
 
 static void plain_flush(struct mr_net *)

@@ -473,10 +473,13 @@ static void uring_unwatch(struct mr_net *net, struct mr_watch *w)
 static int uring_turn(struct mr_net *net, int64_t wait_ns)
 {
 	struct uring_net *u = uring_of(net);
+	int n;
 
 	u->stale = true;
 	u->send_due = false;
-	return mr_uring_turn(u->ring, wait_ns);
+	n = mr_uring_turn(u->ring, wait_ns);
+	refresh(u);
+	return n;
 }
 
 // Only sends are worth a system call of their own: what else is prepared goes with the next wait.
