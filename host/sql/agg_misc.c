@@ -25,6 +25,9 @@ struct text_state {
 	uint32_t bytes;
 	uint32_t bytes_max;
 	bool set;
+	uint32_t *pieces; // with DISTINCT: where each value and its delimiter begins and ends
+	uint32_t pieces_count;
+	uint32_t pieces_max;
 };
 
 struct list_state {
@@ -305,28 +308,110 @@ static int text_add(struct mr_agg_run *x, struct text_state *s, const void *data
 	return 0;
 }
 
+static int text_piece(struct mr_agg_run *x, struct text_state *s)
+{
+	if (s->pieces_count == s->pieces_max) {
+		uint32_t max = MR_MAX(16u, s->pieces_max * 2);
+		uint32_t *p = mr_arena_alloc(x->arena, max * sizeof(*p));
+
+		if (!p)
+			return mr_agg_limit(x);
+		if (s->pieces_count)
+			memcpy(p, s->pieces, s->pieces_count * sizeof(*p));
+		s->pieces = p;
+		s->pieces_max = max;
+	}
+	s->pieces[s->pieces_count++] = s->bytes;
+	return 0;
+}
+
+// DISTINCT gives the values sorted, so they are joined at the end. `data` holds delimiter, value,
+// delimiter, value; `pieces` says where each begins.
+static int text_keep(
+	struct mr_agg_run *x, struct text_state *s, const struct mr_str *d, const struct mr_str *v)
+{
+	if (text_piece(x, s) < 0 || (d && text_add(x, s, d->data, d->bytes) < 0) ||
+		text_piece(x, s) < 0)
+		return MR_ERR_LIMIT;
+	return text_add(x, s, v->data, v->bytes);
+}
+
 static int text_update(struct mr_agg_run *x, uint8_t *const *rows, const struct mr_vec *args,
 	const uint32_t *sel, uint32_t n)
 {
 	for (uint32_t k = 0; k < n; k++) {
 		struct text_state *s = mr_agg_state(x, rows[k]);
 		const struct mr_str *v = mr_vec_at(&args[0], mr_sel(sel, k));
-		const struct mr_str *d = mr_vec_at(&args[1], mr_sel(sel, k));
+		const struct mr_str *d = mr_vec_is_null(&args[1], mr_sel(sel, k))
+						 ? NULL
+						 : mr_vec_at(&args[1], mr_sel(sel, k));
+		int rc;
 
-		if (s->set && !mr_vec_is_null(&args[1], mr_sel(sel, k)) &&
-			text_add(x, s, d->data, d->bytes) < 0)
-			return MR_ERR_LIMIT;
-		if (text_add(x, s, v->data, v->bytes) < 0)
-			return MR_ERR_LIMIT;
+		if (x->call->distinct)
+			rc = text_keep(x, s, d, v);
+		else
+			rc = (s->set && d && text_add(x, s, d->data, d->bytes) < 0)
+				     ? MR_ERR_LIMIT
+				     : text_add(x, s, v->data, v->bytes);
+		if (rc < 0)
+			return rc;
 		s->set = true;
 	}
 	return 0;
 }
 
-static int text_finish(struct mr_agg_run *, const void *state, void *out)
+struct text_pair {
+	struct mr_span value, delimiter;
+};
+
+static int compare_spans(struct mr_span a, struct mr_span b)
+{
+	int rc = memcmp(a.data, b.data, MR_MIN(a.bytes, b.bytes));
+
+	return rc ? rc : (a.bytes > b.bytes) - (a.bytes < b.bytes);
+}
+
+static int compare_pairs(const void *a, const void *b)
+{
+	const struct text_pair *x = a, *y = b;
+	int rc = compare_spans(x->value, y->value);
+
+	return rc ? rc : compare_spans(x->delimiter, y->delimiter);
+}
+
+static int text_join(struct mr_agg_run *x, const struct text_state *s, struct text_state *out)
+{
+	uint32_t n = s->pieces_count / 2;
+	struct text_pair *pairs = mr_arena_alloc(x->arena, n * sizeof(*pairs));
+
+	if (!pairs)
+		return mr_agg_limit(x);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t from = s->pieces[2 * i], middle = s->pieces[2 * i + 1];
+		uint32_t to = i + 1 < n ? s->pieces[2 * i + 2] : s->bytes;
+
+		pairs[i].delimiter = mr_span(s->data + from, middle - from);
+		pairs[i].value = mr_span(s->data + middle, to - middle);
+	}
+	qsort(pairs, n, sizeof(*pairs), compare_pairs);
+	for (uint32_t i = 0; i < n; i++)
+		if ((i && text_add(x, out, pairs[i].delimiter.data,
+				  (uint32_t)pairs[i].delimiter.bytes) < 0) ||
+			text_add(x, out, pairs[i].value.data, (uint32_t)pairs[i].value.bytes) < 0)
+			return MR_ERR_LIMIT;
+	return 0;
+}
+
+static int text_finish(struct mr_agg_run *x, const void *state, void *out)
 {
 	const struct text_state *s = state;
+	struct text_state joined = {.set = s->set};
 
+	if (s->pieces_count) {
+		if (text_join(x, s, &joined) < 0)
+			return MR_ERR_LIMIT;
+		s = &joined;
+	}
 	*(struct mr_str *)out = (struct mr_str){s->data, s->bytes, 0};
 	return !s->set;
 }

@@ -7,6 +7,7 @@
 // rows a lane at most, which adds less than 3e-14 and is the same on every ISA. Variances of floats
 // follow Youngs and Cramer (1971), merged as in PostgreSQL's float8_combine.
 #include "host/sql/agg.h"
+#include "host/sql/fn.h"
 
 #include <errno.h>
 #include <math.h>
@@ -463,39 +464,6 @@ static int var_merge(struct mr_agg_run *, void *state, const void *other)
 	return 0;
 }
 
-// The largest r with r * r <= v.
-static unsigned __int128 isqrt(unsigned __int128 v)
-{
-	unsigned __int128 r = (unsigned __int128)sqrtl((long double)v);
-
-	while (r > UINT64_MAX || r * r > v)
-		r--;
-	while (r < UINT64_MAX && (r + 1) * (r + 1) <= v)
-		r++;
-	return r;
-}
-
-// Square root with at least 16 significant digits where 38 digits allow, as numeric sqrt().
-static int dec_sqrt(struct mr_dec d, struct mr_dec *out)
-{
-	mr_i128 c = mr_dec_coefficient(d), r;
-	unsigned scale = mr_dec_scale(d), want = MR_MAX(scale, 16u), at = scale;
-
-	if (mr_dec_is_nan(d) || c == 0)
-		return mr_dec_round(d, (int)want, out);
-	// Digits of twice the wanted scale, as many as fit, an even number of them.
-	while (at < 2 * want + 2 && c < (mr_i128)1 << 123) {
-		c *= 10;
-		at++;
-	}
-	if (at & 1) {
-		c /= 10;
-		at--;
-	}
-	r = (mr_i128)isqrt((unsigned __int128)c);
-	return mr_dec_round(mr_dec_make(r, at / 2), (int)MR_MIN(want, at / 2), out);
-}
-
 // (n * squares - sum * sum) / (n * (n - sample)), then its root if asked for. 1 = NULL.
 static int dec_variance(struct mr_agg_run *x, struct mr_dec sum, struct mr_dec squares, uint64_t n,
 	bool sample, bool root, struct mr_dec *out)
@@ -512,7 +480,9 @@ static int dec_variance(struct mr_agg_run *x, struct mr_dec sum, struct mr_dec s
 		return 0;
 	}
 	if (mr_dec_mul(count, mr_dec_from_i64((int64_t)(n - sample)), &d) < 0 ||
-		mr_dec_div(a, d, out) < 0 || (root && dec_sqrt(*out, out) < 0))
+		mr_dec_div(a, d, out) < 0)
+		return dec_failed(x);
+	if (root && !mr_dec_is_nan(*out) && mr_numeric_sqrt(*out, (int)mr_dec_scale(*out), out) < 0)
 		return dec_failed(x);
 	return 0;
 }

@@ -546,6 +546,25 @@ static struct mr_plan *make_join(struct mr_bind *b, struct mr_plan *left, struct
 	return j;
 }
 
+// In the result of *, the columns of the last USING come first, in its order.
+static void mark_merged(
+	struct mr_scope_rel *rels, uint32_t count, const struct mr_ast_idents *names)
+{
+	uint16_t most = 0;
+
+	for (uint32_t r = 0; r < count; r++)
+		for (uint32_t c = 0; c < rels[r].columns_count; c++)
+			most = MR_MAX(most, rels[r].columns[c].merged);
+	for (uint32_t r = 0; r < count; r++)
+		for (uint32_t c = 0; c < rels[r].columns_count; c++)
+			for (uint32_t i = 0; i < names->count; i++)
+				if (!rels[r].columns[c].right &&
+					mr_span_eq(rels[r].columns[c].name,
+						mr_span_str(names->items[i].name)))
+					rels[r].columns[c].merged =
+						(uint16_t)(most + names->count - i);
+}
+
 // USING (a, b): left.a = right.a AND …; both columns stay, the left one is found first by name.
 static int using_condition(struct mr_bind *b, struct mr_scope *s, uint32_t left_rels,
 	const struct mr_ast_idents *names, struct mr_expr **out)
@@ -572,12 +591,53 @@ static int using_condition(struct mr_bind *b, struct mr_scope *s, uint32_t left_
 			for (uint32_t c = 0; c < s->rels[k].columns_count; c++)
 				if (mr_span_eq(s->rels[k].columns[c].name,
 					    mr_span_str(names->items[i].name))) {
-					// Only t.a finds it from here on.
-					s->rels[k].columns[c].hidden = true;
+					// Only t.a and t.* find it from here on.
 					s->rels[k].columns[c].right = true;
 				}
 	}
+	mark_merged(s->rels, left_rels, names);
 	*out = all;
+	return 0;
+}
+
+static bool visible_in(const struct mr_scope_rel *rels, uint32_t count, struct mr_span name)
+{
+	for (uint32_t r = 0; r < count; r++)
+		for (uint32_t c = 0; c < rels[r].columns_count; c++)
+			if (!rels[r].columns[c].hidden && !rels[r].columns[c].right &&
+				mr_span_eq(rels[r].columns[c].name, name))
+				return true;
+	return false;
+}
+
+// NATURAL is USING of the names that both sides have, in the order of the left side.
+static int common_names(struct mr_bind *b, const struct mr_scope *s, uint32_t left_rels, int pos,
+	struct mr_ast_idents *out)
+{
+	uint32_t most = 0;
+	struct mr_ast_ident *names;
+
+	for (uint32_t r = 0; r < left_rels; r++)
+		most += s->rels[r].columns_count;
+	names = mr_arena_zalloc(b->arena, most + 1, sizeof(*names));
+	if (!names)
+		return mr_bind_no_memory(b);
+	*out = (struct mr_ast_idents){names, 0};
+	for (uint32_t r = 0; r < left_rels; r++)
+		for (uint32_t c = 0; c < s->rels[r].columns_count; c++) {
+			const struct mr_plan_column *col = &s->rels[r].columns[c];
+			char *name;
+
+			if (col->hidden || col->right ||
+				!visible_in(
+					s->rels + left_rels, s->rels_count - left_rels, col->name))
+				continue;
+			name = mr_arena_printf(b->arena, "%.*s", (int)col->name.bytes,
+				(const char *)col->name.data);
+			if (!name)
+				return mr_bind_no_memory(b);
+			names[out->count++] = (struct mr_ast_ident){name, pos};
+		}
 	return 0;
 }
 
@@ -587,6 +647,7 @@ static int join_item(
 	uint32_t first = s->rels_count, middle;
 	struct mr_plan *left, *right;
 	struct mr_expr *on = NULL;
+	struct mr_ast_idents names = f->join.using;
 	struct mr_scope here;
 	int rc = from_item(b, s, f->join.left, &left);
 
@@ -594,8 +655,8 @@ static int join_item(
 	rc = rc < 0 ? rc : from_item(b, s, f->join.right, &right);
 	if (rc < 0)
 		return rc;
-	if (f->join.natural || f->alias || f->join.using_alias)
-		return mr_bind_unsupported(b, f->pos, "NATURAL JOIN or the alias of a join");
+	if (f->alias || f->join.using_alias)
+		return mr_bind_unsupported(b, f->pos, "the alias of a join");
 	if (f->join.kind == MR_AST_JOIN_RIGHT || f->join.kind == MR_AST_JOIN_FULL)
 		return mr_bind_unsupported(
 			b, f->pos, "%s JOIN", f->join.kind == MR_AST_JOIN_RIGHT ? "RIGHT" : "FULL");
@@ -608,10 +669,12 @@ static int join_item(
 	here.rels_count -= first;
 	here.root = *out;
 	here.clause = "JOIN conditions";
+	if (f->join.natural)
+		rc = common_names(b, &here, middle - first, f->pos, &names);
 	if (f->join.on)
 		rc = mr_bind_condition(b, &here, f->join.on, "JOIN/ON", &on);
-	else if (f->join.using.count)
-		rc = using_condition(b, &here, middle - first, &f->join.using, &on);
+	else if (rc >= 0 && names.count)
+		rc = using_condition(b, &here, middle - first, &names, &on);
 	return rc < 0 || !on ? rc : split_condition(b, *out, on);
 }
 

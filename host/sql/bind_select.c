@@ -48,6 +48,48 @@ static int add_target(struct mr_bind *b, struct select *q, struct mr_expr *e, st
 	return (int)q->targets_count++;
 }
 
+static int add_column(
+	struct mr_bind *b, struct select *q, struct mr_scope_rel *rel, uint32_t i, int pos)
+{
+	int at = mr_bind_column_of(b, &q->scope, rel, i);
+	struct mr_expr *e = mr_bind_new(b, MR_EXPR_COLUMN, 0, 0, pos);
+
+	if (at < 0 || !e)
+		return at < 0 ? at : mr_bind_no_memory(b);
+	e->type = rel->columns[i].type;
+	e->index = (uint32_t)at;
+	e->value.str =
+		(struct mr_str){rel->columns[i].name.data, (uint32_t)rel->columns[i].name.bytes, 0};
+	return add_target(b, q, e, rel->columns[i].name);
+}
+
+// The columns that USING merged, the highest place first.
+static int expand_merged(struct mr_bind *b, struct select *q, int pos)
+{
+	uint16_t place = UINT16_MAX;
+
+	while (place) {
+		struct mr_scope_rel *rel = NULL;
+		uint32_t column = 0;
+		uint16_t next = 0;
+
+		for (uint32_t r = 0; r < q->scope.rels_count; r++)
+			for (uint32_t i = 0; i < q->scope.rels[r].columns_count; i++) {
+				uint16_t at = q->scope.rels[r].columns[i].merged;
+
+				if (at <= next || at >= place || q->scope.rels[r].columns[i].right)
+					continue;
+				next = at;
+				rel = &q->scope.rels[r];
+				column = i;
+			}
+		if (rel && add_column(b, q, rel, column, pos) < 0)
+			return -1;
+		place = next;
+	}
+	return 0;
+}
+
 // * and t.*
 static int expand_star(struct mr_bind *b, struct select *q, const struct mr_ast_expr *ast)
 {
@@ -55,6 +97,8 @@ static int expand_star(struct mr_bind *b, struct select *q, const struct mr_ast_
 	const char *only = parts->count ? parts->items[parts->count - 1].name : NULL;
 	bool any = false;
 
+	if (!only && expand_merged(b, q, ast->pos) < 0)
+		return -1;
 	for (uint32_t r = 0; r < q->scope.rels_count; r++) {
 		struct mr_scope_rel *rel = &q->scope.rels[r];
 
@@ -62,22 +106,12 @@ static int expand_star(struct mr_bind *b, struct select *q, const struct mr_ast_
 			continue;
 		any = true;
 		for (uint32_t i = 0; i < rel->columns_count; i++) {
-			struct mr_expr *e;
-			int at;
+			const struct mr_plan_column *c = &rel->columns[i];
 
-			if (rel->columns[i].hidden)
+			if (c->hidden || (!only && (c->right || c->merged)))
 				continue;
-			at = mr_bind_column_of(b, &q->scope, rel, i);
-			e = mr_bind_new(b, MR_EXPR_COLUMN, 0, 0, ast->pos);
-			if (at < 0 || !e)
-				return at < 0 ? at : mr_bind_no_memory(b);
-			e->type = rel->columns[i].type;
-			e->index = (uint32_t)at;
-			e->value.str = (struct mr_str){
-				rel->columns[i].name.data, (uint32_t)rel->columns[i].name.bytes, 0};
-			at = add_target(b, q, e, rel->columns[i].name);
-			if (at < 0)
-				return at;
+			if (add_column(b, q, rel, i, ast->pos) < 0)
+				return -1;
 		}
 	}
 	if (!any && only)
@@ -125,6 +159,11 @@ static int output_column(struct mr_bind *b, const struct select *q, const struct
 			return (int)n - 1;
 		mr_bind_error(b, ast->pos, "42P10", "%s position %lld is not in select list",
 			clause, (long long)n);
+		return -2;
+	}
+	if (ast->kind == MR_AST_NUMBER || ast->kind == MR_AST_STRING || ast->kind == MR_AST_BOOL ||
+		ast->kind == MR_AST_NULL) {
+		mr_bind_error(b, ast->pos, "42601", "non-integer constant in %s", clause);
 		return -2;
 	}
 	if (ast->kind != MR_AST_COLUMN || ast->column.star || ast->column.parts.count != 1)

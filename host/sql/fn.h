@@ -81,3 +81,5 @@ int mr_fn_error(struct mr_fn_call *c, const char *sqlstate, const char *fmt, ...
 int mr_fn_str(struct mr_fn_call *c, const void *data, size_t bytes, void *out); // copies
 // 22003 in PostgreSQL's words for the type.
 int mr_fn_out_of_range(struct mr_fn_call *c, enum mr_type t);
+// Of a number that is not negative, rounded to `scale` digits, or to 28 in all. 0 or -ERANGE.
+[[nodiscard]] int mr_numeric_sqrt(struct mr_dec x, int scale, struct mr_dec *out);

@@ -119,6 +119,11 @@ static bool any_nan(const void *const *a, uint32_t count, void *out)
 	return nan;
 }
 
+int mr_numeric_sqrt(struct mr_dec x, int scale, struct mr_dec *out)
+{
+	return quad_round(quad_sqrt(quad_of(x)), scale, out);
+}
+
 static int scale_of(struct mr_dec d)
 {
 	return (int)mr_dec_scale(d);
@@ -134,8 +139,8 @@ static int sqrt_n(struct mr_fn_call *c, const void *const *a, void *out)
 	if (mr_dec_coefficient(x) < 0)
 		return mr_fn_error(c, "2201F", "cannot take square root of a negative number");
 	weight = words >= 0 ? words * 4 / 2 + 1 : 1 - (1 - words * 4) / 2;
-	return fn_dec_result(c,
-		quad_round(quad_sqrt(quad_of(x)), MR_MAX(DIGITS_SHOWN - weight, scale_of(x)), out));
+	return fn_dec_result(
+		c, mr_numeric_sqrt(x, MR_MAX(DIGITS_SHOWN - weight, scale_of(x)), out));
 }
 
 static int exp_n(struct mr_fn_call *c, const void *const *a, void *out)

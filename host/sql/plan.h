@@ -30,6 +30,8 @@ struct mr_plan_column {
 	uint32_t source; // SCAN: the relation's column; JOIN, WINDOW: the child's column
 	bool right;      // JOIN: of the right child
 	bool hidden;
+	uint16_t merged; // in a scope: the place of a USING column before all others in *, the
+			 // highest first
 };
 
 #define MR_PLAN_WINDOW_START UINT32_MAX
