@@ -5,7 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { RECORD_WORDS_MAX = 256 }; // of the longest, CLEANED
+enum { RECORD_WORDS_MAX = 256 }; // of the longest but RUNS, CLEANED
+
+// Runs of files that are behind go into the manifest in appends of about so many bytes.
+enum { RUNS_AT_ONCE_BYTES = 256 << 10 };
 
 static uint64_t key_of_log(const void *item)
 {
@@ -152,6 +155,7 @@ static int apply_file_remove(struct mr_log_store *s, const uint64_t *w)
 	if (!f)
 		return MR_ERR_CORRUPT;
 	m = mr_log_store_log(s, f->log_id);
+	mr_log_runs_forget(s, f);
 	mr_log_list_remove(&s->files, mr_log_list_find(&s->files, f->id, key_of_file));
 	mr_log_list_remove(&m->files, mr_log_list_find(&m->files, f->sequence, key_of_sequence));
 	if (!s->recovered) {
@@ -254,6 +258,25 @@ static const struct {
 	[MR_LOG_M_OPEN_LONG] = {apply_open_long, 1},
 };
 
+static int contradicts(const struct mr_manifest_record *r, uint64_t id, struct mr_diag *diag)
+{
+	return mr_diag_set(diag, MR_ERR_CORRUPT, "XX001", 0,
+		"manifest record of type %u about %llu contradicts those before it", r->type,
+		(unsigned long long)id);
+}
+
+static int replay_runs(
+	struct mr_log_store *s, const struct mr_manifest_record *r, struct mr_diag *diag)
+{
+	uint64_t id = r->payload.bytes >= sizeof(id) ? mr_load_le64(r->payload.data) : 0;
+	int rc;
+
+	pthread_mutex_lock(&s->lock);
+	rc = mr_log_runs_load(s, r->payload);
+	pthread_mutex_unlock(&s->lock);
+	return rc == MR_ERR_CORRUPT ? contradicts(r, id, diag) : rc;
+}
+
 static int replay(void *ctx, const struct mr_manifest_record *r, struct mr_diag *diag)
 {
 	struct mr_log_store *s = (struct mr_log_store *)ctx;
@@ -261,6 +284,8 @@ static int replay(void *ctx, const struct mr_manifest_record *r, struct mr_diag 
 	size_t count = r->payload.bytes / sizeof(*words);
 	int rc;
 
+	if (r->type == MR_LOG_M_RUNS)
+		return replay_runs(s, r, diag);
 	if (r->type != MR_LOG_M_CLEANED &&
 		(r->type >= MR_COUNT_OF(applies) || !applies[r->type].apply))
 		return mr_diag_set(diag, MR_ERR_VERSION, "XX000", 0,
@@ -275,11 +300,7 @@ static int replay(void *ctx, const struct mr_manifest_record *r, struct mr_diag 
 	rc = r->type == MR_LOG_M_CLEANED ? apply_cleaned(s, words, count)
 					 : applies[r->type].apply(s, words);
 	pthread_mutex_unlock(&s->lock);
-	if (rc == MR_ERR_CORRUPT)
-		return mr_diag_set(diag, rc, "XX001", 0,
-			"manifest record of type %u about %llu contradicts those before it",
-			r->type, (unsigned long long)words[0]);
-	return rc;
+	return rc == MR_ERR_CORRUPT ? contradicts(r, words[0], diag) : rc;
 }
 
 static void emit(struct mr_buf *out, uint16_t type, const uint64_t *words, size_t count)
@@ -287,7 +308,18 @@ static void emit(struct mr_buf *out, uint16_t type, const uint64_t *words, size_
 	mr_manifest_emit(out, type, 1, mr_span(words, count * sizeof(*words)));
 }
 
-static void emit_file(struct mr_buf *out, const struct mr_log_file *f)
+static void emit_runs(struct mr_buf *out, const struct mr_log_store *s, const struct mr_log_file *f)
+{
+	struct mr_buf b = {0};
+
+	mr_log_runs_save(s, f, &b);
+	if (b.failed)
+		out->failed = true;
+	mr_manifest_emit(out, MR_LOG_M_RUNS, 1, mr_buf_span(&b));
+	mr_buf_fini(&b);
+}
+
+static void emit_file(struct mr_buf *out, const struct mr_log_store *s, const struct mr_log_file *f)
 {
 	emit(out, MR_LOG_M_FILE_ADD, (uint64_t[]){f->id, f->log_id, f->sequence, f->bytes}, 4);
 	if (f->state == MR_LOG_FILE_SEALED)
@@ -295,6 +327,8 @@ static void emit_file(struct mr_buf *out, const struct mr_log_file *f)
 			(uint64_t[]){f->id, f->first_lsn, f->end_lsn, f->index_lsn, f->incarnation,
 				f->previous, f->last_checksum, f->continues},
 			8);
+	if (f->runs_saved)
+		emit_runs(out, s, f);
 }
 
 static void snapshot(void *ctx, struct mr_buf *out)
@@ -308,7 +342,7 @@ static void snapshot(void *ctx, struct mr_buf *out)
 
 		emit(out, m->is_long ? MR_LOG_M_OPEN_LONG : MR_LOG_M_OPEN, &m->id, 1);
 		for (size_t k = 0; k < m->files.count; k++)
-			emit_file(out, mr_log_at_file(&m->files, k));
+			emit_file(out, s, mr_log_at_file(&m->files, k));
 		if (m->sealed)
 			emit(out, MR_LOG_M_SEAL, (uint64_t[]){m->id, m->end_lsn}, 2);
 	}
@@ -324,7 +358,7 @@ void mr_log_store_register(struct mr_log_store *s)
 
 // ---- records on their way
 
-void mr_log_batch_add(struct mr_log_batch *b, uint16_t type, const uint64_t *words, size_t count)
+static void batch_add(struct mr_log_batch *b, uint16_t type, struct mr_span payload)
 {
 	if (b->count == b->max) {
 		size_t max = MR_MAX((size_t)16, b->max * 2);
@@ -339,9 +373,27 @@ void mr_log_batch_add(struct mr_log_batch *b, uint16_t type, const uint64_t *wor
 	}
 	// The payload's place is known when all are there; till then its offset is its length so
 	// far.
-	b->records[b->count++] =
-		(struct mr_manifest_record){type, 1, {NULL, count * sizeof(*words)}};
-	mr_buf_add(&b->payloads, words, count * sizeof(*words));
+	b->records[b->count++] = (struct mr_manifest_record){type, 1, {NULL, payload.bytes}};
+	mr_buf_add(&b->payloads, payload.data, payload.bytes);
+}
+
+void mr_log_batch_add(struct mr_log_batch *b, uint16_t type, const uint64_t *words, size_t count)
+{
+	batch_add(b, type, mr_span(words, count * sizeof(*words)));
+}
+
+void mr_log_batch_runs(
+	struct mr_log_batch *b, const struct mr_log_store *s, const struct mr_log_file *f)
+{
+	struct mr_buf one = {0};
+
+	if (b->payloads.bytes > RUNS_AT_ONCE_BYTES ||
+		!mr_log_runs_may_save(s, f, b->payloads.bytes))
+		return;
+	mr_log_runs_save(s, f, &one);
+	b->failed |= one.failed;
+	batch_add(b, MR_LOG_M_RUNS, mr_buf_span(&one));
+	mr_buf_fini(&one);
 }
 
 void mr_log_batch_seal_file(struct mr_log_batch *b, const struct mr_log_file *f)

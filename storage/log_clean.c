@@ -346,6 +346,7 @@ static int commit(struct job *j)
 	mr_log_batch_add(&b, MR_LOG_M_CLEANED, words, MR_LOG_CLEANED_WORDS + j->source_count);
 	pthread_mutex_lock(&s->lock);
 	s->incoming = j->copy.file;
+	s->runs_unsaved = true; // a later append adds them
 	pthread_mutex_unlock(&s->lock);
 	return mr_log_batch_commit(&b, s->options.manifest);
 }

@@ -256,6 +256,7 @@ struct mr_log_store_stats mr_log_store_stats(struct mr_log_store *s)
 	st.logs = s->logs.count;
 	st.files = s->files.count;
 	st.files_open = s->open;
+	st.runs_bytes = s->runs_bytes;
 	st.files_spare = s->spare_count;
 	st.bytes = s->spare_count * s->options.file_bytes;
 	for (size_t i = 0; i < s->files.count; i++) {

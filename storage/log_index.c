@@ -189,8 +189,10 @@ static void run_add(
 	run->offset_end = e->base_offset + e->offset_count;
 	run->max_timestamp_ms = MR_MAX(run->max_timestamp_ms, e->max_timestamp_ms);
 	run->min_timestamp_ms = MR_MIN(run->min_timestamp_ms, e->max_timestamp_ms);
-	run->bytes_live += e->bytes;
-	run->records_live += mr_log_record_bytes(e->bytes);
+	run->bytes += e->bytes;
+	run->records += mr_log_record_bytes(e->bytes);
+	run->bytes_live = run->bytes;
+	run->records_live = run->records;
 	f->bytes_live += mr_log_record_bytes(e->bytes);
 }
 

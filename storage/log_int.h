@@ -92,8 +92,10 @@ struct mr_log_run {
 	int64_t offset_end;
 	int64_t max_timestamp_ms;
 	int64_t min_timestamp_ms; // the least of its batches' greatest
-	uint64_t bytes_live;      // payload of the live ones
-	uint64_t records_live;    // bytes of their records
+	uint64_t bytes;           // payload of all of them
+	uint64_t records;         // bytes of their records
+	uint64_t bytes_live;      // of those that are not released
+	uint64_t records_live;
 };
 
 // Places in `entries` of one ref's.
@@ -140,6 +142,7 @@ struct mr_log_file {
 	size_t run_count;
 	uint64_t bytes_live; // of records of live batches; 0: no batch is needed
 	bool indexed;        // its runs are in their partitions' histories
+	bool runs_saved;     // the manifest has them
 	bool index_cached;   // entries are in memory, and can be read again
 	bool index_used;     // since the cache of entries looked last
 	bool index_fresh;    // loaded, and not yet looked at
@@ -205,9 +208,11 @@ struct mr_log_store {
 	struct mr_log_map part_map;
 	bool look_for_dead; // some file may have become so since the last look
 	bool recovered;
-	size_t filled;   // files that ended and that the manifest does not know of yet
-	size_t open;     // files of `files` that are open
-	size_t evict_at; // in `files`: where the cache of open files looks next
+	uint64_t runs_bytes; // of the records of runs in the manifest
+	bool runs_unsaved;   // some sealed file's may not be there
+	size_t filled;       // files that ended and that the manifest does not know of yet
+	size_t open;         // files of `files` that are open
+	size_t evict_at;     // in `files`: where the cache of open files looks next
 	uint64_t spares[MR_LOG_SPARES_MAX]; // file ids; of file_bytes, not in the manifest
 	size_t spare_count;
 	struct mr_log_store_stats stats;
@@ -320,6 +325,20 @@ int mr_log_index_want(struct mr_log_store *s, struct mr_log_file *f);
 // the lock.
 int mr_log_index_read(struct mr_log_store *s, struct mr_log_file *f, struct mr_log_file *out);
 
+// log_saved.c: runs in the manifest, so that a start need not read where each batch is. Under the
+// store's lock. At most MR_LOG_RUNS_BYTES of them: what is beyond is read from the files.
+#define MR_LOG_RUNS_BYTES (8u << 20)
+// Whether the file's runs may be added to what the manifest has and is about to get.
+bool mr_log_runs_may_save(
+	const struct mr_log_store *s, const struct mr_log_file *f, uint64_t pending_bytes);
+// The payload of their record.
+void mr_log_runs_save(
+	const struct mr_log_store *s, const struct mr_log_file *f, struct mr_buf *out);
+// 0, MR_ERR_CORRUPT, -ENOMEM. Of a file that has its runs: notes only that they are saved.
+int mr_log_runs_load(struct mr_log_store *s, struct mr_span payload);
+// The file has gone.
+void mr_log_runs_forget(struct mr_log_store *s, const struct mr_log_file *f);
+
 // log_gather.c: reading where the batches of a file are.
 struct mr_log_gather {
 	struct mr_log_store *store;
@@ -421,6 +440,7 @@ enum {
 	MR_LOG_M_NEXT,
 	MR_LOG_M_OPEN_LONG,
 	MR_LOG_M_CLEANED, // as many words, then the ids of the files that go
+	MR_LOG_M_RUNS,    // of an ended file; log_saved.c
 };
 
 enum { MR_LOG_CLEANED_WORDS = 10 };
@@ -435,5 +455,9 @@ struct mr_log_batch {
 };
 void mr_log_batch_add(struct mr_log_batch *b, uint16_t type, const uint64_t *words, size_t count);
 void mr_log_batch_seal_file(struct mr_log_batch *b, const struct mr_log_file *f);
+// The runs of a file that the batch makes ended, or that has been, if there is room for them. Under
+// the store's lock.
+void mr_log_batch_runs(
+	struct mr_log_batch *b, const struct mr_log_store *s, const struct mr_log_file *f);
 // Appends and frees.
 int mr_log_batch_commit(struct mr_log_batch *b, struct mr_manifest *m);

@@ -215,13 +215,18 @@ static int cut_tail(struct mr_log_file *f)
 	return rc ? rc : mr_file_sync(f->file);
 }
 
-// Its runs stay; its entries do as long as there is room for them (log_cache.c).
+// Its runs stay, and nothing is read if the manifest has them. Where it does not, the entries are
+// read as well, and stay as long as there is room for them (log_cache.c).
 static int load_index(struct mr_log_store *s, struct mr_log_file *f, struct mr_diag *diag)
 {
-	int rc;
+	int rc = 0;
 
-	mr_log_file_index_free(f);
-	rc = mr_log_gather_file(s, f, f->index_lsn != MR_LOG_NO_LSN, diag);
+	if (!f->runs_saved) {
+		mr_log_file_index_free(f);
+		rc = mr_log_gather_file(s, f, f->index_lsn != MR_LOG_NO_LSN, diag);
+		s->runs_unsaved = true;
+		s->stats.index_starts += !rc;
+	}
 	pthread_mutex_lock(&s->lock);
 	if (!rc)
 		rc = mr_log_runs_room(s, f);

@@ -126,7 +126,8 @@ void mr_log_runs_add(struct mr_log_store *s, struct mr_log_file *f)
 		p->run_end++;
 		run_release(run, p->retain_offset, f->entries);
 	}
-	mr_log_index_keep(s, f);
+	if (f->entries)
+		mr_log_index_keep(s, f);
 	f->indexed = true;
 }
 

@@ -192,9 +192,10 @@ int mr_log_store_seal(struct mr_log_store *s, uint64_t log_id, uint64_t end_lsn)
 	for (size_t i = 0; i < m->files.count; i++) {
 		struct mr_log_file *f = mr_log_at_file(&m->files, i);
 
-		if (f->state == MR_LOG_FILE_FILLED)
+		if (f->state == MR_LOG_FILE_FILLED) {
 			mr_log_batch_seal_file(&b, f);
-		else if (is_unused(f))
+			mr_log_batch_runs(&b, s, f);
+		} else if (is_unused(f))
 			mr_log_batch_add(&b, MR_LOG_M_FILE_REMOVE, &f->id, 1);
 	}
 	m->open = false;
@@ -317,14 +318,17 @@ static int work_seal(struct mr_log_store *s)
 	int rc;
 
 	pthread_mutex_lock(&s->lock);
-	for (size_t i = 0; s->filled && i < s->files.count; i++) {
+	for (size_t i = 0; (s->filled || s->runs_unsaved) && i < s->files.count; i++) {
 		const struct mr_log_file *f = mr_log_at_file(&s->files, i);
 
-		if (f->state == MR_LOG_FILE_FILLED) {
+		if (f->state == MR_LOG_FILE_FILLED)
 			mr_log_batch_seal_file(&b, f);
-			count++;
-		}
+		if (mr_log_file_ended(f))
+			mr_log_batch_runs(&b, s, f);
 	}
+	// What did not fit this append is seen by the next round.
+	count = b.count;
+	s->runs_unsaved = count > 0;
 	pthread_mutex_unlock(&s->lock);
 	rc = mr_log_batch_commit(&b, s->options.manifest);
 	return rc ? rc : (int)count;

@@ -210,8 +210,11 @@ struct mr_log_store_stats {
 	uint64_t clean_failures; // cleanings that did not get through; of these
 	uint64_t clean_no_room;  // for want of room on the disk
 	uint64_t clean_damaged;  // because of a damaged batch; that file is kept
-	uint64_t index_bytes;    // entries of ended files in memory
-	uint64_t index_loads;    // files whose entries were read again
+	uint64_t
+		index_starts; // files whose index this start read: the manifest had no runs of them
+	uint64_t runs_bytes;  // of runs in the manifest
+	uint64_t index_bytes; // entries of ended files in memory
+	uint64_t index_loads; // files whose entries were read again
 	uint64_t index_evictions;
 	uint64_t index_waits;    // for room
 	uint64_t index_failures; // loads that did not get through

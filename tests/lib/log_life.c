@@ -248,8 +248,11 @@ static void check_part(struct life *l, const struct check *c, int p)
 {
 	for (int64_t at = l->model->parts[p].start; at < c->next[p]; at++) {
 		struct mr_log_entry e;
-		int rc = mr_log_store_find(l->store, topic_of(p), number_of(p), at, &e);
+		int rc;
 
+		do
+			rc = mr_log_store_find(l->store, topic_of(p), number_of(p), at, &e);
+		while (rc == -EINPROGRESS && mr_log_store_load(l->store) == 1);
 		if (!c->seen[p][at] || rc || e.base_offset != at)
 			l->model->wrong++;
 	}

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 const struct mr_uuid rig_topic = {{7}};
 
@@ -143,6 +144,59 @@ int rig_append(struct rig *g, int partition, int64_t offset, uint32_t count, uin
 	r->max_timestamp_ms = 1000 + offset;
 	mr_log_commit(g->log);
 	return 0;
+}
+
+// True: what was asked for has been read; again.
+static bool again(struct rig *g, int rc)
+{
+	if (rc != -EINPROGRESS)
+		return false;
+	while ((rc = mr_log_store_load(g->store)) == -EAGAIN)
+		usleep(1000);
+	MR_ASSERT(rc >= 0);
+	return true;
+}
+
+int rig_find(struct rig *g, int partition, int64_t offset, struct mr_log_entry *e)
+{
+	int rc;
+
+	do
+		rc = mr_log_find(g->log, rig_topic, partition, offset, e);
+	while (again(g, rc));
+	return rc;
+}
+
+int rig_find_time(
+	struct rig *g, int partition, int64_t offset, int64_t time_ms, struct mr_log_entry *e)
+{
+	int rc;
+
+	do
+		rc = mr_log_find_time(g->log, rig_topic, partition, offset, time_ms, e);
+	while (again(g, rc));
+	return rc;
+}
+
+int rig_store_find(struct rig *g, int partition, int64_t offset, struct mr_log_entry *e)
+{
+	int rc;
+
+	do
+		rc = mr_log_store_find(g->store, rig_topic, partition, offset, e);
+	while (again(g, rc));
+	return rc;
+}
+
+int rig_store_find_time(
+	struct rig *g, int partition, int64_t offset, int64_t time_ms, struct mr_log_entry *e)
+{
+	int rc;
+
+	do
+		rc = mr_log_store_find_time(g->store, rig_topic, partition, offset, time_ms, e);
+	while (again(g, rc));
+	return rc;
 }
 
 struct read_call {

@@ -41,11 +41,10 @@ static void check_alive(struct rig *g, int64_t from, int64_t end)
 		for (int64_t at = from; at < end; at++) {
 			struct mr_log_entry e;
 
-			assert_int_equal(mr_log_find(g->log, rig_topic, p, at, &e), 0);
+			assert_int_equal(rig_find(g, p, at, &e), 0);
 			assert_true(e.base_offset == at);
 			assert_int_equal(rig_read_back(g, &e, p), 0);
-			assert_int_equal(
-				mr_log_find_time(g->log, rig_topic, p, from, 1000 + at, &e), 0);
+			assert_int_equal(rig_find_time(g, p, from, 1000 + at, &e), 0);
 			assert_true(e.base_offset == at);
 		}
 }
@@ -165,11 +164,11 @@ static void read_follows_a_batch_that_was_moved(void **)
 
 	assert_int_equal(rig_start(g), 0);
 	fill(g, 3000);
-	assert_int_equal(mr_log_find(g->log, rig_topic, 1, 7, &e), 0);
-	assert_int_equal(mr_log_find(g->log, rig_topic, 2, 7, &gone), 0);
+	assert_int_equal(rig_find(g, 1, 7, &e), 0);
+	assert_int_equal(rig_find(g, 2, 7, &gone), 0);
 	give_up(g);
 	assert_true(clean_all(g) > 0);
-	assert_int_equal(mr_log_find(g->log, rig_topic, 1, 7, &now), 0);
+	assert_int_equal(rig_find(g, 1, 7, &now), 0);
 	assert_true(now.log_id != e.log_id);
 	assert_int_equal(rig_read_back(g, &e, 1), 0);
 	assert_int_equal(rig_read_back(g, &gone, 2), -ENOENT);
@@ -188,7 +187,7 @@ static void clean_does_not_copy_a_damaged_batch(void **)
 
 	assert_int_equal(rig_start(g), 0);
 	end = fill(g, 3000);
-	assert_int_equal(mr_log_find(g->log, rig_topic, 0, 20, &e), 0);
+	assert_int_equal(rig_find(g, 0, 20, &e), 0);
 	assert_true(e.lsn < RIG_FILE_BYTES - (64 << 10)); // in the first file
 	assert_true(
 		mr_io_sim_flip(&g->sim, "log/0000000000000001.mlog", 4096 + e.lsn + 1000, 0x10));
@@ -203,7 +202,7 @@ static void clean_does_not_copy_a_damaged_batch(void **)
 	st = mr_log_store_stats(g->store);
 	assert_int_equal(st.clean_damaged, 1);
 	assert_true(st.cleanings > 0);
-	assert_int_equal(mr_log_find(g->log, rig_topic, 0, 20, &e), 0);
+	assert_int_equal(rig_find(g, 0, 20, &e), 0);
 	assert_int_equal(rig_read_back(g, &e, 0), MR_ERR_CORRUPT);
 	check_alive(g, 21, end);
 	rig_stop(g);
@@ -285,7 +284,7 @@ static void clean_copies_large_batches(void **)
 	give_up(g);
 	assert_int_equal(clean_all(g), 1);
 	for (int i = 0; i < 24; i += 4) {
-		assert_int_equal(mr_log_find(g->log, rig_topic, 0, i, &e), 0);
+		assert_int_equal(rig_find(g, 0, i, &e), 0);
 		assert_true(e.base_offset == i);
 		assert_int_equal(rig_read_back(g, &e, 0), 0);
 	}
@@ -341,7 +340,7 @@ static int find_and_read(struct rig *g, int64_t end)
 	int rc = 0;
 
 	for (int64_t at = end - 20; at >= 0 && !rc; at -= 1 + at / 4) {
-		rc = mr_log_find(g->log, rig_topic, 0, at, &e);
+		rc = rig_find(g, 0, at, &e);
 		if (!rc && e.base_offset != at)
 			rc = MR_ERR_CORRUPT;
 		if (rc || (mr_log_hot(g->log, e.lsn, 1) && at % 16))

@@ -27,12 +27,12 @@ static void keeps_and_finds(bool plain)
 	assert_true(g->durable == mr_log_head(g->log));
 	assert_true(mr_log_stats(g->log)->rolls >= 4);
 	for (int i = 0; i < BATCHES; i += 37) {
-		assert_int_equal(mr_log_find(g->log, rig_topic, i % 4, i / 4 * STEP + 1, &e), 0);
+		assert_int_equal(rig_find(g, i % 4, i / 4 * STEP + 1, &e), 0);
 		assert_true(e.base_offset == i / 4 * STEP);
 		assert_non_null(mr_log_hot(g->log, e.lsn, mr_log_record_bytes(e.bytes)));
 		assert_int_equal(rig_read_back(g, &e, i % 4), 0);
 	}
-	assert_int_equal(mr_log_find(g->log, rig_topic, 0, BATCHES * STEP, &e), -ENOENT);
+	assert_int_equal(rig_find(g, 0, BATCHES * STEP, &e), -ENOENT);
 	rig_stop(g);
 
 	// A second start: everything is found through the store, by offset and by time.
@@ -41,13 +41,10 @@ static void keeps_and_finds(bool plain)
 	assert_true(x.offset_first == 0 && x.offset_end == BATCHES / 4 * STEP);
 	assert_int_equal(x.batches, BATCHES / 4);
 	for (int i = 0; i < BATCHES; i += 41) {
-		assert_int_equal(
-			mr_log_store_find(g->store, rig_topic, i % 4, i / 4 * STEP + 2, &e), 0);
+		assert_int_equal(rig_store_find(g, i % 4, i / 4 * STEP + 2, &e), 0);
 		assert_true(e.base_offset == i / 4 * STEP);
 		assert_int_equal(rig_read_back(g, &e, i % 4), 0);
-		assert_int_equal(mr_log_store_find_time(
-					 g->store, rig_topic, i % 4, 0, 1000 + i / 4 * STEP, &e),
-			0);
+		assert_int_equal(rig_store_find_time(g, i % 4, 0, 1000 + i / 4 * STEP, &e), 0);
 		assert_true(e.base_offset == i / 4 * STEP);
 	}
 	assert_int_equal(mr_log_store_find(g->store, (struct mr_uuid){{8}}, 0, 0, &e), -ENOENT);
@@ -67,18 +64,15 @@ static void log_finds_by_offset_and_time_while_it_is_written(void **)
 
 		assert_int_equal(rig_append(g, i % 4, offset, 2, 9000), 0);
 		for (int64_t at = offset + 1; at >= 0; at -= 1 + at / 3) {
-			assert_int_equal(mr_log_find(g->log, rig_topic, i % 4, at, &e), 0);
+			assert_int_equal(rig_find(g, i % 4, at, &e), 0);
 			assert_true(e.base_offset == at / 2 * 2);
 			// Batches that end at or below the offset do not count, though old enough.
-			assert_int_equal(
-				mr_log_find_time(g->log, rig_topic, i % 4, at, 1000, &e), 0);
+			assert_int_equal(rig_find_time(g, i % 4, at, 1000, &e), 0);
 			assert_true(e.base_offset == at / 2 * 2);
-			assert_int_equal(mr_log_find_time(g->log, rig_topic, i % 4, 0,
-						 1000 + at / 2 * 2, &e),
-				0);
+			assert_int_equal(rig_find_time(g, i % 4, 0, 1000 + at / 2 * 2, &e), 0);
 			assert_true(e.base_offset == at / 2 * 2);
 		}
-		assert_int_equal(mr_log_find(g->log, rig_topic, i % 4, offset + 2, &e), -ENOENT);
+		assert_int_equal(rig_find(g, i % 4, offset + 2, &e), -ENOENT);
 		if (i % 10 == 0)
 			rig_turn(g);
 	}
@@ -134,13 +128,13 @@ static void log_takes_records_of_16_mib_and_refuses_larger(void **)
 		assert_int_equal(rig_append(g, 0, i, 1, 16 << 20), 0);
 	rig_settle(g);
 	assert_int_equal(mr_log_reserve(g->log, MR_LOG_BATCH, 17 << 20, 0, &r), -EMSGSIZE);
-	assert_int_equal(mr_log_find(g->log, rig_topic, 0, 1, &e), 0);
+	assert_int_equal(rig_find(g, 0, 1, &e), 0);
 	assert_int_equal(rig_read_back(g, &e, 0), 0);
 	rig_stop(g);
 	g->file_bytes = RIG_FILE_BYTES;
 	assert_int_equal(rig_start(g), 0);
 	assert_int_equal(rig_append(g, 0, 3, 1, 2 << 20), -EMSGSIZE);
-	assert_int_equal(mr_log_store_find(g->store, rig_topic, 0, 2, &e), 0);
+	assert_int_equal(rig_store_find(g, 0, 2, &e), 0);
 	assert_int_equal(rig_read_back(g, &e, 0), 0);
 	rig_stop(g);
 	rig_free(g);
@@ -194,7 +188,7 @@ static void log_abort_leaves_no_trace(void **)
 	mr_log_abort(g->log);
 	assert_int_equal(rig_append(g, 0, 1, 1, 100), 0);
 	rig_settle(g);
-	assert_int_equal(mr_log_find(g->log, rig_topic, 0, 1, &e), 0);
+	assert_int_equal(rig_find(g, 0, 1, &e), 0);
 	assert_int_equal(rig_read_back(g, &e, 0), 0);
 	rig_stop(g);
 	rig_free(g);
@@ -223,9 +217,9 @@ static void store_recycles_files_that_nobody_needs(void **)
 	assert_true(after.bytes_live < before.bytes_live);
 	// The file in which one partition ends and the other begins is all that is left of the
 	// first.
-	assert_int_equal(mr_log_store_find(g->store, rig_topic, 0, 0, &e), 0);
+	assert_int_equal(rig_store_find(g, 0, 0, &e), 0);
 	assert_true(e.base_offset > 180);
-	assert_int_equal(mr_log_store_find(g->store, rig_topic, 1, 300, &e), 0);
+	assert_int_equal(rig_store_find(g, 1, 300, &e), 0);
 	assert_int_equal(rig_read_back(g, &e, 1), 0);
 	for (int i = 500; i < 700; i++)
 		assert_int_equal(rig_append(g, 1, i, 1, 20000), 0);
@@ -234,7 +228,7 @@ static void store_recycles_files_that_nobody_needs(void **)
 	rig_stop(g);
 	// After a start the same is found, and what is released now goes with its whole log.
 	assert_int_equal(rig_start(g), 0);
-	assert_int_equal(mr_log_store_find(g->store, rig_topic, 1, 699, &e), 0);
+	assert_int_equal(rig_store_find(g, 1, 699, &e), 0);
 	assert_int_equal(rig_read_back(g, &e, 1), 0);
 	mr_log_store_retain_offset(g->store, rig_topic, 0, INT64_MAX);
 	mr_log_store_retain_offset(g->store, rig_topic, 1, INT64_MAX);
@@ -266,7 +260,7 @@ static void log_refuses_in_time_when_the_disk_is_full(void **)
 	assert_int_equal(rig_append(g, 0, offset, 1, 20000), -ENOSPC);
 	assert_int_equal(mr_log_reserve(g->log, MR_LOG_PARTITION, 24, MR_LOG_URGENT, &r), 0);
 	mr_log_abort(g->log);
-	assert_int_equal(mr_log_find(g->log, rig_topic, 0, 3, &e), 0);
+	assert_int_equal(rig_find(g, 0, 3, &e), 0);
 	assert_int_equal(rig_read_back(g, &e, 0), 0);
 	mr_log_store_retain_lsn(g->store, mr_log_id(g->log), UINT64_MAX);
 	mr_log_store_retain_offset(g->store, rig_topic, 0, offset / 2);
@@ -350,7 +344,7 @@ static void store_works_beside_a_writing_worker(void **)
 	rig_thread_start(&t, g, background_turn);
 	appended = append_beside(g, &t, 800);
 	settled = settle_beside(g, &t);
-	found = mr_log_find(g->log, rig_topic, 0, 790, &e);
+	found = rig_find(g, 0, 790, &e);
 	if (!found)
 		read = rig_read_back(g, &e, 0);
 	rig_thread_stop(&t);
@@ -385,7 +379,7 @@ static void store_keeps_few_files_open(void **)
 	// The new log's files are open too, and those are never closed.
 	assert_true(st.files_open <= 6 + 2);
 	for (int i = 0; i < 700; i += 23) {
-		assert_int_equal(mr_log_store_find(g->store, rig_topic, 0, i, &e), 0);
+		assert_int_equal(rig_store_find(g, 0, i, &e), 0);
 		assert_int_equal(rig_read_back(g, &e, 0), 0);
 	}
 	st = mr_log_store_stats(g->store);
@@ -423,7 +417,7 @@ static void store_goes_on_without_descriptors(void **)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
 	assert_int_equal(rig_start(g), 0);
 	for (int i = 0; i < 1000; i += 17) {
-		assert_int_equal(mr_log_store_find(g->store, rig_topic, 0, i, &e), 0);
+		assert_int_equal(rig_store_find(g, 0, i, &e), 0);
 		assert_int_equal(rig_read_back(g, &e, 0), 0);
 	}
 	assert_true(mr_log_store_stats(g->store).open_evictions > 0);
@@ -448,7 +442,7 @@ static void log_begins_with_a_small_file(void **)
 	rig_settle(g);
 	assert_int_equal(mr_log_stats(g->log)->rolls, 1);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(mr_log_find(g->log, rig_topic, 0, i, &e), 0);
+		assert_int_equal(rig_find(g, 0, i, &e), 0);
 		assert_int_equal(rig_read_back(g, &e, 0), 0);
 	}
 	rig_stop(g);
