@@ -12,6 +12,7 @@
 #include "dataplane/batch.h"
 #include "dataplane/conn.h"
 #include "dataplane/kafka.h"
+#include "host/base/sorted.h"
 #include "host/nic.h"
 #include "hw/cpu.h"
 #include "hw/uring.h"
@@ -27,7 +28,7 @@
 struct sink {
 	struct mr_broker broker; // first: a broker is cast back to its sink
 	struct mr_topic topic;
-	const struct mr_topic *by_name[1];
+	struct mr_sorted *by_name, *by_id;
 	struct mr_topics topics;
 	uint16_t port;
 	int64_t next_offset;
@@ -245,6 +246,20 @@ static struct mr_nic *choose_network(const struct options *o, struct mr_net_opti
 	return nic;
 }
 
+static void make_topics(struct sink *s)
+{
+	static const struct mr_sorted_form by_name = {mr_topic_compare_names, NULL, NULL};
+	static const struct mr_sorted_form by_id = {mr_topic_compare_ids, NULL, NULL};
+
+	s->topic.name = mr_span_str("events");
+	s->topic.config = sink_defaults(&s->broker);
+	s->by_name = mr_sorted_create(&by_name);
+	s->by_id = mr_sorted_create(&by_id);
+	mr_sorted_add(&s->by_name, &s->topic);
+	mr_sorted_add(&s->by_id, &s->topic);
+	s->topics = (struct mr_topics){1, 1, s->by_name, s->by_id};
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = read_options(argc, argv);
@@ -262,10 +277,7 @@ int main(int argc, char **argv)
 
 	mr_cpu_detect(&cpu);
 	MR_ASSERT(mr_kernels_select(&cpu, NULL) == 0);
-	s.topic.name = mr_span_str("events");
-	s.topic.config = sink_defaults(&s.broker);
-	s.by_name[0] = &s.topic;
-	s.topics = (struct mr_topics){1, 1, s.by_name};
+	make_topics(&s);
 	net_options.busy = o.busy;
 	nic = choose_network(&o, &net_options);
 	limits.connections_max = (uint32_t)o.config.kafka_connections_max;
@@ -292,6 +304,8 @@ int main(int argc, char **argv)
 	mr_conns_destroy(conns);
 	mr_net_destroy(net);
 	mr_kafka_destroy(kafka);
+	mr_sorted_put(s.by_name);
+	mr_sorted_put(s.by_id);
 	if (net_options.uring)
 		mr_uring_destroy(net_options.uring);
 	if (nic) {
