@@ -1,227 +1,260 @@
-// to_char, to_date and to_timestamp with templates.
-//
-// Templates of dates and times: YYYY YYY YY Y, MONTH Month month MON Mon mon MM, DD DDD D, DAY Day
-// day DY Dy dy, HH HH12 HH24, MI, SS, MS, US, AM PM am pm, Q, WW IW IYYY ID, TZ OF, FM before any,
-// and text in double quotes.
+// to_char of times and intervals.
 #include "host/sql/fn_int.h"
+#include "host/sql/fn_template.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-static const char *const months[] = {"January", "February", "March", "April", "May", "June", "July",
-	"August", "September", "October", "November", "December"};
-static const char *const days[] = {
-	"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
-
-enum token {
-	K_YYYY,
-	K_YYY,
-	K_YY,
-	K_Y,
-	K_IYYY,
-	K_MONTH,
-	K_MON,
-	K_MM,
-	K_DDD,
-	K_DD,
-	K_D,
-	K_DAY,
-	K_DY,
-	K_HH24,
-	K_HH12,
-	K_HH,
-	K_MI,
-	K_SSSS,
-	K_SS,
-	K_MS,
-	K_US,
-	K_AM,
-	K_PM,
-	K_Q,
-	K_WW,
-	K_IW,
-	K_ID,
-	K_TZ,
-	K_OF,
-	K_NONE,
-};
-
-static const struct {
-	const char *text;
-	enum token token;
-	bool exact; // case chooses the spelling of the result
-} tokens[] = {
-	{"YYYY", K_YYYY, false},
-	{"YYY", K_YYY, false},
-	{"YY", K_YY, false},
-	{"Y", K_Y, false},
-	{"IYYY", K_IYYY, false},
-	{"MONTH", K_MONTH, true},
-	{"MON", K_MON, true},
-	{"MM", K_MM, false},
-	{"DDD", K_DDD, false},
-	{"DD", K_DD, false},
-	{"DAY", K_DAY, true},
-	{"DY", K_DY, true},
-	{"D", K_D, false},
-	{"HH24", K_HH24, false},
-	{"HH12", K_HH12, false},
-	{"HH", K_HH, false},
-	{"MI", K_MI, false},
-	{"SSSS", K_SSSS, false},
-	{"SS", K_SS, false},
-	{"MS", K_MS, false},
-	{"US", K_US, false},
-	{"AM", K_AM, true},
-	{"PM", K_PM, true},
-	{"Q", K_Q, false},
-	{"WW", K_WW, false},
-	{"IW", K_IW, false},
-	{"ID", K_ID, false},
-	{"TZ", K_TZ, true},
-	{"OF", K_OF, false},
-};
-
-static enum token next_token(struct mr_span f, size_t at, size_t *bytes)
-{
-	for (size_t i = 0; i < MR_COUNT_OF(tokens); i++) {
-		size_t n = strlen(tokens[i].text);
-
-		if (f.bytes - at >= n &&
-			strncasecmp((const char *)f.data + at, tokens[i].text, n) == 0) {
-			*bytes = n;
-			return tokens[i].token;
-		}
-	}
-	*bytes = 1;
-	return K_NONE;
-}
-
-// A name in the case of its template: MONTH, Month or month; padded to nine unless FM.
-static void put_name(struct mr_buf *b, const char *name, size_t bytes, const uint8_t *as, bool fill)
-{
-	bool first = isupper(as[0]), rest = isupper(as[1]);
-	size_t n = 0;
-
-	for (; name[n] && n < bytes; n++)
-		mr_buf_u8(b, (uint8_t)((n ? rest : first) ? toupper(name[n]) : tolower(name[n])));
-	for (; fill && n < 9; n++)
-		mr_buf_u8(b, ' ');
-}
-
-static int64_t field(enum mr_field f, int64_t local)
-{
-	__int128 m;
-	int scale;
-
-	return mr_ts_extract(f, local, NULL, &m, &scale) < 0 ? 0 : (int64_t)(m / 1000000);
-}
-
+// What is written: the fields of a time, or those of an interval, which know no calendar.
 struct stamp {
 	struct mr_civil civil;
 	int64_t local;
 	int32_t offset; // seconds east
 	const char *zone;
+	bool interval;
 };
 
-static void put_number(struct mr_buf *b, int64_t v, int width, bool fm)
+static int64_t field(enum mr_field f, int64_t local)
 {
-	mr_buf_printf(b, "%0*lld", fm ? 0 : width, (long long)v);
+	mr_i128 m;
+	int scale;
+
+	return mr_ts_extract(f, local, NULL, &m, &scale) < 0 ? 0 : (int64_t)(m / 1000000);
 }
 
-static void put_token(
-	struct mr_buf *b, enum token k, const uint8_t *as, const struct stamp *s, bool fm)
+static int64_t iso_day_of_year(const struct stamp *s)
+{
+	return (field(MR_FIELD_WEEK, s->local) - 1) * 7 + field(MR_FIELD_ISODOW, s->local);
+}
+
+static int64_t day_of_year(const struct stamp *s)
 {
 	const struct mr_civil *c = &s->civil;
-	int year = c->year > 0 ? c->year : 1 - c->year;
-	int hour12 = c->hour % 12 ? c->hour % 12 : 12;
-	const char *half = c->hour < 12 ? "am" : "pm";
-	int64_t dow = field(MR_FIELD_DOW, s->local);
 
-	switch (k) {
-	case K_YYYY: put_number(b, year, 4, fm); break;
-	case K_YYY: put_number(b, year % 1000, 3, fm); break;
-	case K_YY: put_number(b, year % 100, 2, fm); break;
-	case K_Y: put_number(b, year % 10, 1, fm); break;
-	case K_IYYY: put_number(b, field(MR_FIELD_ISOYEAR, s->local), 4, fm); break;
-	case K_MONTH: put_name(b, months[c->month - 1], 9, as, !fm); break;
-	case K_MON: put_name(b, months[c->month - 1], 3, as, false); break;
-	case K_MM: put_number(b, c->month, 2, fm); break;
-	case K_DDD: put_number(b, field(MR_FIELD_DOY, s->local), 3, fm); break;
-	case K_DD: put_number(b, c->day, 2, fm); break;
-	case K_D: put_number(b, dow + 1, 1, fm); break;
-	case K_DAY: put_name(b, days[dow], 9, as, !fm); break;
-	case K_DY: put_name(b, days[dow], 3, as, false); break;
-	case K_HH24: put_number(b, c->hour, 2, fm); break;
-	case K_HH12:
-	case K_HH: put_number(b, hour12, 2, fm); break;
-	case K_MI: put_number(b, c->minute, 2, fm); break;
-	case K_SSSS: put_number(b, c->hour * 3600 + c->minute * 60 + c->second, 1, fm); break;
-	case K_SS: put_number(b, c->second, 2, fm); break;
-	case K_MS: put_number(b, c->us / 1000, 3, fm); break;
-	case K_US: put_number(b, c->us, 6, fm); break;
-	case K_AM:
-	case K_PM: put_name(b, half, 2, as, false); break;
-	case K_Q: put_number(b, (c->month + 2) / 3, 1, fm); break;
-	case K_WW: put_number(b, (field(MR_FIELD_DOY, s->local) - 1) / 7 + 1, 2, fm); break;
-	case K_IW: put_number(b, field(MR_FIELD_WEEK, s->local), 2, fm); break;
-	case K_ID: put_number(b, field(MR_FIELD_ISODOW, s->local), 1, fm); break;
-	case K_TZ:
-		for (const char *p = s->zone; *p; p++)
-			mr_buf_u8(b, (uint8_t)(isupper(as[0]) ? toupper(*p) : tolower(*p)));
-		break;
-	case K_OF:
-		mr_buf_printf(b, "%c%02d", s->offset < 0 ? '-' : '+', abs(s->offset) / 3600);
-		if (s->offset % 3600)
-			mr_buf_printf(b, ":%02d", abs(s->offset) / 60 % 60);
-		break;
-	case K_NONE: break;
+	return s->interval ? (c->year * 12 + c->month) * 30 + c->day
+			   : field(MR_FIELD_DOY, s->local);
+}
+
+// The month before January is December (an interval's months may be 0).
+static int64_t julian(const struct stamp *s)
+{
+	const struct mr_civil *c = &s->civil;
+	bool before = c->month < 1;
+
+	return mr_days_from_civil(c->year - before, before ? c->month + 12 : c->month, 1) + c->day -
+	       1 - MR_DATE_MIN;
+}
+
+static int64_t shown_year(const struct stamp *s, bool iso)
+{
+	int64_t y = iso ? field(MR_FIELD_ISOYEAR, s->local) : s->civil.year;
+
+	if (s->interval)
+		return y;
+	return iso ? llabs(y) : y > 0 ? y : 1 - y;
+}
+
+static int64_t century(const struct stamp *s)
+{
+	int64_t y = s->civil.year;
+
+	return s->interval ? y / 100 : y > 0 ? (y - 1) / 100 + 1 : y / 100 - 1;
+}
+
+static int64_t date_number(const struct mr_piece *p, const struct stamp *s, int *width)
+{
+	static const int64_t powers[] = {1, 10, 100, 1000, INT64_MAX};
+	const struct mr_civil *c = &s->civil;
+
+	*width = p->is->digits;
+	switch (p->is->token) {
+	case K_YEAR: return shown_year(s, false) % powers[p->is->digits];
+	case K_ISO_YEAR: return shown_year(s, true) % powers[p->is->digits];
+	case K_CENTURY: return century(s);
+	case K_MM: return c->month;
+	case K_WEEK_OF_MONTH: return (c->day - 1) / 7 + 1;
+	case K_WEEK: return (day_of_year(s) - 1) / 7 + 1;
+	case K_ISO_WEEK: return field(MR_FIELD_WEEK, s->local);
+	case K_DDD: return day_of_year(s);
+	case K_ISO_DDD: return iso_day_of_year(s);
+	case K_DD: return c->day;
+	case K_D: return field(MR_FIELD_DOW, s->local) + 1;
+	case K_ISO_D: return field(MR_FIELD_ISODOW, s->local);
+	case K_JULIAN: return julian(s);
+	default: return (c->month - 1) / 3 + 1; // K_QUARTER
 	}
 }
 
-static void format_stamp(struct mr_buf *b, const struct stamp *s, struct mr_span f)
+static int64_t clock_number(const struct mr_piece *p, const struct stamp *s, int *width)
 {
-	size_t bytes;
+	static const int units[] = {1, 100000, 10000, 1000, 100, 10, 1};
+	const struct mr_civil *c = &s->civil;
 
-	for (size_t at = 0; at < f.bytes; at += bytes) {
-		bool fm = f.bytes - at > 2 && strncasecmp((const char *)f.data + at, "FM", 2) == 0;
-		enum token k;
-
-		if (f.data[at] == '"') {
-			for (bytes = 1; at + bytes < f.bytes && f.data[at + bytes] != '"'; bytes++)
-				mr_buf_u8(b, f.data[at + bytes]);
-			bytes++;
-			continue;
-		}
-		at += fm ? 2 : 0;
-		k = next_token(f, at, &bytes);
-		if (k == K_NONE)
-			mr_buf_u8(b, f.data[at]);
-		else
-			put_token(b, k, f.data + at, s, fm);
+	*width = p->is->digits;
+	switch (p->is->token) {
+	case K_HH24: return c->hour;
+	case K_HH12: return c->hour % 12 ? c->hour % 12 : 12;
+	case K_MI: return c->minute;
+	case K_SS: return c->second;
+	case K_SECONDS: return (int64_t)c->hour * 3600 + c->minute * 60 + c->second;
+	default: return c->us / units[p->is->digits]; // K_FRACTION
 	}
 }
 
-static int char_at(struct mr_fn_call *c, int64_t local, int32_t offset, const char *zone,
-	struct mr_span f, void *out)
+static void put_ordinal(struct mr_buf *b, int64_t v, char th)
 {
-	struct stamp s = {.local = local, .offset = offset, .zone = zone};
+	static const char *const small[] = {"th", "st", "nd", "rd"};
+	static const char *const capital[] = {"TH", "ST", "ND", "RD"};
+	int64_t last = llabs(v) % 10, at = last < 4 && llabs(v) / 10 % 10 != 1 ? last : 0;
+
+	if (th)
+		mr_buf_str(b, th == 'H' ? capital[at] : small[at]);
+}
+
+static void put_number(struct mr_buf *b, const struct mr_piece *p, const struct stamp *s)
+{
+	bool clock = p->is->token >= K_HH24, fixed = p->is->token == K_FRACTION;
+	bool days = p->is->token == K_DD || p->is->token == K_DDD ||
+		    p->is->token == K_WEEK; // the sign takes a digit's place
+	int width;
+	int64_t v = clock ? clock_number(p, s, &width) : date_number(p, s, &width);
+
+	if (width == 1 || (p->fm && !fixed))
+		width = p->is->token == K_FRACTION ? 1 : 0;
+	mr_buf_printf(b, "%0*lld", width + (v < 0 && width && !days), (long long)v);
+	put_ordinal(b, v, p->th);
+}
+
+// In the case of the template: MONTH, Month or month.
+static void put_name(
+	struct mr_buf *b, const char *name, size_t most, const uint8_t *as, size_t fill)
+{
+	size_t n = 0;
+
+	for (; name[n] && n < most; n++)
+		mr_buf_u8(b, (uint8_t)(isupper(as[n != 0]) ? toupper(name[n]) : tolower(name[n])));
+	for (; n < fill; n++)
+		mr_buf_u8(b, ' ');
+}
+
+static void put_zone(struct mr_buf *b, const struct mr_piece *p, const struct stamp *s)
+{
+	unsigned minutes = (unsigned)abs(s->offset) / 60;
+	char sign = s->offset < 0 ? '-' : '+';
+
+	if (p->is->token == K_TZ_HOUR)
+		mr_buf_printf(b, "%c%02u", sign, minutes / 60);
+	else if (p->is->token == K_TZ_MINUTE)
+		mr_buf_printf(b, "%02u", minutes % 60);
+	else
+		mr_buf_printf(b, p->fm ? "%c%u" : "%c%02u", sign, minutes / 60);
+	if (p->is->token == K_OFFSET && minutes % 60)
+		mr_buf_printf(b, ":%02u", minutes % 60);
+}
+
+// Two letters, with points where the pattern has them.
+static void put_letters(struct mr_buf *b, const struct mr_piece *p, const char *letters)
+{
+	bool upper = isupper(p->at[0]);
+
+	for (const char *as = p->is->text; *as; as++) {
+		char c = *as == '.' ? '.' : *letters++;
+
+		mr_buf_u8(b, (uint8_t)(upper ? c : tolower(c)));
+	}
+}
+
+// An interval's months may be 0 or negative, then they count from the year's end.
+static void put_roman(struct mr_buf *b, const struct mr_piece *p, int32_t month)
+{
+	const uint8_t as[2] = {p->at[0], p->at[0]};
+
+	if (month)
+		put_name(b, mr_template_romans[month < 0 ? month + 12 : month - 1], 4, as,
+			p->fm ? 0 : 4);
+}
+
+static void put_piece(struct mr_buf *b, const struct mr_piece *p, const struct stamp *s)
+{
+	const struct mr_civil *c = &s->civil;
+	size_t fill = p->fm || p->tm ? 0 : 9;
+	int64_t year;
+
+	switch (p->is->token) {
+	case K_NONE: mr_buf_u8(b, *p->at); break;
+	case K_EXACT: break;
+	case K_YEARS_COMMA:
+		year = shown_year(s, false);
+		mr_buf_printf(b, "%lld,%03lld", (long long)(year / 1000), (long long)(year % 1000));
+		put_ordinal(b, year, p->th);
+		break;
+	case K_ERA: put_letters(b, p, c->year <= 0 ? "BC" : "AD"); break;
+	case K_MONTH: put_name(b, mr_template_months[c->month - 1], 9, p->at, fill); break;
+	case K_MON: put_name(b, mr_template_months[c->month - 1], 3, p->at, 0); break;
+	case K_ROMAN: put_roman(b, p, c->month); break;
+	case K_DAY:
+		put_name(b, mr_template_days[field(MR_FIELD_DOW, s->local)], 9, p->at, fill);
+		break;
+	case K_DY: put_name(b, mr_template_days[field(MR_FIELD_DOW, s->local)], 3, p->at, 0); break;
+	case K_QUARTER:
+		if (c->month)
+			put_number(b, p, s);
+		break;
+	case K_HALF: put_letters(b, p, c->hour % 24 >= 12 ? "PM" : "AM"); break;
+	case K_TZ: put_name(b, s->zone, SIZE_MAX, p->at, 0); break;
+	case K_TZ_HOUR:
+	case K_TZ_MINUTE:
+	case K_OFFSET: put_zone(b, p, s); break;
+	default: put_number(b, p, s); break;
+	}
+}
+
+static bool needs_calendar(enum mr_token k)
+{
+	return k == K_ERA || k == K_MONTH || k == K_MON || k == K_DAY || k == K_DY || k == K_D ||
+	       k == K_ISO_D || (k >= K_TZ && k <= K_OFFSET);
+}
+
+static int format_stamp(struct mr_fn_call *c, const struct stamp *s, const void *format, void *out)
+{
+	struct mr_span f = fn_span(format);
 	struct mr_buf b = {.bytes_limit = 1 << 20};
-	int rc;
+	bool quotes = false;
+	struct mr_piece p;
+	int rc = 0;
 
-	if (!mr_ts_is_finite(local))
-		return 1;
-	s.civil = mr_civil_from_ts(local);
-	format_stamp(&b, &s, f);
-	rc = b.failed ? mr_eval_no_memory(c->ev) : mr_fn_str(c, b.data, b.bytes, out);
+	for (size_t at = 0; rc == 0 && mr_template_next(f, at, &quotes, &p); at += p.bytes) {
+		enum mr_token k = (enum mr_token)p.is->token;
+
+		if (s->interval && (k == K_ISO_YEAR || k == K_ISO_WEEK || k == K_ISO_DDD))
+			rc = mr_fn_error(
+				c, "0A000", "\"%s\" of an interval is not supported", p.is->text);
+		else if (s->interval && needs_calendar(k))
+			rc = mr_fn_error(
+				c, "22007", "invalid format specification for an interval value");
+		else
+			put_piece(&b, &p, s);
+	}
+	if (rc == 0)
+		rc = b.failed ? mr_eval_no_memory(c->ev) : mr_fn_str(c, b.data, b.bytes, out);
 	mr_buf_fini(&b);
 	return rc;
 }
 
+static int char_at(struct mr_fn_call *c, int64_t local, int32_t offset, const char *zone,
+	const void *f, void *out)
+{
+	struct stamp s = {.local = local, .offset = offset, .zone = zone};
+
+	if (!mr_ts_is_finite(local) || !fn_span(f).bytes)
+		return 1;
+	s.civil = mr_civil_from_ts(local);
+	return format_stamp(c, &s, f, out);
+}
+
 static int char_ts(struct mr_fn_call *c, const void *const *a, void *out)
 {
-	return char_at(c, ARG(int64_t, 0), 0, "", fn_span(a[1]), out);
+	return char_at(c, ARG(int64_t, 0), 0, "", a[1], out);
 }
 
 static int char_tz(struct mr_fn_call *c, const void *const *a, void *out)
@@ -232,124 +265,24 @@ static int char_tz(struct mr_fn_call *c, const void *const *a, void *out)
 	int32_t offset = mr_ts_is_finite(t) ? mr_tz_offset(tz, t, &zone) : 0;
 
 	return char_at(c, mr_ts_is_finite(t) ? t + (int64_t)offset * MR_US_PER_S : t, offset, zone,
-		fn_span(a[1]), out);
+		a[1], out);
 }
 
-// ---- Reading ----
-
-static int read_digits(struct mr_span s, size_t *at, int most, int *out)
+static int char_iv(struct mr_fn_call *c, const void *const *a, void *out)
 {
-	int n = 0;
+	struct mr_interval v = ARG(struct mr_interval, 0);
+	struct stamp s = {.interval = true, .zone = ""};
 
-	*out = 0;
-	while (*at < s.bytes && s.data[*at] == ' ')
-		(*at)++;
-	for (; n < most && *at < s.bytes && isdigit(s.data[*at]); n++)
-		*out = *out * 10 + (s.data[(*at)++] - '0');
-	return n;
-}
-
-static int read_name(struct mr_span s, size_t *at, const char *const *names, int count, size_t most)
-{
-	for (int i = 0; i < count; i++) {
-		size_t n = MR_MIN(strlen(names[i]), most);
-
-		if (s.bytes - *at >= n &&
-			strncasecmp((const char *)s.data + *at, names[i], n) == 0) {
-			*at += n;
-			return i + 1;
-		}
-	}
-	return 0;
-}
-
-static int read_token(struct mr_fn_call *c, enum token k, struct mr_span s, size_t *at,
-	struct mr_civil *v, int *pm)
-{
-	int n = 0, digits = 0;
-
-	switch (k) {
-	case K_YYYY: digits = read_digits(s, at, 9, &v->year); break;
-	case K_YY:
-		digits = read_digits(s, at, 2, &n);
-		v->year = n + (n < 70 ? 2000 : 1900);
-		break;
-	case K_MONTH: digits = v->month = read_name(s, at, months, 12, 99); break;
-	case K_MON: digits = v->month = read_name(s, at, months, 12, 3); break;
-	case K_MM: digits = read_digits(s, at, 2, &v->month); break;
-	case K_DD: digits = read_digits(s, at, 2, &v->day); break;
-	case K_DAY: digits = read_name(s, at, days, 7, 99); break;
-	case K_DY: digits = read_name(s, at, days, 7, 3); break;
-	case K_HH24:
-	case K_HH12:
-	case K_HH: digits = read_digits(s, at, 2, &v->hour); break;
-	case K_MI: digits = read_digits(s, at, 2, &v->minute); break;
-	case K_SS: digits = read_digits(s, at, 2, &v->second); break;
-	case K_MS:
-	case K_US:
-		digits = read_digits(s, at, k == K_MS ? 3 : 6, &v->us);
-		for (n = digits; n < 6; n++)
-			v->us *= 10;
-		break;
-	case K_AM:
-	case K_PM:
-		digits = s.bytes - *at >= 2;
-		*pm = digits && tolower(s.data[*at]) == 'p' ? 1 : 0;
-		*at += digits ? 2 : 0;
-		break;
-	default: return mr_fn_error(c, "0A000", "this template is not supported for reading");
-	}
-	if (!digits)
-		return mr_fn_error(c, "22007", "invalid value for \"%s\" in to_timestamp",
-			tokens[k < K_NONE ? (size_t)k : 0].text);
-	return 0;
-}
-
-static int parse_stamp(struct mr_fn_call *c, struct mr_span s, struct mr_span f, int64_t *out)
-{
-	struct mr_civil v = {.year = 1, .month = 1, .day = 1};
-	size_t at = 0, bytes;
-	int pm = -1;
-
-	for (size_t i = 0; i < f.bytes; i += bytes) {
-		enum token k;
-
-		if (f.bytes - i > 2 && strncasecmp((const char *)f.data + i, "FM", 2) == 0)
-			i += 2;
-		k = next_token(f, i, &bytes);
-		if (k == K_NONE) {
-			at += at < s.bytes && !isalnum(s.data[at]);
-			continue;
-		}
-		if (read_token(c, k, s, &at, &v, &pm) < 0)
-			return -EINVAL;
-	}
-	if (pm >= 0)
-		v.hour = v.hour % 12 + pm * 12;
-	if (mr_civil_to_ts(&v, out) < 0)
-		return mr_fn_error(c, "22008", "date/time field value out of range: \"%.*s\"",
-			(int)s.bytes, (const char *)s.data);
-	return 0;
-}
-
-static int text_tz(struct mr_fn_call *c, const void *const *a, void *out)
-{
-	int64_t local;
-	int rc = parse_stamp(c, fn_span(a[0]), fn_span(a[1]), &local);
-
-	if (rc == 0)
-		RESULT(int64_t) = mr_tz_to_utc(c->ev->query->tz, local);
-	return rc;
-}
-
-static int text_date(struct mr_fn_call *c, const void *const *a, void *out)
-{
-	int64_t local;
-	int rc = parse_stamp(c, fn_span(a[0]), fn_span(a[1]), &local);
-
-	if (rc == 0)
-		RESULT(int32_t) = (int32_t)(local / MR_US_PER_DAY - (local % MR_US_PER_DAY < 0));
-	return rc;
+	if (!fn_span(a[1]).bytes)
+		return 1;
+	s.civil = (struct mr_civil){.year = v.months / 12,
+		.month = v.months % 12,
+		.day = v.days,
+		.hour = (int32_t)(v.us / MR_US_PER_H),
+		.minute = (int32_t)(v.us / MR_US_PER_MIN % 60),
+		.second = (int32_t)(v.us / MR_US_PER_S % 60),
+		.us = (int32_t)(v.us % MR_US_PER_S)};
+	return format_stamp(c, &s, a[1], out);
 }
 
 #define ST MR_FN_STABLE
@@ -357,8 +290,7 @@ static int text_date(struct mr_fn_call *c, const void *const *a, void *out)
 static const struct mr_fn fns[] = {
 	{"to_char", T_T, 2, {T_TS, T_T}, 0, char_ts, NULL},
 	{"to_char", T_T, 2, {T_TZ, T_T}, ST, char_tz, NULL},
-	{"to_timestamp", T_TZ, 2, {T_T, T_T}, ST, text_tz, NULL},
-	{"to_date", T_D, 2, {T_T, T_T}, ST, text_date, NULL},
+	{"to_char", T_T, 2, {T_IV, T_T}, 0, char_iv, NULL},
 };
 
 const struct mr_fn_family mr_fn_format = {fns, MR_COUNT_OF(fns)};
