@@ -153,12 +153,7 @@ static bool life_and_death(uint64_t seed, uint64_t die_at_flush, bool kill)
 	sim.die_at_flush = sim.flushes + die_at_flush;
 	live(&s, &k);
 	segment_rig_close(&s);
-	died = sim.dead;
-	if (kill)
-		mr_io_sim_kill(&sim);
-	else
-		mr_io_sim_power_cut(&sim);
-	sim.die_at_flush = 0;
+	died = segment_rig_die(&sim, kill);
 	assert_int_equal(segment_rig_open(&s, &sim, SNAPSHOT_RECORDS), 0);
 	check(&sim, &s, &k);
 	// And life goes on from there.

@@ -1,12 +1,9 @@
 // See conn_rig.h.
 #include "tests/lib/conn_rig.h"
 
-#include "hw/uring.h"
 #include "tests/lib/mr_test.h"
 
 #include <stdlib.h>
-
-enum { ROUND_NS = 10000 };
 
 static void echo_finish(struct conn_echo *e, struct mr_request *rq)
 {
@@ -74,15 +71,8 @@ struct conn_rig *conn_rig_open(const struct mr_conn_limits *limits, const struct
 	uint16_t port = 0;
 
 	assert_non_null(b);
-	mr_clock_sim_init(&b->clock, 0);
 	mr_rand_init(&b->rand, CONN_SEED);
-	if (net_over == OVER_URING)
-		assert_int_equal(mr_uring_create(&b->uring, NULL), 0);
-	if (net_over == OVER_TCP)
-		net_client_open_world(&b->world, &b->clock, &options);
-	options.uring = b->uring;
-	options.clock = &b->clock.clock;
-	options.node = -1;
+	net_over_open(&b->on, &options);
 	assert_int_equal(mr_net_create(&options, &b->net), 0);
 	assert_int_equal(mr_conns_create(b->net, limits, -1, &b->conns), 0);
 	b->echo.protocol = (struct mr_protocol){.owner = &b->echo, .request = echo_request};
@@ -108,12 +98,7 @@ void conn_rig_close(struct conn_rig *b)
 	assert_int_equal(mr_conns_counters(b->conns)->connections, 0);
 	mr_conns_destroy(b->conns);
 	mr_net_destroy(b->net);
-	if (net_over == OVER_TCP)
-		tcp_world_close(&b->world);
-	if (b->uring) {
-		assert_int_equal(mr_uring_in_flight(b->uring), 0);
-		mr_uring_destroy(b->uring);
-	}
+	net_over_close(&b->on);
 	free(b);
 }
 
@@ -125,10 +110,7 @@ void conn_rig_round(struct conn_rig *b, struct net_client *c, size_t count)
 
 	for (size_t i = 0; i < count; i++)
 		net_client_pump(&c[i], &b->rand);
-	if (net_over == OVER_TCP) {
-		tcp_world_turn(&b->world);
-		b->clock.ns += ROUND_NS;
-	}
+	net_over_turn(&b->on);
 	n = mr_net_turn(b->net, b->idle_rounds > 10 ? 1000000 : 0);
 	assert_true(n >= 0);
 	b->idle_rounds = n ? 0 : b->idle_rounds + 1;

@@ -25,12 +25,10 @@ struct conn_echo {
 };
 
 struct conn_rig {
-	struct mr_uring *uring;
+	struct net_over_parts on;
 	struct mr_net *net;
 	struct mr_conns *conns;
-	struct mr_clock_sim clock;
 	struct mr_net_addr at;
-	struct tcp_world world; // OVER_TCP
 	struct mr_rand rand;
 	struct conn_echo echo;
 	int idle_rounds;

@@ -10,19 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { ROUND_NS = 10000 };
+
 static struct tcp_world *world;
-
-void net_client_open_world(
-	struct tcp_world *w, struct mr_clock_sim *clock, struct mr_net_options *o)
-{
-	const struct mr_tcp_options tcp = {
-		.memory_bytes = 64 << 20, .send_queue_max = o->send_buffer ? 64 << 10 : 0};
-
-	tcp_world_open(w, clock, &tcp);
-	o->stack = w->stacks[0];
-	o->port = w->ports[0];
-	world = w;
-}
 
 enum net_over net_over;
 
@@ -36,6 +26,47 @@ const char *net_over_name(void)
 const char *net_over_host(void)
 {
 	return net_over == OVER_TCP ? TCP_WORLD_SERVER4 : "127.0.0.1";
+}
+
+static void open_world(struct net_over_parts *p, struct mr_net_options *o)
+{
+	const struct mr_tcp_options tcp = {
+		.memory_bytes = 64 << 20, .send_queue_max = o->send_buffer ? 64 << 10 : 0};
+
+	tcp_world_open(&p->world, &p->clock, &tcp);
+	o->stack = p->world.stacks[0];
+	o->port = p->world.ports[0];
+	world = &p->world;
+}
+
+void net_over_open(struct net_over_parts *p, struct mr_net_options *o)
+{
+	mr_clock_sim_init(&p->clock, 0);
+	if (net_over == OVER_URING)
+		MR_ASSERT(mr_uring_create(&p->uring, NULL) == 0);
+	if (net_over == OVER_TCP)
+		open_world(p, o);
+	o->uring = p->uring;
+	o->clock = &p->clock.clock;
+	o->node = -1;
+}
+
+void net_over_turn(struct net_over_parts *p)
+{
+	if (net_over != OVER_TCP)
+		return;
+	tcp_world_turn(&p->world);
+	p->clock.ns += ROUND_NS;
+}
+
+void net_over_close(struct net_over_parts *p)
+{
+	if (net_over == OVER_TCP)
+		tcp_world_close(&p->world);
+	if (!p->uring)
+		return;
+	MR_ASSERT(mr_uring_in_flight(p->uring) == 0);
+	mr_uring_destroy(p->uring);
 }
 
 int net_over_each(int (*run)(const char *network))

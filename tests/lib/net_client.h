@@ -24,15 +24,22 @@ struct net_client {
 	int error;        // errno of a failed send or receive
 };
 
-// Opens a world; the options get its server's side, clients are of the other from now on. Options
-// with a small send buffer make small queues.
-void net_client_open_world(
-	struct tcp_world *w, struct mr_clock_sim *clock, struct mr_net_options *o);
-
 // Which implementation of the network tests are about now.
 extern enum net_over { OVER_PLAIN, OVER_TCP, OVER_URING } net_over;
 const char *net_over_name(void);
 const char *net_over_host(void); // where its servers listen
+// What the options of a net need for it: a ring, or a world whose server's side they get, while
+// clients are of the other. Options with a small send buffer make small queues.
+struct net_over_parts {
+	struct mr_clock_sim clock;
+	struct mr_uring *uring; // OVER_URING
+	struct tcp_world world; // OVER_TCP
+};
+
+void net_over_open(struct net_over_parts *p, struct mr_net_options *o);
+// A round of what lies below the net: of a world, a turn and 10 us.
+void net_over_turn(struct net_over_parts *p);
+void net_over_close(struct net_over_parts *p); // after the net
 // Runs tests over each that there is; returns how many failed.
 int net_over_each(int (*run)(const char *network));
 // Connects (a socket blocks, on loopback). `receive_buffer` 0: the default.

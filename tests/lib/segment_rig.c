@@ -68,6 +68,18 @@ int segment_rig_files(struct mr_io_sim *sim, const char *folder)
 	return files;
 }
 
+bool segment_rig_die(struct mr_io_sim *sim, bool kill)
+{
+	bool died = sim->dead;
+
+	if (kill)
+		mr_io_sim_kill(sim);
+	else
+		mr_io_sim_power_cut(sim);
+	sim->die_at_flush = 0;
+	return died;
+}
+
 void segment_rig_every_flush(bool (*life)(uint64_t seed, uint64_t die_at_flush, bool kill))
 {
 	uint64_t seed = mr_rand_seed_os(), at;

@@ -21,6 +21,8 @@ int segment_rig_seal(
 // Files in the folder.
 int segment_rig_files(struct mr_io_sim *sim, const char *folder);
 
+// The end of a life: the process is killed or the power is cut. Whether the disk had died before.
+bool segment_rig_die(struct mr_io_sim *sim, bool kill);
 // Calls `life` so that it dies at the first flush, the second, … until it has not died any more; in
 // rounds, with the power cut and the process killed in turn. Prints the seed.
 void segment_rig_every_flush(bool (*life)(uint64_t seed, uint64_t die_at_flush, bool kill));

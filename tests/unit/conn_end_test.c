@@ -76,10 +76,10 @@ static void idle_connections_are_closed(void **)
 	net_client_open(&c, &b->at, 0);
 	net_client_frame(&c, 10, 1);
 	UNTIL(b, &c, 1, c.in.bytes == 14);
-	b->clock.ns += MR_CONN_IDLE_NS - MR_NET_TICK_NS / 2;
+	b->on.clock.ns += MR_CONN_IDLE_NS - MR_NET_TICK_NS / 2;
 	conn_rig_settle(b, &c, 1);
 	assert_false(c.ended);
-	b->clock.ns += 2 * MR_NET_TICK_NS;
+	b->on.clock.ns += 2 * MR_NET_TICK_NS;
 	UNTIL(b, &c, 1, c.ended);
 	assert_int_equal(mr_conns_counters(b->conns)->closed_idle, 1);
 	net_client_close(&c);
@@ -103,10 +103,10 @@ static void idle_connections_of_a_big_table_are_closed_within_a_second(void **)
 		net_client_open(&c[k], &b->at, 0);
 		UNTIL(b, &c[k], 1, mr_conns_count(b->conns) == k + 1);
 	}
-	b->clock.ns += MR_CONN_IDLE_NS;
+	b->on.clock.ns += MR_CONN_IDLE_NS;
 	assert_int_equal(mr_conns_counters(b->conns)->closed_idle, 0);
 	for (int i = 0; i <= SECOND_TICKS; i++) {
-		b->clock.ns += MR_NET_TICK_NS;
+		b->on.clock.ns += MR_NET_TICK_NS;
 		conn_rig_round(b, c, 0);
 		if (i == 0)
 			assert_in_range(mr_conns_counters(b->conns)->closed_idle, 1, COUNT - 1);
@@ -127,7 +127,7 @@ static void a_connection_that_is_owed_an_answer_is_not_idle(void **)
 	net_client_open(&c, &b->at, 0);
 	net_client_frame(&c, 10, 1);
 	UNTIL(b, &c, 1, b->echo.seen == 1);
-	b->clock.ns += 2 * MR_CONN_IDLE_NS;
+	b->on.clock.ns += 2 * MR_CONN_IDLE_NS;
 	conn_rig_settle(b, &c, 1);
 	assert_false(c.ended);
 	conn_rig_release(&b->echo, NULL);
@@ -149,10 +149,10 @@ static void requests_that_dribble_are_closed(void **)
 	mr_buf_add(&c[1].out, "\0\1\0\0abc", 7);
 	mr_buf_be32(&c[2].out, 100 << 20);
 	UNTIL(b, c, 3, mr_net_counters(b->net)->received_bytes == 13);
-	b->clock.ns += MR_CONN_SLOW_REQUEST_NS + 2 * MR_NET_TICK_NS;
+	b->on.clock.ns += MR_CONN_SLOW_REQUEST_NS + 2 * MR_NET_TICK_NS;
 	UNTIL(b, c, 3, c[0].ended && c[1].ended);
 	assert_false(c[2].ended);
-	b->clock.ns += 110 * 1000000000ll;
+	b->on.clock.ns += 110 * 1000000000ll;
 	UNTIL(b, c, 3, c[2].ended);
 	assert_int_equal(mr_conns_counters(b->conns)->closed_slow, 3);
 	for (size_t k = 0; k < 3; k++)
@@ -316,7 +316,7 @@ static void connections_that_come_and_go_at_random_leak_nothing(void **)
 		if (i % 4 == 0)
 			conn_rig_round(b, c, 32);
 		if (i % 500 == 499)
-			b->clock.ns += MR_CONN_SLOW_REQUEST_NS;
+			b->on.clock.ns += MR_CONN_SLOW_REQUEST_NS;
 	}
 	for (size_t k = 0; k < 32; k++)
 		net_client_close(&c[k]);

@@ -260,7 +260,7 @@ static void connections_are_listed_with_their_figures(void **)
 	mr_conn_local(b->echo.held[0]->conn, host, &port);
 	assert_string_equal(host, net_over_host());
 	assert_int_equal(port, b->at.port);
-	b->clock.ns += 1000000000;
+	b->on.clock.ns += 1000000000;
 	conn_rig_round(b, c, 2);
 	assert_int_equal(mr_conns_list(b->conns, info, 4), 2);
 	assert_int_equal(mr_conns_list(b->conns, info, 1), 2);

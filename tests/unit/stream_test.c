@@ -4,10 +4,8 @@
 // its callbacks. One thread, as in conn_test.c: rounds until a condition holds.
 #include "dataplane/stream.h"
 #include "host/base/mailbox.h"
-#include "hw/uring.h"
 #include "tests/lib/mr_test.h"
 #include "tests/lib/net_client.h"
-#include "tests/lib/tcp_world.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -17,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ROUNDS_MAX = 20000, ROUND_NS = 10000, STREAMS = 64 };
+enum { ROUNDS_MAX = 20000, STREAMS = 64 };
 
 struct bench;
 
@@ -32,12 +30,10 @@ struct peer {
 };
 
 struct bench {
-	struct mr_uring *uring;
+	struct net_over_parts on;
 	struct mr_net *net;
-	struct mr_clock_sim clock;
 	struct mr_listener *listener;
 	struct mr_net_addr at;
-	struct tcp_world world; // OVER_TCP
 	struct peer peers[STREAMS];
 	int opened;
 	int idle_rounds;
@@ -129,14 +125,7 @@ static struct bench *bench_open(struct mr_net_options o, const char *host)
 	struct bench *b = calloc(1, sizeof(*b));
 
 	assert_non_null(b);
-	mr_clock_sim_init(&b->clock, 0);
-	if (net_over == OVER_URING)
-		assert_int_equal(mr_uring_create(&b->uring, NULL), 0);
-	if (net_over == OVER_TCP)
-		net_client_open_world(&b->world, &b->clock, &o);
-	o.uring = b->uring;
-	o.clock = &b->clock.clock;
-	o.node = -1;
+	net_over_open(&b->on, &o);
 	assert_int_equal(mr_net_create(&o, &b->net), 0);
 	assert_string_equal(mr_net_name(b->net), net_over_name());
 	assert_int_equal(mr_net_addr_parse(host, 0, &b->at), 0);
@@ -148,15 +137,10 @@ static struct bench *bench_open(struct mr_net_options o, const char *host)
 static void bench_close(struct bench *b)
 {
 	mr_net_destroy(b->net);
-	if (net_over == OVER_TCP)
-		tcp_world_close(&b->world);
+	net_over_close(&b->on);
 	for (int i = 0; i < b->opened; i++) {
 		assert_int_equal(b->peers[i].closed, 1);
 		mr_buf_fini(&b->peers[i].in);
-	}
-	if (b->uring) {
-		assert_int_equal(mr_uring_in_flight(b->uring), 0);
-		mr_uring_destroy(b->uring);
 	}
 	free(b);
 }
@@ -167,10 +151,7 @@ static void round_of(struct bench *b, struct net_client *c, size_t count)
 
 	for (size_t i = 0; i < count; i++)
 		net_client_pump(&c[i], NULL);
-	if (net_over == OVER_TCP) {
-		tcp_world_turn(&b->world);
-		b->clock.ns += ROUND_NS;
-	}
+	net_over_turn(&b->on);
 	n = mr_net_turn(b->net, b->idle_rounds > 10 ? 1000000 : 0);
 	assert_true(n >= 0);
 	b->idle_rounds = n ? 0 : b->idle_rounds + 1;
@@ -511,7 +492,7 @@ static void without_descriptors_accepting_pauses_and_goes_on(void **)
 	settle(b, &c, 1);
 	assert_int_equal(b->opened, 0);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-	b->clock.ns += MR_NET_TICK_NS;
+	b->on.clock.ns += MR_NET_TICK_NS;
 	UNTIL(b, &c, 1, b->opened == 1);
 	net_client_close(&c);
 	bench_close(b);
