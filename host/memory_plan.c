@@ -16,8 +16,8 @@
 // A Kafka connection at rest: 352 bytes of conn.c, 208 of the stream and 384 of our own TCP with
 // its place in a hash table; a socket's memory is the kernel's.
 #define KAFKA_CONNECTION_BYTES (1u << 10)
-// A request on its way: its object, and its arena's first block.
-#define KAFKA_REQUEST_BYTES (MR_REQUEST_BYTES + (4u << 10))
+// A request on its way: its object, its arena's first block, and what a Fetch waits with.
+#define KAFKA_REQUEST_BYTES (MR_REQUEST_BYTES + (6u << 10))
 
 // Sealing, merging of runs, and filling from memory and from segments; all but one of these write.
 enum { VIEW_WORKS = 4, VIEW_WRITERS = 3 };

@@ -18,7 +18,6 @@ struct mr_scan {
 	struct mr_segment_reader *reader;
 	const struct mr_segment_section_info *section;
 	uint32_t block_at;
-	uint64_t reader_bytes; // counted as the query's
 	struct mr_col *cols;
 	struct mr_dict *dicts;
 	struct mr_scan_stats stats;
@@ -149,35 +148,30 @@ static void note_rows(struct mr_scan *s, uint32_t rows, const struct mr_col *col
 	s->stats.blocks++;
 }
 
-// Counts what the reader holds now as the query's memory.
-static int account(struct mr_scan *s, struct mr_diag *diag)
+// The reader's memory is the query's: where it finds none left, that is said as everywhere.
+static int reader_failed(struct mr_scan *s, int rc, struct mr_diag *diag)
 {
-	struct mr_budget *memory = s->query->memory;
-	uint64_t bytes = mr_segment_reader_bytes(s->reader);
-
-	if (bytes > s->reader_bytes && !mr_budget_take(memory, bytes - s->reader_bytes))
-		return mr_query_no_memory(s->query, diag);
-	if (bytes < s->reader_bytes)
-		mr_budget_give(memory, s->reader_bytes - bytes);
-	s->reader_bytes = bytes;
-	return 0;
+	return rc == -ENOMEM ? mr_query_no_memory(s->query, diag) : rc;
 }
 
 static int segment_begin(struct mr_scan *s, struct mr_segment *segment, struct mr_diag *diag)
 {
+	bool fresh = !s->reader;
 	int rc = 0;
 
-	if (!s->reader)
+	if (fresh)
 		rc = mr_segment_reader_create(s->spec.columns_count, &s->reader);
+	if (rc == 0 && fresh && !mr_segment_reader_budget(s->reader, s->query->memory))
+		rc = -ENOMEM;
 	if (rc < 0)
 		return mr_query_no_memory(s->query, diag);
 	rc = mr_segment_reader_open(s->reader, segment, (enum mr_segment_section)s->kind,
 		s->spec.columns, s->spec.columns_count, diag);
 	if (rc < 0)
-		return rc;
+		return reader_failed(s, rc, diag);
 	s->section = mr_segment_reader_section(s->reader);
 	s->block_at = 0;
-	return account(s, diag);
+	return 0;
 }
 
 // The next block of the segment being read. 0: there is none.
@@ -193,14 +187,8 @@ static int segment_next(struct mr_scan *s, struct mr_block *out, struct mr_diag 
 			continue;
 		}
 		rows = mr_segment_reader_block(s->reader, block, &cols, diag);
-		if (rows >= 0) {
-			int rc = account(s, diag);
-
-			if (rc < 0)
-				return rc;
-		} else {
-			return rows;
-		}
+		if (rows < 0)
+			return reader_failed(s, rows, diag);
 		note_rows(s, (uint32_t)rows, cols);
 		*out = (struct mr_block){(uint32_t)rows, cols};
 		return 1;
@@ -258,8 +246,6 @@ void mr_scan_end(struct mr_scan *s)
 		mr_pin_remove(&s->pins[i]);
 	mr_segment_reader_destroy(s->reader);
 	s->reader = NULL;
-	mr_budget_give(s->query->memory, s->reader_bytes);
-	s->reader_bytes = 0;
 	s->versions_count = 0;
 }
 

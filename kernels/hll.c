@@ -65,6 +65,17 @@ size_t mr_hll_memory(const struct mr_hll *h)
 	return h->registers ? registers_count(h) + MR_COL_PAD : h->slots_count * sizeof(uint64_t);
 }
 
+size_t mr_hll_growth(const struct mr_hll *h)
+{
+	if (h->registers)
+		return 0;
+	if (h->entries_count == entries_max(h))
+		return registers_count(h) + MR_COL_PAD;
+	return h->entries_count * 2 >= h->slots_count
+		       ? MR_MAX(h->slots_count * 2, SLOTS_MIN) * sizeof(uint64_t)
+		       : 0;
+}
+
 // The slot that holds `hash`, or the free one where it belongs. There always is a free one.
 static uint64_t *slot_of(const struct mr_hll *h, uint64_t hash)
 {

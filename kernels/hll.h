@@ -52,5 +52,7 @@ void mr_hll_save(const struct mr_hll *h, uint8_t *out);
 // version, -ENOMEM.
 [[nodiscard]] int mr_hll_load(struct mr_hll *h, struct mr_span bytes);
 
+// What adding one hash allocates at most, beside what is held meanwhile.
+size_t mr_hll_growth(const struct mr_hll *h);
 // Bytes of memory held now.
 size_t mr_hll_memory(const struct mr_hll *h);

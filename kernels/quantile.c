@@ -71,6 +71,13 @@ size_t mr_quantile_memory(const struct mr_quantile *q)
 	return q->slots_count * sizeof(*q->slots);
 }
 
+size_t mr_quantile_growth(const struct mr_quantile *q)
+{
+	if ((q->bins_count + 1) * 4 > q->slots_count * 3)
+		return MR_MAX(q->slots_count * 2, SLOTS_MIN) * sizeof(*q->slots);
+	return q->bins_count == q->bins_max ? q->slots_count * sizeof(*q->slots) : 0;
+}
+
 uint64_t mr_quantile_count(const struct mr_quantile *q)
 {
 	return q->finite + q->infinite_low + q->infinite_high + q->nan;

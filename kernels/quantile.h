@@ -77,5 +77,7 @@ size_t mr_quantile_save_bytes_max(const struct mr_quantile *q);
 // outside: MR_ERR_CORRUPT for what cannot be, MR_ERR_VERSION for a newer version, -ENOMEM.
 [[nodiscard]] int mr_quantile_load(struct mr_quantile *q, struct mr_span bytes);
 
+// What adding one value allocates at most, beside what is held meanwhile.
+size_t mr_quantile_growth(const struct mr_quantile *q);
 // Bytes of memory held now.
 size_t mr_quantile_memory(const struct mr_quantile *q);

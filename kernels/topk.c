@@ -39,6 +39,23 @@ size_t mr_topk_memory(const struct mr_topk *t)
 	return t->slots_count * sizeof(*t->slots) + t->data_bytes_max;
 }
 
+size_t mr_topk_growth(const struct mr_topk *t, size_t item_bytes)
+{
+	size_t bytes = 0, data = t->data_bytes_max,
+	       item = MR_MIN(item_bytes, (size_t)MR_TOPK_ITEM_BYTES_MAX);
+
+	if ((t->entries_count + 1) * 4 > t->slots_count * 3)
+		bytes += MR_MAX(t->slots_count * 2, SLOTS_MIN) * sizeof(*t->slots) + data + 1;
+	if (!t->data || t->data_bytes + item > data) {
+		data = MR_MAX(MR_MAX(data * 2, (size_t)64), t->data_bytes + item);
+		bytes += data;
+	}
+	if (t->entries_count == t->capacity)
+		bytes += (t->capacity + 1) * sizeof(uint64_t) + t->slots_count * sizeof(*t->slots) +
+			 data + 1;
+	return bytes;
+}
+
 static struct mr_topk_entry *slot_of(
 	struct mr_topk_entry *slots, uint32_t slots_count, uint64_t hash)
 {

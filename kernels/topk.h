@@ -67,5 +67,7 @@ size_t mr_topk_save_bytes_max(const struct mr_topk *t);
 // outside: MR_ERR_CORRUPT, MR_ERR_VERSION, -ENOMEM.
 [[nodiscard]] int mr_topk_load(struct mr_topk *t, struct mr_span bytes);
 
+// What adding an item allocates at most, beside what is held meanwhile.
+size_t mr_topk_growth(const struct mr_topk *t, size_t item_bytes);
 // Bytes of memory held now.
 size_t mr_topk_memory(const struct mr_topk *t);

@@ -299,7 +299,7 @@ void mr_run_reader_destroy(struct mr_run_reader *r)
 
 size_t mr_run_reader_bytes(const struct mr_run_reader *r)
 {
-	return r->stored.bytes_max + r->raw.bytes_max;
+	return r->stored.bytes_max + r->raw.bytes_max + MR_ZIP_IDLE_BYTES;
 }
 
 int mr_run_damaged(const struct mr_run *run, uint64_t at, const char *what, struct mr_diag *diag)

@@ -14,6 +14,7 @@
 // Threads: a struct mr_segment is shared and counted by reference; a reader belongs to one thread.
 #pragma once
 
+#include "host/base/budget.h"
 #include "host/base/err.h"
 #include "host/base/zip.h"
 #include "storage/encode.h"
@@ -171,6 +172,9 @@ struct mr_segment_reader;
 // Reads at most `columns_max` columns at a time. Returns owned.
 [[nodiscard]] int mr_segment_reader_create(uint32_t columns_max, struct mr_segment_reader **out);
 void mr_segment_reader_destroy(struct mr_segment_reader *r); // NULL does nothing
+// What the reader takes is taken from the budget, before it is; what does not fit is -ENOMEM.
+// Before the first segment is opened. False: not even the reader fits.
+[[nodiscard]] bool mr_segment_reader_budget(struct mr_segment_reader *r, struct mr_budget *budget);
 // Memory it holds now.
 size_t mr_segment_reader_bytes(const struct mr_segment_reader *r);
 

@@ -69,7 +69,8 @@ struct mr_segment_reader {
 	uint32_t columns_count;
 	struct slot *slots;
 	struct mr_col *cols;
-	size_t bytes; // of memory held besides the buffers
+	size_t bytes;             // of memory held besides the buffers
+	struct mr_budget *budget; // of both; NULL: none
 };
 
 int mr_segment_reader_create(uint32_t columns_max, struct mr_segment_reader **out)
@@ -83,7 +84,7 @@ int mr_segment_reader_create(uint32_t columns_max, struct mr_segment_reader **ou
 		r->columns_max = columns_max;
 		r->slots = calloc(columns_max + 1, sizeof(*r->slots));
 		r->cols = calloc(columns_max + 1, sizeof(*r->cols));
-		r->bytes = 3 * MR_ENCODE_ROWS_MAX * sizeof(int64_t);
+		r->bytes = 3 * MR_ENCODE_ROWS_MAX * sizeof(int64_t) + MR_ZIP_IDLE_BYTES;
 		if (!r->slots || !r->cols)
 			rc = -ENOMEM;
 	}
@@ -93,6 +94,44 @@ int mr_segment_reader_create(uint32_t columns_max, struct mr_segment_reader **ou
 	}
 	*out = r;
 	return 0;
+}
+
+bool mr_segment_reader_budget(struct mr_segment_reader *r, struct mr_budget *budget)
+{
+	if (!mr_budget_take(budget, r->bytes))
+		return false;
+	r->budget = budget;
+	for (uint32_t i = 0; i < r->columns_max; i++) {
+		struct slot *s = &r->slots[i];
+
+		s->stored.budget = s->raw.budget = budget;
+		s->dict_stored.budget = s->dict_raw.budget = budget;
+	}
+	return true;
+}
+
+// Memory beside the buffers, or NULL.
+static void *take(struct mr_segment_reader *r, size_t bytes)
+{
+	void *p;
+
+	if (!mr_budget_take(r->budget, bytes))
+		return NULL;
+	p = aligned_alloc(MR_COL_ALIGN, mr_round_up(bytes, MR_COL_ALIGN));
+	if (!p)
+		mr_budget_give(r->budget, bytes);
+	else
+		r->bytes += bytes;
+	return p;
+}
+
+static void give(struct mr_segment_reader *r, void *p, size_t bytes)
+{
+	if (!p)
+		return;
+	free(p);
+	mr_budget_give(r->budget, bytes);
+	r->bytes -= bytes;
 }
 
 static void slot_fini(struct slot *s)
@@ -119,6 +158,7 @@ void mr_segment_reader_destroy(struct mr_segment_reader *r)
 		mr_zip_destroy(r->zip);
 	free(r->slots);
 	free(r->cols);
+	mr_budget_give(r->budget, r->budget ? r->bytes : 0);
 	free(r);
 }
 
@@ -272,30 +312,25 @@ static int read_footer(struct mr_segment_reader *r, struct mr_segment *s, struct
 
 // ---- columns
 
+static size_t values_bytes(uint32_t width)
+{
+	return MR_ENCODE_ROWS_MAX * width + MR_COL_PAD;
+}
+
 static int slot_room(
 	struct mr_segment_reader *r, struct slot *s, struct mr_typeref type, bool codes)
 {
 	uint32_t width = codes ? 0 : (uint32_t)mr_phys_bytes(mr_type_phys(type));
 	size_t bitmap = MR_ENCODE_ROWS_MAX / 8 + MR_COL_PAD;
 
-	if (!s->out.valid) {
-		s->out.valid = aligned_alloc(MR_COL_ALIGN, bitmap);
-		r->bytes += bitmap;
-	}
-	if (codes && !s->out.codes) {
-		size_t bytes = MR_ENCODE_ROWS_MAX * sizeof(uint32_t) + MR_COL_PAD;
-
-		s->out.codes = aligned_alloc(MR_COL_ALIGN, bytes);
-		r->bytes += bytes;
-	}
+	if (!s->out.valid)
+		s->out.valid = take(r, bitmap);
+	if (codes && !s->out.codes)
+		s->out.codes = take(r, MR_ENCODE_ROWS_MAX * sizeof(uint32_t) + MR_COL_PAD);
 	if (width > s->out_bytes) {
-		size_t bytes = MR_ENCODE_ROWS_MAX * width + MR_COL_PAD;
-
-		free(s->out.values);
-		r->bytes +=
-			bytes - (s->out_bytes ? MR_ENCODE_ROWS_MAX * s->out_bytes + MR_COL_PAD : 0);
-		s->out.values = aligned_alloc(MR_COL_ALIGN, bytes);
-		s->out_bytes = width;
+		give(r, s->out.values, values_bytes(s->out_bytes));
+		s->out.values = take(r, values_bytes(width));
+		s->out_bytes = s->out.values ? width : 0;
 	}
 	return s->out.valid && (codes ? (void *)s->out.codes : s->out.values) ? 0 : -ENOMEM;
 }
@@ -325,12 +360,8 @@ static int open_column(struct mr_segment_reader *r, uint32_t index, struct mr_di
 	if (s->column >= r->section->columns_count)
 		return damaged(r->segment, r->segment->info.footer_at, "a column is missing", diag);
 	c = &r->section->columns[s->column];
-	if (c->dict_count && !s->entries) {
-		size_t bytes = MR_SEGMENT_DICT_ENTRIES * sizeof(*s->entries) + MR_COL_PAD;
-
-		s->entries = aligned_alloc(MR_COL_ALIGN, bytes);
-		r->bytes += bytes;
-	}
+	if (c->dict_count && !s->entries)
+		s->entries = take(r, MR_SEGMENT_DICT_ENTRIES * sizeof(*s->entries) + MR_COL_PAD);
 	rc = slot_room(r, s, c->column.type, c->dict_count != 0);
 	if (rc == 0 && c->dict_count && !s->entries)
 		rc = -ENOMEM;

@@ -33,6 +33,8 @@ enum mr_codec {
 // The codec's usual level.
 #define MR_ZIP_LEVEL_DEFAULT 0
 
+// A context that compresses nothing and decompresses into its caller's memory only.
+#define MR_ZIP_IDLE_BYTES (512u << 10)
 // What zstd keeps of what it has decompressed, at most, beside where that goes.
 #define MR_ZIP_WINDOW_BYTES_MAX (128u << 20)
 

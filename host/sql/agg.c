@@ -21,6 +21,18 @@ int mr_agg_account(struct mr_agg_run *x, size_t bytes_before, size_t bytes_after
 	return 0;
 }
 
+int mr_agg_grow_begin(struct mr_agg_run *x, size_t growth)
+{
+	return mr_budget_take(x->arena->budget, growth) ? 0 : mr_agg_limit(x);
+}
+
+int mr_agg_grow_end(struct mr_agg_run *x, size_t growth, size_t bytes_before, size_t bytes_after)
+{
+	if (growth)
+		mr_budget_give(x->arena->budget, growth);
+	return mr_agg_account(x, bytes_before, bytes_after);
+}
+
 static const struct mr_agg_fn *nth(size_t i)
 {
 	if (i < mr_agg_num_count)

@@ -98,6 +98,11 @@ static inline void *mr_agg_state(const struct mr_agg_run *x, uint8_t *row)
 extern const struct mr_agg_fn mr_agg_num[], mr_agg_misc[], mr_agg_sketch[];
 extern const size_t mr_agg_num_count, mr_agg_misc_count, mr_agg_sketch_count;
 int mr_agg_limit(struct mr_agg_run *x);
+// Around what may make a state grow outside the arena: `growth` is taken before it does, and in its
+// place afterwards what it has grown by. 0 or MR_ERR_LIMIT.
+[[nodiscard]] int mr_agg_grow_begin(struct mr_agg_run *x, size_t growth);
+[[nodiscard]] int mr_agg_grow_end(
+	struct mr_agg_run *x, size_t growth, size_t bytes_before, size_t bytes_after);
 // Counts what a state holds outside the arena as the memory of whoever pays for the arena. 0 or
 // MR_ERR_LIMIT.
 [[nodiscard]] int mr_agg_account(struct mr_agg_run *x, size_t bytes_before, size_t bytes_after);

@@ -65,11 +65,15 @@ static int hll_update(struct mr_agg_run *x, uint8_t *const *rows, const struct m
 {
 	for (uint32_t k = 0; k < n; k++) {
 		struct mr_hll *h = hll_open(x, mr_agg_state(x, rows[k]));
-		size_t before = mr_hll_memory(h);
+		size_t before = mr_hll_memory(h), growth = mr_hll_growth(h);
 		uint64_t hash =
 			mr_value_hash(args[0].col.type, mr_vec_at(&args[0], mr_sel(sel, k)));
+		int rc = mr_agg_grow_begin(x, growth);
 
-		if (mr_hll_add(h, hash) < 0 || mr_agg_account(x, before, mr_hll_memory(h)) < 0)
+		if (rc < 0)
+			return rc;
+		rc = mr_hll_add(h, hash);
+		if (mr_agg_grow_end(x, growth, before, mr_hll_memory(h)) < 0 || rc < 0)
 			return mr_agg_limit(x);
 	}
 	return 0;
@@ -166,11 +170,14 @@ static int quantile_update(struct mr_agg_run *x, uint8_t *const *rows, const str
 {
 	for (uint32_t k = 0; k < n; k++) {
 		struct mr_quantile *q = quantile_open(mr_agg_state(x, rows[k]));
-		size_t before = mr_quantile_memory(q);
+		size_t before = mr_quantile_memory(q), growth = mr_quantile_growth(q);
 		const double *v = mr_vec_at(&args[0], mr_sel(sel, k));
+		int rc = mr_agg_grow_begin(x, growth);
 
-		if (mr_quantile_add(q, *v, 1) < 0 ||
-			mr_agg_account(x, before, mr_quantile_memory(q)) < 0)
+		if (rc < 0)
+			return rc;
+		rc = mr_quantile_add(q, *v, 1);
+		if (mr_agg_grow_end(x, growth, before, mr_quantile_memory(q)) < 0 || rc < 0)
 			return mr_agg_limit(x);
 	}
 	return 0;
@@ -283,13 +290,16 @@ static int topk_update(struct mr_agg_run *x, uint8_t *const *rows, const struct 
 
 	for (uint32_t k = 0; k < n && rc == 0; k++) {
 		struct mr_topk *t = topk_open(x, mr_agg_state(x, rows[k]));
-		size_t before = mr_topk_memory(t);
-		const void *value = mr_vec_at(&args[0], mr_sel(sel, k));
+		struct mr_span item =
+			topk_item(args[0].col.type, mr_vec_at(&args[0], mr_sel(sel, k)), &text);
+		size_t before = mr_topk_memory(t), growth = mr_topk_growth(t, item.bytes);
 
-		if (mr_topk_add(t, topk_item(args[0].col.type, value, &text), 1) < 0 || text.failed)
+		rc = text.failed ? mr_agg_limit(x) : mr_agg_grow_begin(x, growth);
+		if (rc < 0)
+			break;
+		rc = mr_topk_add(t, item, 1);
+		if (mr_agg_grow_end(x, growth, before, mr_topk_memory(t)) < 0 || rc < 0)
 			rc = mr_agg_limit(x);
-		else
-			rc = mr_agg_account(x, before, mr_topk_memory(t));
 	}
 	mr_buf_fini(&text);
 	return rc;
