@@ -108,14 +108,23 @@ static bool tcp_sum_good(struct mr_stack *s, const struct mr_stack_rx *rx)
 	return false;
 }
 
-// A neighbour that opens a connection need not be asked who it is before it is answered: its frame
-// says so. That only fills a gap and is verified when it is used; what is known is not changed.
-static void learn_from_syn(struct mr_stack *s, const struct mr_stack_rx *rx)
+// A neighbour that sends us segments need not be asked who it is before it is answered: its frame
+// says so. An answer that waited for the question would be lost: a reset, say, to a peer of our
+// life before a restart, who asks for it again only when its timer has doubled. That only fills a
+// gap and is verified when it is used; what is known is not changed, though a SYN may cast doubt on
+// it.
+static void learn_from_segment(struct mr_stack *s, const struct mr_stack_rx *rx)
 {
+	bool is_syn = (rx->l4[13] & 0x12) == 0x02;
+	const struct mr_neigh *e;
 	struct mr_ip hop;
 
-	if ((rx->l4[13] & 0x12) == 0x02 && mr_ip_next_hop(s, &rx->src, &hop) &&
-		mr_ip_eq(&hop, &rx->src))
+	if (!mr_neigh_heard(s, rx->src_mac, &rx->src) && !is_syn)
+		return;
+	if (!mr_ip_next_hop(s, &rx->src, &hop) || !mr_ip_eq(&hop, &rx->src))
+		return;
+	e = mr_neigh_find(s, &hop);
+	if (is_syn || !e || !mr_neigh_usable(e))
 		mr_neigh_learn(s, &rx->src, rx->src_mac, true, false, false);
 }
 
@@ -143,8 +152,7 @@ void mr_ip_tcp_input(struct mr_stack *s, const struct mr_stack_rx *rx)
 		MR_COUNT(s, martians);
 		return;
 	}
-	mr_neigh_heard(s, rx->src_mac, &rx->src);
-	learn_from_syn(s, rx);
+	learn_from_segment(s, rx);
 	mr_tcp_input(s->tcp, &in);
 }
 

@@ -331,7 +331,7 @@ static struct mr_neigh_heard *heard_slot(
 			       MR_NEIGH_HEARD];
 }
 
-void mr_neigh_heard(struct mr_stack *s, struct mr_mac mac, const struct mr_ip *src)
+bool mr_neigh_heard(struct mr_stack *s, struct mr_mac mac, const struct mr_ip *src)
 {
 	static const struct mr_ip beyond;
 	struct mr_neigh_heard *h = &s->neigh.last;
@@ -340,12 +340,13 @@ void mr_neigh_heard(struct mr_stack *s, struct mr_mac mac, const struct mr_ip *s
 	// Packets of a burst are mostly of one peer, and a tenth of a second is exact enough.
 	if (MR_LIKELY(s->now_ns - h->ns < HEARD_NS && mr_ip_eq(&h->ip, src) &&
 		      mr_mac_eq(h->mac, mac)))
-		return;
+		return false;
 	*h = (struct mr_neigh_heard){*src, mac, s->now_ns};
 	if (!mr_ip_next_hop(s, src, &hop))
-		return;
+		return true;
 	h = heard_slot(s, mac, mr_ip_eq(&hop, src) ? src : &beyond);
 	*h = (struct mr_neigh_heard){mr_ip_eq(&hop, src) ? *src : beyond, mac, s->now_ns};
+	return true;
 }
 
 // When the neighbour was last heard of; INT64_MIN: not known.

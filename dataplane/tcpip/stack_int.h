@@ -162,7 +162,8 @@ void mr_neigh_learn(struct mr_stack *s, const struct mr_ip *ip, struct mr_mac ma
 void mr_neigh_use(struct mr_stack *s, struct mr_neigh *e);
 void mr_neigh_forget(struct mr_stack *s, const struct mr_ip *ip);
 void mr_neigh_wait(struct mr_stack *s, const struct mr_neigh *e, const struct mr_ip *peer);
-void mr_neigh_heard(struct mr_stack *s, struct mr_mac mac, const struct mr_ip *src);
+// A good packet of `src` has come from `mac`. False: that was so a moment ago already.
+bool mr_neigh_heard(struct mr_stack *s, struct mr_mac mac, const struct mr_ip *src);
 void mr_neigh_time(struct mr_stack *s);
 
 static inline bool mr_neigh_usable(const struct mr_neigh *e)

@@ -459,6 +459,26 @@ static struct mr_ip_path net_path(struct net *n, const char *local, const char *
 	return path;
 }
 
+// A segment of a connection that a life of ours before this one had: its answer, a reset, must not
+// be lost for want of a neighbour.
+static void who_sends_a_segment_is_answered_without_being_asked(void **)
+{
+	static struct net n;
+	uint8_t frame[NETPKT_MAX];
+	struct mr_ip_path path;
+
+	net_open(&n, net_options());
+	net_settle(&n);
+	net_put(&n, frame, net_tcp_frame(&n, "10.0.0.2", "10.0.0.1", frame));
+	n.seen_count = 0;
+	path = net_path(&n, "10.0.0.1", "10.0.0.2");
+	assert_int_equal(net_send(&n, &path, 100), 0);
+	assert_int_equal(n.seen_count, 1); // and no question
+	assert_true(mr_mac_eq(n.seen[0].eth_dst, peer_mac));
+	assert_int_equal(value(&n.c->neighbour_unknown), 0);
+	net_close(&n);
+}
+
 static void next_hop_is_asked_for_and_then_told(void **)
 {
 	static struct net n;
@@ -1424,6 +1444,7 @@ int main(void)
 		cmocka_unit_test(arp_answers_for_our_address_only),
 		cmocka_unit_test(arp_conflict_is_counted_and_defended_once),
 		cmocka_unit_test(damaged_arp_is_dropped),
+		cmocka_unit_test(who_sends_a_segment_is_answered_without_being_asked),
 		cmocka_unit_test(next_hop_is_asked_for_and_then_told),
 		cmocka_unit_test(peer_that_opens_a_connection_is_known),
 		cmocka_unit_test(far_peers_go_through_the_gateway),
