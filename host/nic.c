@@ -130,7 +130,7 @@ void mr_nic_print_plan(const struct mr_config *c, FILE *f)
 		(unsigned long long)c->kafka_port);
 }
 
-// Descriptors, bursts and caches of a receive and a transmit queue (port_dpdk_eal.c).
+// Descriptors, bursts and caches of a receive and a transmit queue (port_dpdk_open.c).
 uint64_t mr_nic_frames_bytes(const struct mr_config *c)
 {
 	return FRAMES_PER_WORKER * (MR_MAX(c->net_mtu, (uint64_t)2048) + FRAME_OVERHEAD_BYTES);

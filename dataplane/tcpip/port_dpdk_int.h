@@ -1,4 +1,4 @@
-// The parts of the DPDK port, shared by its two files: the packet path and the start.
+// The parts of the DPDK port, shared by its three files: the packet path, EAL and the device.
 #pragma once
 
 #include "dataplane/tcpip/port_dpdk.h"
@@ -72,3 +72,9 @@ extern const struct mr_port_ops mr_dpdk_port_ops;
 
 // The device's link as it is now; counts a change.
 void mr_dpdk_link(struct mr_dpdk *d);
+
+// Starts EAL once. -errno with a diagnostic.
+[[nodiscard]] int mr_dpdk_start_eal(const struct mr_dpdk_options *o, struct mr_diag *diag);
+// The last line of DPDK's log that tells of an error; "": none since it was hushed.
+const char *mr_dpdk_eal_said(void);
+void mr_dpdk_eal_hush(void);
