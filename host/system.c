@@ -3,6 +3,7 @@
 #include "host/system.h"
 
 #include "host/control.h"
+#include "host/nic.h"
 #include "host/scan.h"
 #include "host/system_int.h"
 #include "host/view/view.h"
@@ -94,6 +95,23 @@ static int fill_all_partitions(struct mr_control *c, struct mr_row_table *rows)
 	return 0;
 }
 
+// Of a worker's own port; null where the kernel has the network. What the device itself lost,
+// before any worker saw it, is in millrace.ports.
+static void fill_worker_port(struct mr_worker *w, struct mr_row_table *rows)
+{
+	const struct mr_port_counters *c;
+
+	if (!w->control->nic)
+		return;
+	c = &mr_nic_port(w->control->nic, w->id)->counters;
+	mr_row_int(rows, 14, load(&c->rx_frames));
+	mr_row_int(rows, 15, load(&c->rx_bytes));
+	mr_row_int(rows, 16, load(&c->rx_cut) + load(&c->steered_lost));
+	mr_row_int(rows, 17, load(&c->tx_frames));
+	mr_row_int(rows, 18, load(&c->tx_bytes));
+	mr_row_int(rows, 19, load(&c->tx_dropped) + load(&c->tx_no_frame));
+}
+
 static void fill_one_worker(struct mr_worker *w, void *arg)
 {
 	struct mr_row_table *rows = arg;
@@ -115,6 +133,7 @@ static void fill_one_worker(struct mr_worker *w, void *arg)
 	mr_row_int(rows, 11, load(&w->stats.feeds_lagging));
 	mr_row_int(rows, 12, (int64_t)mr_chunk_pool_bytes_used(w->control->pools[w->id]));
 	mr_row_int(rows, 13, (int64_t)mr_chunk_pool_bytes_max(w->control->pools[w->id]));
+	fill_worker_port(w, rows);
 }
 
 static int fill_workers(struct mr_control *c, struct mr_row_table *rows)
@@ -352,7 +371,9 @@ static const struct system_def defs[] = {
 			{"appends", T_INT8}, {"appends_failed", T_INT8},
 			{"appends_stalled", T_INT8}, {"log_commits", T_INT8}, {"log_bytes", T_INT8},
 			{"feeds_lagging", T_INT8}, {"table_memory_used", T_INT8},
-			{"table_memory_max", T_INT8}}},
+			{"table_memory_max", T_INT8}, {"rx_frames", T_INT8}, {"rx_bytes", T_INT8},
+			{"rx_dropped", T_INT8}, {"tx_frames", T_INT8}, {"tx_bytes", T_INT8},
+			{"tx_dropped", T_INT8}}},
 };
 
 // ---- scanning
