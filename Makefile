@@ -67,7 +67,7 @@ FUZZERS  := $(FUZZ_SRC:%.c=$B/%)
 E2E_BIN  := $(E2E_SRC:%.c=$B/%) $B/tests/lib/faultdisk
 BENCHES  := $(BENCH_SRC:%.c=$B/%)
 
-.PHONY: all help deps test test-long ci run demo clean fmt fmt-check lint bench bench-wire bench-smoke fuzz check-bin check-isa isa
+.PHONY: all help deps test test-long test-dpdk ci run demo clean fmt fmt-check lint bench bench-wire bench-smoke fuzz check-bin check-isa isa
 .SECONDARY:
 
 DPDK_SO := $(if $(filter 0,$(DPDK)),,$B/millrace-dpdk.so)
@@ -146,6 +146,9 @@ test: ## the short tests; ends with "N passed, N failed"
 test-long: $B/tests/sim/tcp_life_test $B/tests/sim/attack_test ## 100,000 simulated lives, 1,000,000 connects and closes
 	$(Q)LIVES=100000 $B/tests/sim/tcp_life_test
 	$(Q)CHURN=1000000 $B/tests/sim/attack_test
+
+test-dpdk: all $(E2E_BIN) $(BENCHES) ## the end-to-end tests that use the Kafka port, over DPDK; KIND=veth names the device
+	$(Q)MILLRACE_DATAPLANE=dpdk:$(or $(KIND),tap) tools/run-tests $B $(T)
 
 test-unit: check-bin ## unit, kernel, wire, SQL, crash and fuzz-replay tests only
 	$(Q)tools/run-tests $B --no-e2e $(T)

@@ -1,4 +1,2 @@
 # The main job of main_test.sh over our own TCP/IP, on a tap device.
-. tests/e2e/dpdk.sh
-wire tap
-. tests/e2e/main_test.sh
+exec bash tests/e2e/dpdk.sh tap tests/e2e/main_test.sh

@@ -27,6 +27,10 @@ six="[fd77:${KAFKA#10.77.}"
 six="${six%%.*}::2]:${KAFKA##*:}"
 expect 20000 "$(kcat -b "$six" -X broker.address.family=v6 -C -t small -e -q -o beginning 2>"$TMP/six.err" | wc -l)" "messages over IPv6"
 
+expect "3|t|t" "$(query "SELECT count(*), min(rx_frames) > 100 AND min(tx_bytes) > 1000,
+	max(rx_dropped) = 0 AND max(tx_dropped) = 0
+	FROM millrace.workers")" "frames of each worker"
+
 exec 5<>"/dev/tcp/${KAFKA%:*}/${KAFKA##*:}"
 expect "established|t" "$(query "SELECT tcp_state, srtt_us >= 0 FROM millrace.connections
 	WHERE kind = 'kafka' LIMIT 1")" "a connection"
@@ -46,7 +50,7 @@ expect 0 "$(sharked -o tcp.check_checksum:TRUE -o ip.check_checksum:TRUE \
 # Retransmissions and what follows from them happen where a machine is busy; all else must not.
 sharked -q -z expert >"$TMP/expert"
 odd=$(sed -n '/^Errors\|^Warns/,/^Notes\|^Chats/p' "$TMP/expert" | grep -E '^ +[0-9]+ ' |
-	grep -vE 'Connection reset|Previous segment|ACKed segment|out-of-order|Out-Of-Order|window is (full|completely full)|Zero window|zero window' || true)
+	grep -vE 'Connection reset|D-SACK|Previous segment|ACKed segment|out-of-order|Out-Of-Order|window is (full|completely full)|Zero window|zero window' || true)
 [ -z "$odd" ] || fail "tshark: $odd"
 [ "$(sharked | wc -l)" -gt 1000 ] || fail "the capture is short"
 

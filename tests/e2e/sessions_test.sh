@@ -58,7 +58,7 @@ if command -v kcat >/dev/null; then
 	PIDS+=($!)
 	wait_for t "SELECT count(*) > 0 FROM millrace.connections WHERE kind = 'kafka' AND client = 'my-consumer' AND requests > 0"
 	expect "0|${KAFKA##*:}|t|t|t" \
-		"$(query "SELECT worker, local_port, peer LIKE '127.0.0.1:%', received_bytes > 0, sent_bytes > 0 FROM millrace.connections WHERE client = 'my-consumer' LIMIT 1")" \
+		"$(query "SELECT worker, local_port, peer LIKE '${KAFKA%.*}.1:%', received_bytes > 0, sent_bytes > 0 FROM millrace.connections WHERE client = 'my-consumer' LIMIT 1")" \
 		"Kafka connection"
 fi
 
