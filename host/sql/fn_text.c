@@ -179,6 +179,30 @@ static int substring(struct mr_fn_call *c, const void *const *a, void *out)
 		s, from, from + char_off(mr_span(s.data + from, s.bytes - from), end - start), out);
 }
 
+// overlay(s PLACING new FROM from FOR count); without FOR as many characters as the new text has.
+static int overlay(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	struct mr_span s = fn_span(a[0]), with = fn_span(a[1]);
+	int64_t from = ARG(int32_t, 2);
+	int64_t count = c->args_count > 3 ? ARG(int32_t, 3) : (int64_t)mr_utf8_count(with);
+	size_t head, tail;
+	uint8_t *p;
+
+	if (from <= 0)
+		return mr_fn_error(c, "22011", "negative substring length not allowed");
+	head = char_off(s, from - 1);
+	tail = char_off(s, MR_MAX(from - 1 + count, 0));
+	p = mr_arena_alloc(c->ev->arena, head + with.bytes + s.bytes - tail + 1);
+	if (!p)
+		return mr_eval_no_memory(c->ev);
+	memcpy(p, s.data, head);
+	memcpy(p + head, with.data, with.bytes);
+	memcpy(p + head + with.bytes, s.data + tail, s.bytes - tail);
+	RESULT(struct mr_str) =
+		(struct mr_str){p, (uint32_t)(head + with.bytes + s.bytes - tail), 0};
+	return 0;
+}
+
 static int left(struct mr_fn_call *, const void *const *a, void *out)
 {
 	struct mr_span s = fn_span(a[0]);
@@ -583,6 +607,8 @@ static const struct mr_fn fns[] = {
 	{"substring", T_T, 3, {T_T, T_I4, T_I4}, 0, substring, NULL},
 	{"substr", T_T, 2, {T_T, T_I4}, 0, substring, NULL},
 	{"substr", T_T, 3, {T_T, T_I4, T_I4}, 0, substring, NULL},
+	{"overlay", T_T, 3, {T_T, T_T, T_I4}, 0, overlay, NULL},
+	{"overlay", T_T, 4, {T_T, T_T, T_I4, T_I4}, 0, overlay, NULL},
 	{"left", T_T, 2, {T_T, T_I4}, 0, left, NULL},
 	{"varchar", T_T, 2, {T_T, T_I4}, 0, left, NULL}, // the cast to varchar(n)
 	{"right", T_T, 2, {T_T, T_I4}, 0, right, NULL},

@@ -446,6 +446,77 @@ static int make_date(struct mr_fn_call *c, const void *const *a, void *out)
 	return days_add(c, mr_days_from_civil(y < 0 ? y + 1 : y, m, d), 0, out);
 }
 
+static int make_timestamp(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	int32_t y = ARG(int32_t, 0), hour = ARG(int32_t, 3), minute = ARG(int32_t, 4);
+	double sec = ARG(double, 5), us = rint(sec * 1e6);
+	int64_t midnight;
+	int32_t day;
+	int rc = make_date(c, a, &day);
+
+	if (rc < 0)
+		return rc;
+	if (hour < 0 || hour > 24 || minute < 0 || minute > 59 || !(sec >= 0 && sec <= 60) ||
+		(hour == 24 && (minute || us > 0)))
+		return mr_fn_error(c, "22008", "time field value out of range: %d:%02d:%02g", hour,
+			minute, sec);
+	midnight = day * MR_US_PER_DAY + hour * MR_US_PER_H + minute * MR_US_PER_MIN + (int64_t)us;
+	if (y > 294276 || midnight < MR_TS_MIN || midnight > MR_TS_MAX)
+		return mr_fn_out_of_range(c, MR_TYPE_TIMESTAMP);
+	RESULT(int64_t) = midnight;
+	return 0;
+}
+
+// ---- Justified intervals: hours into days, days into months of 30 ----
+
+static int justify(struct mr_fn_call *c, struct mr_interval v, bool hours, bool days, void *out)
+{
+	int64_t day = v.days, month = v.months;
+
+	if (hours) {
+		day += v.us / MR_US_PER_DAY;
+		v.us %= MR_US_PER_DAY;
+	}
+	if (days) {
+		month += day / 30;
+		day %= 30;
+		if (month > 0 && (day < 0 || (hours && day == 0 && v.us < 0))) {
+			day += 30;
+			month--;
+		} else if (month < 0 && (day > 0 || (hours && day == 0 && v.us > 0))) {
+			day -= 30;
+			month++;
+		}
+	}
+	if (hours && day > 0 && v.us < 0) {
+		v.us += MR_US_PER_DAY;
+		day--;
+	} else if (hours && day < 0 && v.us > 0) {
+		v.us -= MR_US_PER_DAY;
+		day++;
+	}
+	if (day != (int32_t)day || month != (int32_t)month)
+		return mr_fn_out_of_range(c, MR_TYPE_INTERVAL);
+	RESULT(struct mr_interval) =
+		(struct mr_interval){.us = v.us, .days = (int32_t)day, .months = (int32_t)month};
+	return 0;
+}
+
+static int justify_hours(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return justify(c, ARG(struct mr_interval, 0), true, false, out);
+}
+
+static int justify_days(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return justify(c, ARG(struct mr_interval, 0), false, true, out);
+}
+
+static int justify_interval(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return justify(c, ARG(struct mr_interval, 0), true, true, out);
+}
+
 static int isfinite_ts(struct mr_fn_call *, const void *const *a, void *out)
 {
 	RESULT(uint8_t) = mr_ts_is_finite(ARG(int64_t, 0));
@@ -514,6 +585,10 @@ static const struct mr_fn fns[] = {
 	{"age", T_IV, 1, {T_TS}, ST, age1, NULL},
 	{"to_timestamp", T_TZ, 1, {T_F8}, 0, from_epoch, NULL},
 	{"make_date", T_D, 3, {T_I4, T_I4, T_I4}, 0, make_date, NULL},
+	{"make_timestamp", T_TS, 6, {T_I4, T_I4, T_I4, T_I4, T_I4, T_F8}, 0, make_timestamp, NULL},
+	{"justify_hours", T_IV, 1, {T_IV}, 0, justify_hours, NULL},
+	{"justify_days", T_IV, 1, {T_IV}, 0, justify_days, NULL},
+	{"justify_interval", T_IV, 1, {T_IV}, 0, justify_interval, NULL},
 	{"isfinite", T_B, 1, {T_TS}, 0, isfinite_ts, NULL},
 	{"isfinite", T_B, 1, {T_TZ}, 0, isfinite_ts, NULL},
 };
