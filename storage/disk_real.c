@@ -30,6 +30,12 @@ static struct disk_real *real_of(struct mr_disk *d)
 	return MR_CONTAINER(d, struct disk_real, disk);
 }
 
+// A quota that is used up is a full disk.
+static int os_error(void)
+{
+	return errno == EDQUOT ? -ENOSPC : -errno;
+}
+
 static int open_direct(int dir_fd, const char *name, int flags, bool *direct)
 {
 	static _Atomic bool warned;
@@ -58,7 +64,7 @@ static int piece_written(struct mr_file *f, uint64_t offset, size_t bytes)
 	return sync_file_range(f->fd, (off_t)offset, (off_t)bytes,
 		       SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
 			       SYNC_FILE_RANGE_WAIT_AFTER)
-		       ? -errno
+		       ? os_error()
 		       : 0;
 }
 
@@ -77,7 +83,7 @@ static int real_open(struct mr_disk *d, const char *name, unsigned flags, struct
 	else
 		f->fd = openat(real_of(d)->dir_fd, name, os, 0600);
 	if (f->fd < 0) {
-		int rc = -errno;
+		int rc = os_error();
 
 		free(f);
 		return rc;
@@ -103,7 +109,7 @@ static int real_read(struct mr_file *f, uint64_t offset, void *data, size_t byte
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return -errno;
+			return os_error();
 		if (n == 0)
 			break;
 		moved += (size_t)n;
@@ -126,7 +132,7 @@ static int real_write(struct mr_file *f, uint64_t offset, const void *data, size
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
+			return n < 0 ? os_error() : -EIO;
 		rc = piece_written(f, offset + moved, (size_t)n);
 		if (rc)
 			return rc;
@@ -137,36 +143,36 @@ static int real_write(struct mr_file *f, uint64_t offset, const void *data, size
 
 static int real_sync(struct mr_file *f)
 {
-	return fdatasync(f->fd) ? -errno : 0;
+	return fdatasync(f->fd) ? os_error() : 0;
 }
 
 static int real_truncate(struct mr_file *f, uint64_t bytes)
 {
-	return ftruncate(f->fd, (off_t)bytes) ? -errno : 0;
+	return ftruncate(f->fd, (off_t)bytes) ? os_error() : 0;
 }
 
 static int64_t real_bytes(struct mr_file *f)
 {
 	struct stat st;
 
-	return fstat(f->fd, &st) ? -errno : st.st_size;
+	return fstat(f->fd, &st) ? os_error() : st.st_size;
 }
 
 static int real_rename(struct mr_disk *d, const char *from, const char *to)
 {
 	int fd = real_of(d)->dir_fd;
 
-	return renameat(fd, from, fd, to) ? -errno : 0;
+	return renameat(fd, from, fd, to) ? os_error() : 0;
 }
 
 static int real_unlink(struct mr_disk *d, const char *name)
 {
-	return unlinkat(real_of(d)->dir_fd, name, 0) ? -errno : 0;
+	return unlinkat(real_of(d)->dir_fd, name, 0) ? os_error() : 0;
 }
 
 static int real_mkdir(struct mr_disk *d, const char *name)
 {
-	return mkdirat(real_of(d)->dir_fd, name, 0700) && errno != EEXIST ? -errno : 0;
+	return mkdirat(real_of(d)->dir_fd, name, 0700) && errno != EEXIST ? os_error() : 0;
 }
 
 static int real_sync_dir(struct mr_disk *d, const char *name)
@@ -175,8 +181,8 @@ static int real_sync_dir(struct mr_disk *d, const char *name)
 	int rc;
 
 	if (fd < 0)
-		return -errno;
-	rc = fsync(fd) ? -errno : 0;
+		return os_error();
+	rc = fsync(fd) ? os_error() : 0;
 	close(fd);
 	return rc;
 }
@@ -190,7 +196,7 @@ static int real_list(
 	int rc = 0;
 
 	if (!dir) {
-		rc = -errno;
+		rc = os_error();
 		if (fd >= 0)
 			close(fd);
 		return rc;
@@ -199,7 +205,7 @@ static int real_list(
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
 			rc = each(arg, e->d_name);
 	if (!rc && errno)
-		rc = -errno;
+		rc = os_error();
 	closedir(dir);
 	return rc;
 }
@@ -211,9 +217,9 @@ static int real_lock(struct mr_disk *d, const char *name)
 
 	MR_ASSERT(r->lock_fd < 0);
 	if (fd < 0)
-		return -errno;
+		return os_error();
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		int rc = errno == EWOULDBLOCK ? (int)MR_ERR_LOCKED : -errno;
+		int rc = errno == EWOULDBLOCK ? (int)MR_ERR_LOCKED : os_error();
 
 		close(fd);
 		return rc;
@@ -227,7 +233,7 @@ static int64_t real_bytes_free(struct mr_disk *d)
 	struct statvfs v;
 
 	if (fstatvfs(real_of(d)->dir_fd, &v))
-		return -errno;
+		return os_error();
 	return (int64_t)v.f_bavail * (int64_t)v.f_frsize;
 }
 
@@ -269,7 +275,7 @@ int mr_disk_real_open(struct mr_disk **out, const char *path)
 	r->lock_fd = -1;
 	r->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (r->dir_fd < 0) {
-		int rc = -errno;
+		int rc = os_error();
 
 		free(r);
 		return rc;
