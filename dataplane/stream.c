@@ -88,6 +88,11 @@ void mr_net_time(struct mr_net *net)
 	net->now_ns = mr_now_ns(net->clock);
 }
 
+void mr_net_gives_way(struct mr_net *net, bool on)
+{
+	net->gives_way = on;
+}
+
 void mr_net_later(struct mr_net *net, struct mr_net_task *t)
 {
 	if (t->queued)

@@ -241,6 +241,10 @@ void mr_net_unlisten(struct mr_net *net, struct mr_listener *l);
 // No call after this; the watch's memory is the caller's again when it returns.
 void mr_net_unwatch(struct mr_net *net, struct mr_watch *w);
 
+// From the next turn on: a thread that needs our core works for us and tells a watch (a commit).
+// Our own TCP does not poll meanwhile, but sleeps as soon as it finds nothing; a busy net polls on.
+void mr_net_gives_way(struct mr_net *net, bool on);
+
 void mr_net_later(struct mr_net *net, struct mr_net_task *t);
 // Takes back a task that may be queued.
 void mr_net_forget(struct mr_net *net, struct mr_net_task *t);

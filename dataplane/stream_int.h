@@ -15,6 +15,7 @@ struct mr_net {
 	struct mr_net_ticker *tickers;
 	struct mr_net_options options; // defaults filled in
 	bool in_turn;
+	bool gives_way;
 	uint32_t tasks_queued;
 
 	// Receive buffers [0, rxbufs) circulate; those above are for the bytes of paused streams.

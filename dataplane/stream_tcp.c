@@ -20,6 +20,8 @@
 // two, and it is read for every few polls only: time is late by less than a microsecond. Having
 // found nothing for `idle_ns` it sleeps: on the port's descriptor where it has one, else in naps
 // that grow while nothing comes. A busy net never sleeps.
+// While it gives way it sleeps at once: polling would keep the core from the thread whose work is
+// awaited, and from the kernel's that complete a flush.
 #include "dataplane/stream_int.h"
 #include "dataplane/tcpip/stack.h"
 
@@ -631,7 +633,10 @@ static int spin(struct tcp_net *t, bool may_wait)
 
 static bool is_idle(const struct tcp_net *t)
 {
-	return !t->net.options.busy && t->net.now_ns - t->busy_ns >= t->net.options.idle_ns;
+	const struct mr_net *net = &t->net;
+
+	return !net->options.busy &&
+	       (net->gives_way || net->now_ns - t->busy_ns >= net->options.idle_ns);
 }
 
 static int tcp_turn(struct mr_net *net, int64_t wait_ns)

@@ -233,6 +233,7 @@ int mr_worker_create(
 	w->store = control->store;
 	w->core = control->placement.workers_count ? control->placement.workers[id].pu : -1;
 	w->node = control->placement.workers_count ? control->placement.workers[id].node : -1;
+	w->shares_core = !control->placement.workers_count || control->placement.background_shares;
 	w->box.event_fd = -1;
 	w->fetch_deadline_ns = INT64_MAX;
 	w->append_deadline_ns = INT64_MAX;
@@ -523,6 +524,7 @@ static void worker_turn(struct mr_worker *w)
 		wait_ns = MR_MIN(wait_ns, STALLED_WAIT_NS);
 	if (w->index_waited)
 		wait_ns = MR_MIN(wait_ns, MR_MAX(w->index_retry_ns - now, 0));
+	mr_net_gives_way(w->net, w->shares_core && w->commits.io->in_flight);
 	mr_net_turn(w->net, more || w->fetch_wakeup ? 0 : wait_ns);
 	mr_stat_add(&w->stats.turns, 1);
 }

@@ -129,8 +129,9 @@ struct mr_worker {
 	struct mr_clock *clock;
 	struct mr_log_store *store;
 	pthread_t thread;
-	int core; // -1: not pinned
-	int node; // NUMA, -1: anywhere
+	int core;         // -1: not pinned
+	int node;         // NUMA, -1: anywhere
+	bool shares_core; // with background threads and commits
 
 	struct mr_uring *ring;  // NULL: plain
 	struct mr_stack *stack; // our own TCP/IP; NULL: kernel sockets

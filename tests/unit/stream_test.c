@@ -565,6 +565,30 @@ static void paused_streams_do_not_keep_the_buffers(void **)
 	bench_close(b);
 }
 
+static uint64_t sleeps_of_a_turn(struct bench *b)
+{
+	const struct mr_port *port = b->on.world.ports[0];
+	uint64_t before = port->counters.sleeps;
+
+	assert_true(mr_net_turn(b->net, 1000000) >= 0);
+	return port->counters.sleeps - before;
+}
+
+static void a_net_that_gives_way_sleeps_at_once_and_a_busy_one_never(void **)
+{
+	for (int busy = 0; busy < 2; busy++) {
+		struct mr_net_options o = {.idle_ns = 1000000000, .busy = busy};
+		struct bench *b = bench_open(o, net_over_host());
+
+		assert_int_equal(sleeps_of_a_turn(b), 0);
+		mr_net_gives_way(b->net, true);
+		assert_int_equal(sleeps_of_a_turn(b), busy ? 0 : 1);
+		mr_net_gives_way(b->net, false);
+		assert_int_equal(sleeps_of_a_turn(b), 0);
+		bench_close(b);
+	}
+}
+
 struct mail {
 	struct mr_watch watch;
 	struct mr_mailbox box;
@@ -664,6 +688,9 @@ static int run_all(const char *name)
 		cmocka_unit_test(tasks_run_once_each_time_and_cannot_hold_the_turn),
 	};
 
+	static const struct CMUnitTest of_tcp[] = {
+		cmocka_unit_test(a_net_that_gives_way_sleeps_at_once_and_a_busy_one_never),
+	};
 	static const struct CMUnitTest of_sockets[] = {
 		cmocka_unit_test(without_descriptors_accepting_pauses_and_goes_on),
 	};
@@ -671,6 +698,8 @@ static int run_all(const char *name)
 
 	if (net_over != OVER_TCP)
 		failed += cmocka_run_group_tests_name("sockets", of_sockets, NULL, NULL);
+	else
+		failed += cmocka_run_group_tests_name("our own TCP", of_tcp, NULL, NULL);
 	return failed;
 }
 
