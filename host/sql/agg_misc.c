@@ -1,4 +1,4 @@
-// min, max, bool_and, bool_or, string_agg, and the exact percentiles.
+// min, max, bool_and, bool_or, bit_and, bit_or, bit_xor, string_agg, and the exact percentiles.
 #include "host/sql/agg.h"
 
 #include "host/sql/fn.h"
@@ -18,6 +18,11 @@ struct extreme_state {
 struct bool_state {
 	bool set;
 	bool value;
+};
+
+struct bit_state {
+	int64_t value;
+	bool set;
 };
 
 struct text_state {
@@ -283,6 +288,70 @@ static int bool_load(struct mr_agg_run *, void *state, struct mr_reader *in)
 	return in->bad || bits > 3 ? MR_ERR_CORRUPT : 0;
 }
 
+// ---- bit_and, bit_or, bit_xor: of integers, sign bits included ----
+
+static void bit_put(const struct mr_agg_run *x, struct bit_state *s, int64_t v)
+{
+	char op = x->call->fn->name[4];
+
+	s->value = !s->set ? v : op == 'a' ? s->value & v : op == 'o' ? s->value | v : s->value ^ v;
+	s->set = true;
+}
+
+static int bit_update(struct mr_agg_run *x, uint8_t *const *rows, const struct mr_vec *args,
+	const uint32_t *sel, uint32_t n)
+{
+	enum mr_phys phys = mr_type_phys(arg_type(x));
+
+	for (uint32_t k = 0; k < n; k++) {
+		const void *v = mr_vec_at(&args[0], mr_sel(sel, k));
+
+		bit_put(x, mr_agg_state(x, rows[k]),
+			phys == MR_PHYS_I16   ? *(const int16_t *)v
+			: phys == MR_PHYS_I32 ? *(const int32_t *)v
+					      : *(const int64_t *)v);
+	}
+	return 0;
+}
+
+static int bit_merge(struct mr_agg_run *x, void *state, const void *other)
+{
+	const struct bit_state *o = other;
+
+	if (o->set)
+		bit_put(x, state, o->value);
+	return 0;
+}
+
+static int bit_finish(struct mr_agg_run *x, const void *state, void *out)
+{
+	const struct bit_state *s = state;
+
+	switch (mr_type_phys(arg_type(x))) {
+	case MR_PHYS_I16: *(int16_t *)out = (int16_t)s->value; break;
+	case MR_PHYS_I32: *(int32_t *)out = (int32_t)s->value; break;
+	default: *(int64_t *)out = s->value; break;
+	}
+	return !s->set;
+}
+
+static void bit_save(const struct mr_agg_run *, const void *state, struct mr_buf *out)
+{
+	const struct bit_state *s = state;
+
+	mr_buf_u8(out, s->set);
+	mr_buf_le64(out, (uint64_t)s->value);
+}
+
+static int bit_load(struct mr_agg_run *, void *state, struct mr_reader *in)
+{
+	struct bit_state *s = state;
+	uint8_t set = mr_read_u8(in);
+
+	*s = (struct bit_state){.value = (int64_t)mr_read_le64(in), .set = set};
+	return in->bad || set > 1 ? MR_ERR_CORRUPT : 0;
+}
+
 // ---- string_agg ----
 
 static int text_add(struct mr_agg_run *x, struct text_state *s, const void *data, uint32_t bytes)
@@ -512,12 +581,23 @@ static int cont_finish(struct mr_agg_run *x, const void *state, void *out)
 			kind##_update, kind##_merge, bool_finish, bool_save, bool_load, NULL, NULL \
 	}
 
+#define BITS_OF(name, type)                                                                \
+	{                                                                                  \
+		name, 1, {type}, type, 0, sizeof(struct bit_state), bit_update, bit_merge, \
+			bit_finish, bit_save, bit_load, NULL, NULL                         \
+	}
+#define BITS(name) \
+	BITS_OF(name, MR_TYPE_INT2), BITS_OF(name, MR_TYPE_INT4), BITS_OF(name, MR_TYPE_INT8)
+
 const struct mr_agg_fn mr_agg_misc[] = {
 	EXTREME("min", min),
 	EXTREME("max", max),
 	BOOLEAN("bool_and", and),
 	BOOLEAN("every", and),
 	BOOLEAN("bool_or", or),
+	BITS("bit_and"),
+	BITS("bit_or"),
+	BITS("bit_xor"),
 	{"string_agg", 2, {MR_TYPE_TEXT, MR_TYPE_TEXT}, MR_TYPE_TEXT, MR_AGG_UNBOUNDED,
 		sizeof(struct text_state), text_update, NULL, text_finish, NULL, NULL, NULL, NULL},
 	{"percentile_disc", 2, {MR_FN_ANY, MR_TYPE_FLOAT8}, MR_TYPE_NULL,

@@ -18,7 +18,8 @@ static const char *const queries[] = {
 	 "avg(n) "
 	 "AS "
 	 "an, min(k) AS mk, max(n) AS mn, stddev(i) AS sd, approx_count_distinct(i) AS d, "
-	 "approx_percentile(f, 0.5) AS p, bool_and(i > 0) AS ba FROM t GROUP BY k"),
+	 "approx_percentile(f, 0.5) AS p, bool_and(i > 0) AS ba, bit_xor(i) AS bx, bit_and(b) AS "
+	 "bb FROM t GROUP BY k"),
 	("SELECT window_start, k, count(*) AS c, sum(i) AS s, max(k) AS m FROM TUMBLE(t, at, "
 	 "INTERVAL '1 "
 	 "minute') GROUP BY window_start, k"),
