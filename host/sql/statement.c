@@ -434,7 +434,7 @@ static int fetch_next(
 	}
 	snprintf(c->tag, sizeof(c->tag), "%s %llu", ast->fetch.move ? "MOVE" : "FETCH",
 		(unsigned long long)c->rows);
-	return rc;
+	return MR_MIN(rc, 0); // rows that were moved over are nobody's
 }
 
 static int execute_open(struct mr_cursor *c, struct mr_diag *diag)

@@ -140,6 +140,20 @@ def server_side_cursors_fetch_in_steps(server):
     c.close()
 
 
+def move_returns_a_count_and_no_rows(server):
+    script = ("BEGIN; DECLARE c CURSOR FOR SELECT g FROM generate_series(1, 20) g; MOVE 10 IN c; "
+              "FETCH 1 FROM c; MOVE FORWARD ALL IN c; MOVE 1 IN c; COMMIT")
+    p = server.psql("-t", "-A", *[a for s in script.split(";") for a in ("-c", s)])
+    assert p.returncode == 0 and p.stderr == "", p
+    assert p.stdout.split("\n")[2:6] == ["MOVE 10", "11", "MOVE 9", "MOVE 0"], p.stdout
+    c = server.connect()
+    with c.cursor() as cur:
+        cur.execute("DECLARE c CURSOR FOR SELECT g FROM generate_series(1, 20) g")
+        cur.execute("MOVE 10 IN c")
+        assert cur.description is None and cur.statusmessage == "MOVE 10", cur.statusmessage
+    c.close()
+
+
 def sql_prepared_statements_run(server):
     c = server.connect()
     with c.cursor() as cur:
@@ -353,7 +367,8 @@ def garbage_breaks_nothing(server):
 
 CHECKS = [psql_runs_statements, psql_reads_a_million_rows, wrong_names_are_refused,
           psycopg2_runs_transactions, psycopg2_reads_every_type,
-          server_side_cursors_fetch_in_steps, sql_prepared_statements_run, copy_is_refused,
+          server_side_cursors_fetch_in_steps, move_returns_a_count_and_no_rows,
+          sql_prepared_statements_run, copy_is_refused,
           cancel_from_another_thread, wrong_secret_cancels_nothing,
           ten_sessions_at_once, slow_reader_stalls_only_itself, too_many_clients_are_told,
           statement_timeout_cancels, stop_ends_every_session, garbage_breaks_nothing]
