@@ -10,7 +10,13 @@
 #define HEAD_MAGIC    0x316e757265636c6dull // "mlcerun1"
 #define TRAILER_MAGIC 0x31646e656e75726dull // "mrunend1"
 
-enum { WRITE_BYTES = 1 << 20, ZSTD_LEVEL = 1, BLOCK_SAVED_BYTES = 31, BLOCK_ZSTD = 1 };
+enum {
+	WRITE_BYTES = 1 << 20,
+	ZSTD_LEVEL = 1,
+	BLOCK_SAVED_BYTES = 31,
+	BLOCK_ZSTD = 1,
+	WRITTEN_MAX = 64, // descriptors that wait for a flush
+};
 
 struct head {
 	uint64_t checksum; // of the rest
@@ -57,6 +63,8 @@ struct mr_run_writer {
 	struct mr_buf footer;
 	uint32_t blocks;
 	uint64_t groups, raw_bytes;
+	struct mr_file *written[WRITTEN_MAX]; // whole, not flushed yet
+	uint32_t written_count;
 };
 
 int mr_run_writer_create(struct mr_disk *disk, struct mr_run_writer **out)
@@ -78,6 +86,8 @@ void mr_run_writer_destroy(struct mr_run_writer *w)
 	if (!w)
 		return;
 	mr_run_abort(w);
+	for (uint32_t i = 0; i < w->written_count; i++)
+		mr_file_close(w->written[i]);
 	mr_zip_destroy(w->zip);
 	mr_buf_fini(&w->packed);
 	mr_buf_fini(&w->pending);
@@ -134,6 +144,11 @@ int mr_run_begin(struct mr_run_writer *w, const struct mr_run_info *info)
 	int rc;
 
 	MR_ASSERT(!w->file);
+	if (w->written_count == WRITTEN_MAX) {
+		rc = mr_run_sync(w);
+		if (rc < 0)
+			return rc;
+	}
 	h.checksum = mr_checksum(&h.magic, sizeof(h) - sizeof(h.checksum));
 	w->id = info->id;
 	w->at = w->groups = w->raw_bytes = w->blocks = 0;
@@ -203,7 +218,7 @@ static int put_end(struct mr_run_writer *w, struct mr_run_info *info)
 		rc = put(w, &t, sizeof(t));
 	if (rc == 0)
 		rc = flush(w);
-	return rc < 0 ? rc : mr_file_sync(w->file);
+	return rc;
 }
 
 int mr_run_finish(struct mr_run_writer *w, struct mr_run_info *info)
@@ -212,16 +227,29 @@ int mr_run_finish(struct mr_run_writer *w, struct mr_run_info *info)
 
 	MR_ASSERT(w->file && info->id == w->id);
 	rc = put_end(w, info);
-	if (rc == 0)
-		rc = mr_disk_sync_dir(w->disk, "run");
 	if (rc < 0)
 		return failed(w, rc);
-	mr_file_close(w->file);
+	w->written[w->written_count++] = w->file;
 	w->file = NULL;
 	info->file_bytes = w->at;
 	info->groups = w->groups;
 	info->raw_bytes = w->raw_bytes;
 	return 0;
+}
+
+int mr_run_sync(struct mr_run_writer *w)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < w->written_count; i++) {
+		if (rc == 0)
+			rc = mr_file_sync(w->written[i]);
+		mr_file_close(w->written[i]);
+	}
+	if (rc == 0 && w->written_count)
+		rc = mr_disk_sync_dir(w->disk, "run");
+	w->written_count = 0;
+	return rc;
 }
 
 // ---- the shared part

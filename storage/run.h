@@ -65,8 +65,12 @@ void mr_run_writer_destroy(struct mr_run_writer *w); // aborts; NULL does nothin
 [[nodiscard]] int mr_run_begin(struct mr_run_writer *w, const struct mr_run_info *info);
 [[nodiscard]] int mr_run_write(
 	struct mr_run_writer *w, uint8_t first, uint8_t last, uint32_t groups, struct mr_span raw);
-// Flushes file and directory and fills what of `info` the file decides.
+// The file is whole, and durable after mr_run_sync; fills what of `info` the file decides.
 [[nodiscard]] int mr_run_finish(struct mr_run_writer *w, struct mr_run_info *info);
+// Makes all finished files durable: before any of them is committed. Flushing many that lie written
+// is cheaper than each behind its writing: the file system puts their new blocks into one change of
+// its own, and there is one flush of the directory. On an error none may be committed.
+[[nodiscard]] int mr_run_sync(struct mr_run_writer *w);
 void mr_run_abort(struct mr_run_writer *w);
 
 // ---- reading

@@ -214,6 +214,8 @@ static int fold_stored(struct filling *k)
 		rc = mr_fold_state_create(v->fold, SIZE_MAX, &f.state);
 	if (rc == 0 && f.state)
 		rc = stored_full(&f);
+	if (rc == 0)
+		rc = mr_run_sync(k->tools.writer);
 	mr_fold_state_destroy(f.state);
 	mr_view_work_count(&v->host->budget, &work, 0);
 	mr_view_tools_fini(&k->tools);

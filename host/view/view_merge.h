@@ -83,7 +83,8 @@ struct mr_view_ranges {
 [[nodiscard]] int mr_view_tools_init(struct mr_view_tools *t, struct mr_disk *disk);
 void mr_view_tools_fini(struct mr_view_tools *t);
 
-// Writes the merged sources as the file of a new run and fills `info` but for its ranges.
+// Writes the merged sources as the file of a new run and fills `info` but for its ranges. Durable
+// after mr_run_sync of the tools' writer.
 [[nodiscard]] int mr_view_write(struct mr_view_tools *t, struct mr_view *v,
 	const struct mr_view_sources *s, struct mr_run_info *info, struct mr_diag *diag);
 // The same from one state of which nobody else knows yet.

@@ -76,6 +76,11 @@ static int merge(struct mr_view_tools *t, struct mr_view *v, const struct mr_vie
 
 	if (rc < 0)
 		return rc;
+	rc = mr_run_sync(t->writer);
+	if (rc < 0) {
+		mr_view_unlink(v, &info);
+		return rc;
+	}
 	rc = commit(v, s, &info);
 	if (rc == 1 || rc == -ENOSPC || rc == -ENOMEM)
 		mr_view_unlink(v, &info);

@@ -20,7 +20,7 @@ int mr_view_sealing_write(struct mr_view_sealing *s, struct mr_view_tools *t,
 	struct mr_view *const *views, size_t views_count, const struct mr_table_part *part,
 	uint64_t sequence, const struct mr_segment_info *segment)
 {
-	int rc = sealing_init(s, views_count, part, sequence);
+	int rc = sealing_init(s, views_count, part, sequence), synced;
 
 	for (size_t i = 0; rc == 0 && i < views_count; i++) {
 		struct mr_view_sources from;
@@ -41,7 +41,8 @@ int mr_view_sealing_write(struct mr_view_sealing *s, struct mr_view_tools *t,
 		info->ranges_count = segment->ranges_count;
 		s->views[s->count++] = mr_view_get(views[i]);
 	}
-	return rc;
+	synced = mr_run_sync(t->writer);
+	return rc < 0 ? rc : synced;
 }
 
 int mr_view_sealing_records(struct mr_view_sealing *s, struct mr_manifest_record *out)

@@ -153,6 +153,9 @@ stop
 
 # ---- damage: an error with file and offset, never another answer
 
+# What was being written when the folder went away could not be removed: a start does that.
+start big --set view.memory_bytes=${VIEW_MIB}MiB
+stop
 file=$(ls -S "$TMP"/big/run/*.run | sed -n 1p)
 cp "$file" "$TMP/whole"
 at=$(($(stat -c %s "$file") / 2))

@@ -32,6 +32,7 @@ static void setup(void)
 	for (uint8_t i = 0; i < 3; i++)
 		MR_ASSERT(mr_run_write(w, i, i, i, mr_span(block, 100u * (i + 1))) == 0);
 	MR_ASSERT(mr_run_finish(w, &good) == 0);
+	MR_ASSERT(mr_run_sync(w) == 0);
 	mr_run_writer_destroy(w);
 	file = malloc(good.file_bytes);
 	mr_run_name(1, name);

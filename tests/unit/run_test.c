@@ -7,6 +7,7 @@
 #include "storage/io_sim.h"
 #include "storage/run_store.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -88,7 +89,7 @@ static void content_make_of(struct mr_rand *r, struct content *c, uint32_t least
 	}
 }
 
-static void write_run(struct place *p, const struct content *c, struct mr_run_info *info)
+static void write_unsynced(struct place *p, const struct content *c, struct mr_run_info *info)
 {
 	assert_int_equal(mr_run_begin(p->writer, info), 0);
 	for (uint32_t i = 0; i < c->count; i++)
@@ -96,6 +97,12 @@ static void write_run(struct place *p, const struct content *c, struct mr_run_in
 					 i, mr_buf_span(&c->blocks[i])),
 			0);
 	assert_int_equal(mr_run_finish(p->writer, info), 0);
+}
+
+static void write_run(struct place *p, const struct content *c, struct mr_run_info *info)
+{
+	write_unsynced(p, c, info);
+	assert_int_equal(mr_run_sync(p->writer), 0);
 }
 
 // 0 when all is as written; otherwise the error, which names the file.
@@ -456,6 +463,54 @@ static void run_file_goes_with_its_last_reader(void **)
 	place_fini(&p);
 }
 
+// More than the writer keeps open, so that it flushes some by itself.
+static void runs_are_there_after_a_power_cut_when_they_were_synced(void **)
+{
+	enum { RUNS = 150 };
+	static struct mr_run_info infos[RUNS];
+	static struct content contents[RUNS];
+	struct mr_rand r;
+	struct place p;
+
+	mr_rand_init(&r, 8);
+	place_init(&p, 8);
+	for (int i = 0; i < RUNS; i++) {
+		infos[i] = (struct mr_run_info){.id = (uint64_t)i + 1, .view_id = 2, .table_id = 3};
+		content_make(&r, &contents[i]);
+		write_unsynced(&p, &contents[i], &infos[i]);
+	}
+	assert_int_equal(mr_run_sync(p.writer), 0);
+	mr_io_sim_power_cut(&p.sim);
+	for (int i = 0; i < RUNS; i++) {
+		struct mr_run *run;
+
+		assert_int_equal(mr_run_create(&p.sim.disk, &infos[i], &run), 0);
+		assert_int_equal(read_run(run, &contents[i]), 0);
+		mr_run_put(run);
+		content_fini(&contents[i]);
+	}
+	place_fini(&p);
+}
+
+static void a_sync_that_fails_says_so_and_the_next_one_does_not(void **)
+{
+	struct mr_run_info info = {.id = 1, .view_id = 2, .table_id = 3};
+	struct content c;
+	struct mr_rand r;
+	struct place p;
+
+	mr_rand_init(&r, 9);
+	place_init(&p, 9);
+	content_make(&r, &c);
+	write_unsynced(&p, &c, &info);
+	p.sim.fault = (struct mr_io_sim_fault){.at = p.sim.ops + 1, .err = -EIO};
+	assert_true(mr_run_sync(p.writer) < 0);
+	info.id = 2;
+	write_run(&p, &c, &info);
+	content_fini(&c);
+	place_fini(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -465,6 +520,8 @@ int main(void)
 		cmocka_unit_test(run_reader_tells_a_run_from_one_that_lay_there_before),
 		cmocka_unit_test(store_knows_the_same_runs_after_any_history),
 		cmocka_unit_test(run_file_goes_with_its_last_reader),
+		cmocka_unit_test(runs_are_there_after_a_power_cut_when_they_were_synced),
+		cmocka_unit_test(a_sync_that_fails_says_so_and_the_next_one_does_not),
 	};
 
 	return cmocka_run_group_tests_name("run", tests, NULL, NULL);
