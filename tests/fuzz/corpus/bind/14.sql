@@ -1,0 +1,1 @@
+SELECT to_char(timestamp '2024-02-29 12:34:56.789', 'FMDDth TMMonth Y,YYY J IYYY-IW "q\"" HH12:MI A.M. FF3'), to_char(interval '-1 mon 45:06', 'RM HH24'), to_date('2024 08 3', 'IYYY IW ID'), to_timestamp('20240506123456789', 'YYYYMMDDHH24MISSMS') AT TIME ZONE 'GMT-03:00'
