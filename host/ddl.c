@@ -29,32 +29,58 @@ int mr_ddl_commit(struct mr_control *c, struct mr_catalog_change *change,
 	return rc;
 }
 
+// Every file of a log begins with a checkpoint of its worker's partitions, some 70 bytes each, more
+// with a table's watermark: it has to fit into the log's ring and its files with room to spare.
+enum { CHECKPOINT_SHARE = 256 };
+
+static uint64_t partitions_room(const struct mr_control *c)
+{
+	return MR_MIN(c->config->log_ring_bytes, c->config->log_file_bytes) / CHECKPOINT_SHARE *
+	       c->workers_count;
+}
+
+struct limit {
+	const char *what, *key;
+	uint64_t have, max;
+};
+
+static struct limit limit_of(const struct mr_control *c, enum mr_limit limit)
+{
+	const struct mr_catalog *cat = &c->catalog;
+	const struct mr_config *o = c->config;
+
+	switch (limit) {
+	case MR_LIMIT_TOPICS:
+		return (struct limit){
+			"topics", "kafka.topics_max", cat->topics_count, o->topics_max};
+	case MR_LIMIT_TABLES:
+		return (struct limit){"tables", "sql.tables_max", cat->tables_count, o->tables_max};
+	case MR_LIMIT_VIEWS:
+		return (struct limit){
+			"materialized views", "sql.views_max", cat->views_count, o->views_max};
+	default:
+		return (struct limit){"partitions", "kafka.partitions_max", cat->partitions_count,
+			o->partitions_max};
+	}
+}
+
 // Limits are checked before a change is durable: a record that cannot be applied would stop this
 // start and every later one.
 int mr_ddl_may_add(struct mr_control *c, enum mr_limit limit, uint64_t more, struct mr_diag *diag)
 {
-	const struct {
-		const char *what, *key;
-		uint64_t have, max;
-	} limits[MR_LIMITS] =
-		{
-			[MR_LIMIT_TOPICS] = {"topics", "kafka.topics_max", c->catalog.topics_count,
-				c->config->topics_max},
-			[MR_LIMIT_PARTITIONS] = {"partitions", "kafka.partitions_max",
-				c->catalog.partitions_count, c->config->partitions_max},
-			[MR_LIMIT_TABLES] = {"tables", "sql.tables_max", c->catalog.tables_count,
-				c->config->tables_max},
-			[MR_LIMIT_VIEWS] = {"materialized views", "sql.views_max",
-				c->catalog.views_count, c->config->views_max},
-		},
-	  *l = &limits[limit];
+	const struct limit l = limit_of(c, limit);
+	uint64_t room = limit == MR_LIMIT_PARTITIONS ? partitions_room(c) : UINT64_MAX;
+	bool fits = l.have + more <= room;
 
-	if (l->have + more <= l->max)
+	if (fits && l.have + more <= l.max)
 		return 0;
 	atomic_fetch_add_explicit(&c->refusals[limit], 1, memory_order_relaxed);
-	mr_diag_set(diag, MR_ERR_LIMIT, "54000", 0, "too many %s: there are %llu, and %s is %llu",
-		l->what, (unsigned long long)l->have, l->key, (unsigned long long)l->max);
-	mr_diag_hint(diag, "Drop some, or start the daemon with a higher %s.", l->key);
+	mr_diag_set(diag, MR_ERR_LIMIT, "54000", 0, "too many %s: there are %llu, and %s %s %llu",
+		l.what, (unsigned long long)l.have,
+		fits ? l.key : "log.ring_bytes and log.file_bytes", fits ? "is" : "have room for",
+		(unsigned long long)(fits ? l.max : room));
+	mr_diag_hint(diag, "Drop some, or start the daemon with a higher %s.",
+		fits ? l.key : "log.ring_bytes or log.file_bytes");
 	return MR_ERR_LIMIT;
 }
 

@@ -244,9 +244,27 @@ def lower_limits_are_kept(folder):
     d.stop()
 
 
+def partitions_fit_into_the_log(folder):
+    """A log file begins with a checkpoint of all partitions: too many for it are refused."""
+    d = k.Daemon(f"{folder}/log", "--set", "log.file_bytes=1MiB", "--set", "kafka.message_bytes_max=256KiB")
+    client = k.Client(d.kafka)
+    assert create_topics(client, [f"t{i}" for i in range(4097)]) == [0] * 4096 + [POLICY_VIOLATION]
+    client.socket.settimeout(30)
+    for i in range(20):
+        client.produce("t7", k.batch([b"x" * 100000]))
+        assert client.produced() == (0, i)
+    d.stop()
+    d = k.Daemon(f"{folder}/log", "--set", "log.file_bytes=1MiB", "--set", "kafka.message_bytes_max=256KiB")
+    client = k.Client(d.kafka)
+    client.produce("t7", k.batch([b"x"]))
+    assert client.produced() == (0, 20)
+    d.stop()
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         lower_limits_are_kept(folder)
+        partitions_fit_into_the_log(folder)
         the_limits_are_reached(folder)
 
 
