@@ -49,3 +49,15 @@ echo 0 >/proc/sys/net/ipv4/conf/mrp0/forwarding # the daemon's end, which the ke
 carry far in_far
 [ "$(metric tcp_pmtu_lowered_total)" -gt 0 ] || fail "nobody has said that the path is narrow"
 stop
+
+# refused BYTES DEVICE
+refused() {
+	rm -rf "$TMP/x"
+	"$(dirname "$(realpath "$B/millrace")")/millraced" --data "$TMP/x" --kafka-port 0 --sql-port 0 --http-port 0 \
+		--dataplane dpdk --eal "--vdev $2" --set net.address=10.79.0.2/24 --set net.mtu=9000 >"$TMP/out" 2>"$TMP/said" &&
+		fail "$2 takes frames of 9000 bytes"
+	grep -q "carries at most $1 bytes" "$TMP/said" || fail "$2 says: $(tail -n 1 "$TMP/said")"
+}
+refused 1504 net_tap0,iface=mr9
+refused 1920 net_af_packet0,iface=r0
+refused 1920 "net_memif0,role=server,id=0,socket=$TMP/m,socket-abstract=no"
