@@ -194,19 +194,19 @@ static void check_limits(struct mr_doctor *d, const char *name)
 // The daemon's workers ask for it when they run beside other threads.
 static void check_realtime(struct mr_doctor *d, const char *name)
 {
-	struct sched_param lowest = {.sched_priority = sched_get_priority_min(SCHED_RR)};
+	struct sched_param wanted = {.sched_priority = sched_get_priority_min(SCHED_RR) + 1};
 	int class = sched_getscheduler(0);
 
-	if (sched_setscheduler(0, SCHED_RR, &lowest) != 0) {
+	if (sched_setscheduler(0, SCHED_RR, &wanted) != 0) {
 		mr_doctor_say(d, MR_DOCTOR_ADVICE, name,
-			"unit file: LimitRTPRIO=1; container: --cap-add SYS_NICE",
+			"unit file: LimitRTPRIO=2; container: --cap-add SYS_NICE",
 			"real-time scheduling is refused: acknowledgements wait for a tick of the "
 			"kernel behind queries on a worker's core");
 		return;
 	}
-	lowest.sched_priority = 0;
+	wanted.sched_priority = 0;
 	if (class >= 0)
-		sched_setscheduler(0, class, &lowest);
+		sched_setscheduler(0, class, &wanted);
 	mr_doctor_say(d, MR_DOCTOR_OK, name, NULL, "workers may be in the real-time class");
 }
 

@@ -497,7 +497,7 @@ static void follow_urgency(struct mr_worker *w, int64_t now_ns)
 	if (!w->may_be_urgent || !mr_urgency_due(&w->urgency, now_ns))
 		return;
 	if (mr_urgency_step(&w->urgency, now_ns, mr_thread_cpu_ns()))
-		w->may_be_urgent = mr_thread_urgent(w->urgency.urgent);
+		w->may_be_urgent = mr_thread_urgent(w->urgency.urgent ? MR_URGENT : MR_NORMAL);
 	atomic_store_explicit(
 		&w->stats.urgent, w->may_be_urgent && w->urgency.urgent, memory_order_relaxed);
 }

@@ -274,11 +274,12 @@ bool mr_thread_nice(int nice_value)
 	return true;
 }
 
-bool mr_thread_urgent(bool urgent)
+bool mr_thread_urgent(enum mr_urgency_level level)
 {
 	static _Atomic bool told;
-	struct sched_param p = {.sched_priority = urgent ? sched_get_priority_min(SCHED_RR) : 0};
-	int class = urgent ? SCHED_RR | SCHED_RESET_ON_FORK : SCHED_OTHER;
+	int least = sched_get_priority_min(SCHED_RR);
+	struct sched_param p = {.sched_priority = level ? least + (int)level - MR_URGENT : 0};
+	int class = level ? SCHED_RR | SCHED_RESET_ON_FORK : SCHED_OTHER;
 
 	if (sched_setscheduler(0, class, &p) != 0)
 		return refused(&told, "real-time scheduling", errno);

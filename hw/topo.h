@@ -63,10 +63,11 @@ void mr_topo_placement_fini(struct mr_topo_placement *p);
 bool mr_thread_pin(const int *pus, int count);
 // The calling thread gives way to others: nice value 0 … 19. As mr_thread_pin when refused.
 bool mr_thread_nice(int nice);
-// The calling thread runs before all of the normal class (SCHED_RR at its lowest priority), or is
-// in the normal class again. Threads that it makes are not urgent. As mr_thread_pin when refused:
-// root, CAP_SYS_NICE or RLIMIT_RTPRIO may. See sched(7).
-bool mr_thread_urgent(bool urgent);
+// The calling thread runs before all of the normal class (SCHED_RR), or is in the normal class
+// again. Threads that it makes are in the normal class. As mr_thread_pin when refused: root,
+// CAP_SYS_NICE or RLIMIT_RTPRIO may. See sched(7).
+enum mr_urgency_level { MR_NORMAL, MR_URGENT, MR_MOST_URGENT };
+bool mr_thread_urgent(enum mr_urgency_level level);
 // Time that the calling thread has computed, in ns.
 int64_t mr_thread_cpu_ns(void);
 // The calling thread's name, cut to 15 bytes, for top and gdb.

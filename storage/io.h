@@ -137,8 +137,8 @@ void mr_disk_destroy(struct mr_disk *d);
 // A queue on a worker's ring, borrowed. Returns owned.
 [[nodiscard]] int mr_io_uring_create(struct mr_io **out, struct mr_uring *ring);
 // A queue with a sleeping thread for writes and one for reads. With `urgent` the former asks for
-// the real-time class: it computes for microseconds, and acknowledgements wait for it. Returns
-// owned.
+// the real-time class, before workers: it computes for microseconds, and their acknowledgements
+// wait for it. Returns owned.
 [[nodiscard]] int mr_io_plain_create(struct mr_io **out, bool urgent);
 
 // Disk calls, so that callers read well.

@@ -93,7 +93,7 @@ static void *lane_main(void *arg)
 
 	mr_thread_name(l == &l->plain->lanes[MR_IO_WRITE] ? "mr-commit" : "mr-read");
 	if (l->urgent)
-		mr_thread_urgent(true);
+		mr_thread_urgent(MR_MOST_URGENT);
 	pthread_mutex_lock(&l->lock);
 	while (!l->stop || l->first) {
 		struct mr_io_op *op = l->first;

@@ -277,16 +277,21 @@ static void *class_of_new_thread(void *)
 
 static void *urgent_and_back(void *)
 {
+	struct sched_param urgent, most;
 	pthread_t made;
 	void *class;
 
-	if (!mr_thread_urgent(true))
+	if (!mr_thread_urgent(MR_URGENT))
 		return "refused";
 	assert_int_equal(sched_getscheduler(0) & ~SCHED_RESET_ON_FORK, SCHED_RR);
+	assert_int_equal(sched_getparam(0, &urgent), 0);
+	assert_true(mr_thread_urgent(MR_MOST_URGENT));
+	assert_int_equal(sched_getparam(0, &most), 0);
+	assert_true(most.sched_priority > urgent.sched_priority);
 	assert_int_equal(pthread_create(&made, NULL, class_of_new_thread, NULL), 0);
 	pthread_join(made, &class);
 	assert_int_equal((intptr_t) class, SCHED_OTHER);
-	assert_true(mr_thread_urgent(false));
+	assert_true(mr_thread_urgent(MR_NORMAL));
 	assert_int_equal(sched_getscheduler(0) & ~SCHED_RESET_ON_FORK, SCHED_OTHER);
 	return NULL;
 }
