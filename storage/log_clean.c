@@ -312,19 +312,16 @@ static int write_file(struct job *j)
 {
 	struct mr_log_store *s = j->store;
 	struct mr_log_copy *c = &j->copy;
-	char name[MR_LOG_NAME_BYTES];
 	int rc;
 
 	identify(j);
 	c->store = s;
 	c->cleaner = j->cleaner;
-	mr_log_file_name(c->file->id, name);
-	rc = mr_file_open(s->options.disk, name,
-		MR_FILE_WRITE | MR_FILE_CREATE | MR_FILE_EXCL | MR_FILE_DIRECT, &c->file->file);
+	rc = mr_log_file_open_named(s, c->file->id, MR_FILE_CREATE | MR_FILE_EXCL, &c->file->file);
 	if (!rc)
 		rc = copy_all(j);
 	if (!rc)
-		rc = mr_disk_sync_dir(s->options.disk, "log");
+		rc = mr_log_sync_dir(s);
 	return rc ? rc : mr_log_file_index(c->file, c->parts, c->binding_count);
 }
 

@@ -47,24 +47,44 @@ static void close_all(struct mr_file *const files[], size_t count)
 		mr_file_close(files[i]);
 }
 
-// When the process has no descriptor left, some of ours are given up for it.
-static int open_named(struct mr_log_store *s, uint64_t id, unsigned flags, struct mr_file **out)
+// When a call failed because the process has no descriptor left, gives up some of ours: is there
+// reason to try again?
+static bool made_room(struct mr_log_store *s, int rc)
 {
 	struct mr_file *close[EVICT_AT_ONCE];
-	char name[MR_LOG_NAME_BYTES];
 	size_t count;
-	int rc;
 
-	flags |= MR_FILE_WRITE | MR_FILE_DIRECT;
-	mr_log_file_name(id, name);
-	rc = mr_file_open(s->options.disk, name, flags, out);
 	if (rc != -EMFILE && rc != -ENFILE)
-		return rc;
+		return false;
 	pthread_mutex_lock(&s->lock);
 	count = evict(s, 0, close);
 	pthread_mutex_unlock(&s->lock);
 	close_all(close, count);
-	return mr_file_open(s->options.disk, name, flags, out);
+	return count > 0;
+}
+
+int mr_log_file_open_named(
+	struct mr_log_store *s, uint64_t id, unsigned flags, struct mr_file **out)
+{
+	char name[MR_LOG_NAME_BYTES];
+	int rc;
+
+	mr_log_file_name(id, name);
+	do
+		rc = mr_file_open(
+			s->options.disk, name, flags | MR_FILE_WRITE | MR_FILE_DIRECT, out);
+	while (made_room(s, rc));
+	return rc;
+}
+
+int mr_log_sync_dir(struct mr_log_store *s)
+{
+	int rc;
+
+	do
+		rc = mr_disk_sync_dir(s->options.disk, "log");
+	while (made_room(s, rc));
+	return rc;
 }
 
 void mr_log_file_unlink(struct mr_log_store *s, uint64_t id)
@@ -102,34 +122,49 @@ static int use_spare(struct mr_log_store *s, uint64_t spare, uint64_t id, struct
 	mr_log_file_name(spare, spare_name);
 	rc = mr_disk_rename(s->options.disk, spare_name, name);
 	if (!rc)
-		rc = open_named(s, id, 0, out);
+		rc = mr_log_file_open_named(s, id, 0, out);
 	// One that an earlier life was still filling is filled to its end.
 	return rc ? rc : mr_file_fill(*out, s->options.file_bytes);
 }
 
-int mr_log_file_make(struct mr_log_store *s, uint64_t id, uint64_t *bytes, struct mr_file **out)
+static int make(
+	struct mr_log_store *s, uint64_t id, uint64_t *bytes, bool *recycled, struct mr_file **out)
 {
 	int64_t room = mr_disk_bytes_free(s->options.disk);
 	uint64_t spare;
-	bool recycled = pop_spare(s, &spare);
 	int rc;
 
-	if (recycled) {
+	*recycled = pop_spare(s, &spare);
+	if (*recycled) {
 		*bytes = s->options.file_bytes;
 		rc = use_spare(s, spare, id, out);
 	} else {
 		if (room >= 0 && (uint64_t)room < *bytes + s->options.bytes_free_min)
 			return -ENOSPC;
-		rc = open_named(s, id, MR_FILE_CREATE | MR_FILE_EXCL, out);
+		rc = mr_log_file_open_named(s, id, MR_FILE_CREATE | MR_FILE_EXCL, out);
 		if (!rc)
 			rc = mr_file_fill(*out, *bytes);
 	}
-	if (!rc)
-		rc = mr_disk_sync_dir(s->options.disk, "log");
+	return rc ? rc : mr_log_sync_dir(s);
+}
+
+int mr_log_file_make(struct mr_log_store *s, uint64_t id, uint64_t *bytes, struct mr_file **out)
+{
+	bool recycled;
+	int rc;
+
+	*out = NULL;
+	rc = make(s, id, bytes, &recycled, out);
 	pthread_mutex_lock(&s->lock);
 	s->stats.files_made += !rc && !recycled;
 	s->stats.files_recycled += !rc && recycled;
 	pthread_mutex_unlock(&s->lock);
+	if (rc && *out) {
+		// Nobody knows of it, and the next attempt takes another id.
+		mr_file_close(*out);
+		*out = NULL;
+		mr_log_file_unlink(s, id);
+	}
 	return rc;
 }
 
@@ -185,7 +220,7 @@ int mr_log_file_adopt(struct mr_log_store *s, uint64_t id)
 	int rc;
 
 	s->file_id_next = MR_MAX(s->file_id_next, id + 1);
-	rc = open_named(s, id, 0, &file);
+	rc = mr_log_file_open_named(s, id, 0, &file);
 	if (rc)
 		return rc;
 	bytes = mr_file_bytes(file);
@@ -228,7 +263,7 @@ int mr_log_file_open(struct mr_log_store *s, struct mr_log_file *f)
 	pthread_mutex_unlock(&s->lock);
 	if (open)
 		return 0;
-	rc = open_named(s, f->id, 0, &file);
+	rc = mr_log_file_open_named(s, f->id, 0, &file);
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&s->lock);

@@ -408,8 +408,14 @@ void mr_log_store_abandon(struct mr_log_store *s, uint64_t log_id);
 void mr_log_store_wake(struct mr_log_store *s);
 
 // log_files.c: files on disk. The caller holds work_lock where it says so.
-// A file of zeros (of `bytes`, or a spare's) under the name of a new id, durable. work_lock.
+// A file of zeros (of `bytes`, or a spare's) under the name of a new id, durable. After an error
+// none is left and *out is NULL. work_lock.
 int mr_log_file_make(struct mr_log_store *s, uint64_t id, uint64_t *bytes, struct mr_file **out);
+// Opens (MR_FILE_ flags) the file of that id, and makes the names of `log` durable. Both give up
+// descriptors of sealed files when the process has none left.
+int mr_log_file_open_named(
+	struct mr_log_store *s, uint64_t id, unsigned flags, struct mr_file **out);
+int mr_log_sync_dir(struct mr_log_store *s);
 // Removes a file that belongs to nobody; if that fails the next start does it.
 void mr_log_file_unlink(struct mr_log_store *s, uint64_t id);
 // Files that have left the manifest and that nobody reads become spares, at most so many, or go.

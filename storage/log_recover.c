@@ -297,7 +297,7 @@ static int adopt_orphans(struct mr_log_store *s, struct mr_diag *diag)
 	if (!rc)
 		rc = adopt(s, l.orphans, l.count);
 	if (!rc && l.count)
-		rc = mr_disk_sync_dir(s->options.disk, "log");
+		rc = mr_log_sync_dir(s);
 	free(l.orphans);
 	return rc;
 }

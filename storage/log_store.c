@@ -218,6 +218,8 @@ static int assign_file(struct mr_log_store *s, uint64_t log_id, uint64_t sequenc
 	uint64_t id;
 	int rc;
 
+	if (mr_manifest_stats(s->options.manifest).stopped)
+		return MR_ERR_STOPPED;
 	pthread_mutex_lock(&s->lock);
 	id = s->file_id_next++;
 	pthread_mutex_unlock(&s->lock);
