@@ -1,6 +1,7 @@
 // Checks of processors, memory, limits and the disk.
 #include "client/doctor.h"
 
+#include "host/descriptors.h"
 #include "hw/cpu.h"
 #include "hw/uring.h"
 
@@ -170,19 +171,43 @@ static void check_uring(struct mr_doctor *d, const char *name)
 		mr_doctor_say(d, MR_DOCTOR_OK, name, NULL, "io_uring works");
 }
 
+// With the settings as they are by themselves.
+static void check_descriptors(struct mr_doctor *d, const char *name, uint64_t limit)
+{
+	struct mr_descriptors plan;
+	struct mr_config c;
+	struct mr_diag diag;
+	char type[64];
+
+	mr_config_init(&c);
+	c.workers = d->workers;
+	c.dataplane = d->dpdk ? MR_DATAPLANE_DPDK : MR_DATAPLANE_SOCKET;
+	if (mr_descriptors_plan(&c, limit, &plan, &diag) < 0) {
+		mr_doctor_say(d, MR_DOCTOR_LACKS, name, diag.hint, "%s", diag.message);
+		return;
+	}
+	snprintf(
+		type, sizeof(type), "unit file: LimitNOFILE=%llu", (unsigned long long)plan.wanted);
+	if (mr_descriptors_are_few(&plan))
+		mr_doctor_say(d, MR_DOCTOR_ADVICE, name, type,
+			"%llu descriptors: %llu Kafka connections of %llu, %llu SQL and %llu HTTP "
+			"sessions",
+			(unsigned long long)limit, (unsigned long long)plan.kafka,
+			(unsigned long long)plan.kafka_max,
+			(unsigned long long)plan.sql_connections_max,
+			(unsigned long long)plan.http_connections_max);
+	else
+		mr_doctor_say(
+			d, MR_DOCTOR_OK, name, NULL, "%llu descriptors", (unsigned long long)limit);
+}
+
 static void check_limits(struct mr_doctor *d, const char *name)
 {
 	struct rlimit files, locked;
 
 	getrlimit(RLIMIT_NOFILE, &files);
 	getrlimit(RLIMIT_MEMLOCK, &locked);
-	if (files.rlim_max < 65536)
-		mr_doctor_say(d, MR_DOCTOR_ADVICE, name, "unit file: LimitNOFILE=1048576",
-			"at most %llu descriptors: so many connections and files, not more",
-			(unsigned long long)files.rlim_max);
-	else
-		mr_doctor_say(d, MR_DOCTOR_OK, name, NULL, "%llu descriptors",
-			(unsigned long long)files.rlim_max);
+	check_descriptors(d, name, files.rlim_max);
 	// CAP_IPC_LOCK, which root has, lifts this limit.
 	if (locked.rlim_max < (64u << 20) && geteuid() != 0)
 		mr_doctor_say(d, d->dpdk ? MR_DOCTOR_LACKS : MR_DOCTOR_ADVICE, name,

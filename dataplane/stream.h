@@ -165,6 +165,7 @@ struct mr_net_counters {
 	_Atomic uint64_t accepted;
 	_Atomic uint64_t accept_aborted; // the peer had gone before it was accepted
 	_Atomic uint64_t accept_refused; // streams_max, or the user's `opened` said no
+	_Atomic uint64_t accept_beyond;  // descriptors_end
 	_Atomic uint64_t accept_paused;  // no descriptor or memory; tried again a tick later
 	_Atomic uint64_t closed;         // by us
 	_Atomic uint64_t reset;          // by the peer or the network
@@ -211,6 +212,7 @@ struct mr_net_options {
 	uint32_t rxbufs;        // receive buffers, a power of two; 0: the default
 	int node;               // NUMA node of the buffers; -1: wherever we run
 	uint32_t streams_max;   // connections beyond it are closed at once; 0: 4,096
+	int descriptors_end;    // sockets with higher numbers are closed at once; 0: none is
 	uint32_t send_buffer;   // SO_SNDBUF and SO_RCVBUF for tests; 0: the kernel's own choice
 	uint32_t receive_buffer;
 	struct mr_stack *stack; // our own TCP, on `port`; both borrowed. NULL: kernel sockets

@@ -151,6 +151,10 @@ int mr_sock_open(struct mr_sock *s, struct mr_listener *l, int fd, const struct 
 	socklen_t bytes = sizeof(sa);
 	int err;
 
+	if (l->net->options.descriptors_end && fd >= l->net->options.descriptors_end) {
+		mr_stat_add(&l->net->counters.accept_beyond, 1);
+		return -EMFILE;
+	}
 	s->fd = fd;
 	s->listener = l;
 	s->stream = (struct mr_stream){.ops = ops, .events = l->events, .net = l->net};

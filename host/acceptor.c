@@ -161,6 +161,11 @@ static void connection_refuse(struct mr_acceptor *l, int fd)
 	close(fd);
 }
 
+static bool beyond(const struct mr_acceptor *l, int fd)
+{
+	return l->opts.descriptors_end && fd >= l->opts.descriptors_end;
+}
+
 static void connection_begin(struct mr_acceptor *l, int fd, const struct sockaddr_storage *from)
 {
 	struct sockaddr_storage local;
@@ -170,7 +175,9 @@ static void connection_begin(struct mr_acceptor *l, int fd, const struct sockadd
 	const int on = 1;
 	uint64_t open;
 
-	if (wake_fd < 0) {
+	if (wake_fd < 0 || beyond(l, fd) || beyond(l, wake_fd)) {
+		if (wake_fd >= 0)
+			close(wake_fd);
 		connection_refuse(l, fd);
 		return;
 	}

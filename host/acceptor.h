@@ -4,7 +4,7 @@
 // a slow client stalls nobody else, and the session code reads top to bottom. Connections beyond
 // `connections_max` still get a thread from a small reserve, with link->over_limit set, so that
 // they are refused in the words of their protocol (and a CancelRequest gets through); beyond the
-// reserve they get `refusal` and are closed.
+// reserve, or the descriptors that connections may have, they get `refusal` and are closed.
 //
 // Memory: connections_max + MR_ACCEPTOR_RESERVE slots from the start, `stack_bytes` of address
 // space for each live thread.
@@ -24,6 +24,8 @@ struct mr_acceptor_opts {
 	const char *address;
 	uint16_t port; // 0: any free one
 	uint32_t connections_max;
+	int descriptors_end;    // those with higher numbers are for others (host/descriptors.h); 0:
+				// all
 	struct mr_span refusal; // borrowed
 	// Runs first on every thread, to lower its priority or place it. May be NULL.
 	void (*thread_start)(void *arg);

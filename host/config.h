@@ -82,6 +82,10 @@ struct mr_config {
 	uint64_t sql_statement_timeout_ms;
 	uint64_t http_connections_max;
 
+	// Not settings: the plan of descriptors (host/descriptors.h). 0: no end.
+	int kafka_descriptors_end;
+	int sessions_descriptors_end;
+
 	bool check_config;
 	bool help;
 	bool version;

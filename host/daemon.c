@@ -15,6 +15,7 @@ static struct mr_server_opts server_opts(struct mr_daemon *d)
 {
 	return (struct mr_server_opts){
 		.address = d->config->listen,
+		.descriptors_end = d->config->sessions_descriptors_end,
 		.sessions = d->sessions,
 		.thread_start = mr_control_place_background,
 		.thread_arg = &d->control,

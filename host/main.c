@@ -4,6 +4,7 @@
 #include "host/config.h"
 #include "host/control.h"
 #include "host/daemon.h"
+#include "host/descriptors.h"
 #include "host/memory_plan.h"
 #include "host/nic.h"
 #include "hw/cpu.h"
@@ -73,17 +74,18 @@ static int check_exposure(const struct mr_config *c, struct mr_diag *diag)
 	return 0;
 }
 
-static void print_budget(const struct mr_config *c, FILE *f)
+static void print_budget(const struct mr_config *c, const struct mr_descriptors *fds, FILE *f)
 {
 	struct mr_memory_plan plan;
 
 	mr_memory_plan(c, &plan);
 	mr_memory_plan_print(&plan, mr_ram_bytes(), f);
+	mr_descriptors_print(fds, f);
 	if (c->dataplane == MR_DATAPLANE_DPDK)
 		mr_nic_print_plan(c, f);
 }
 
-static int check_config(const struct mr_config *c)
+static int check_config(const struct mr_config *c, const struct mr_descriptors *fds)
 {
 	char value[4096];
 	const char *name;
@@ -92,21 +94,38 @@ static int check_config(const struct mr_config *c)
 		mr_config_value(c, i, value, sizeof(value));
 		printf("%s %s\n", name, value);
 	}
-	print_budget(c, stdout);
+	print_budget(c, fds, stdout);
 	return 0;
 }
 
-// Connections, log files and segments each take a descriptor.
-static void raise_descriptors(void)
+// Connections, log files and segments each take a descriptor: as many as there may be, and a plan
+// for them.
+static int plan_descriptors(
+	const struct mr_config *c, struct mr_descriptors *fds, struct mr_diag *diag)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
+	MR_ASSERT(getrlimit(RLIMIT_NOFILE, &limit) == 0);
 	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
 		mr_note(MR_NOTE_WARN, "main", "event=nofile_not_raised error=\"%s\"",
 			mr_err_text(-errno));
+		MR_ASSERT(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	}
+	return mr_descriptors_plan(c, limit.rlim_cur, fds, diag);
+}
+
+static void warn_of_few(const struct mr_descriptors *fds)
+{
+	if (mr_descriptors_are_few(fds))
+		mr_note(MR_NOTE_WARN, "main",
+			"descriptors=%llu kafka_connections=%llu of=%llu sql=%llu http=%llu "
+			"type=\"LimitNOFILE=%llu\"",
+			(unsigned long long)fds->limit, (unsigned long long)fds->kafka,
+			(unsigned long long)fds->kafka_max,
+			(unsigned long long)fds->sql_connections_max,
+			(unsigned long long)fds->http_connections_max,
+			(unsigned long long)fds->wanted);
 }
 
 static int open_signals(void)
@@ -162,6 +181,7 @@ static int run(const struct mr_config *config)
 int main(int argc, char **argv)
 {
 	static struct mr_config config;
+	struct mr_descriptors fds;
 	struct mr_diag diag;
 	struct mr_cpu cpu;
 
@@ -178,14 +198,15 @@ int main(int argc, char **argv)
 	}
 	mr_note_level_set((enum mr_note_level)config.log_level);
 	if (mr_config_check(&config, &diag) < 0 || check_exposure(&config, &diag) < 0 ||
-		check_network(&config, &diag) < 0)
+		check_network(&config, &diag) < 0 || plan_descriptors(&config, &fds, &diag) < 0)
 		return complain(&diag, EXIT_USAGE);
 	mr_cpu_detect(&cpu);
 	if (mr_kernels_select(&cpu, &diag) < 0)
 		return complain(&diag, EXIT_USAGE);
 	if (config.check_config)
-		return check_config(&config);
-	print_budget(&config, stderr);
-	raise_descriptors();
+		return check_config(&config, &fds);
+	print_budget(&config, &fds, stderr);
+	warn_of_few(&fds);
+	mr_descriptors_apply(&fds, &config);
 	return run(&config);
 }

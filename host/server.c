@@ -48,6 +48,7 @@ static int start(
 		.address = opts->address,
 		.port = opts->port,
 		.connections_max = opts->connections_max,
+		.descriptors_end = opts->descriptors_end,
 		.refusal = protocol.refusal,
 		.thread_start = opts->thread_start,
 		.thread_arg = opts->thread_arg,

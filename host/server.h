@@ -13,6 +13,7 @@ struct mr_server_opts {
 	const char *address;
 	uint16_t port; // 0: any free one
 	uint32_t connections_max;
+	int descriptors_end;          // as of struct mr_acceptor_opts
 	struct mr_sessions *sessions; // lists this server's too; shared by all servers
 	void (*thread_start)(void *arg);
 	void *thread_arg;

@@ -140,6 +140,7 @@ static int open_network(struct mr_worker *w)
 		.clock = w->clock,
 		.node = w->node,
 		.streams_max = (uint32_t)c->kafka_connections_max + 16,
+		.descriptors_end = c->kafka_descriptors_end,
 		.idle_ns = (int64_t)c->net_idle_us * 1000,
 		.busy = c->net_poll_busy,
 		.announces = w->id == 0,

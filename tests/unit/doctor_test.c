@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -168,6 +169,20 @@ static void data_directory_that_is_missing_is_lacking(void **state)
 	assert_null(strstr((const char *)h->doctor.report.data, "cannot write"));
 }
 
+static void descriptors_are_counted_for_the_workers(void **state)
+{
+	struct host *h = *state;
+	const struct rlimit few = {1024, 1024};
+
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_non_null(strstr(report(h), "1024 descriptors: "));
+	assert_non_null(strstr(report(h), "of 20000, "));
+	assert_non_null(strstr(report(h), "LimitNOFILE=21252"));
+	h->doctor.workers = 128;
+	assert_non_null(strstr(report(h), "too few: 128 workers"));
+	assert_true(h->doctor.found[MR_DOCTOR_LACKS] >= 1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -175,12 +190,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(governor_that_saves_power_is_named_with_its_remedy),
 		TEST(isolation_and_interrupts_on_isolated_processors),
-		TEST(strict_overcommit_is_lacking),
-		TEST(checks_of_dpdk_come_only_when_asked_for),
-		TEST(huge_pages_are_counted_by_node),
-		TEST(nics_are_listed_with_who_has_them),
+		TEST(strict_overcommit_is_lacking), TEST(checks_of_dpdk_come_only_when_asked_for),
+		TEST(huge_pages_are_counted_by_node), TEST(nics_are_listed_with_who_has_them),
 		TEST(veth_is_told_from_other_devices),
 		TEST(data_directory_that_is_missing_is_lacking),
+		TEST(descriptors_are_counted_for_the_workers), // the last: lowers a hard limit
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

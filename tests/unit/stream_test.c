@@ -2,7 +2,7 @@
 //
 // The user under test appends what it gets to a buffer, or does what the test has told it to do in
 // its callbacks. One thread, as in conn_test.c: rounds until a condition holds.
-#include "dataplane/stream.h"
+#include "dataplane/stream_int.h"
 #include "host/base/mailbox.h"
 #include "tests/lib/mr_test.h"
 #include "tests/lib/net_client.h"
@@ -498,6 +498,34 @@ static void without_descriptors_accepting_pauses_and_goes_on(void **)
 	bench_close(b);
 }
 
+static void sockets_beyond_the_descriptors_end_are_closed(void **)
+{
+	struct bench *b = bench_open((struct mr_net_options){0}, net_over_host());
+	struct net_client c[3];
+	int next;
+
+	net_client_open(&c[0], &b->at, 0);
+	next = dup(0); // as its socket here will be
+	close(next);
+	b->net->options.descriptors_end = next + 1;
+	UNTIL(b, c, 1, b->opened == 1);
+	for (int i = 1; i < 3; i++)
+		net_client_open(&c[i], &b->at, 0);
+	UNTIL(b, c, 3, c[1].ended && c[2].ended);
+	assert_int_equal(b->opened, 1);
+	assert_int_equal(mr_net_counters(b->net)->accept_beyond, 2);
+	assert_int_equal(mr_net_counters(b->net)->accept_paused, 0);
+	// One goes, and another is taken.
+	for (int i = 0; i < 3; i++)
+		net_client_close(&c[i]);
+	mr_stream_close(b->peers[0].stream);
+	UNTIL(b, c, 0, b->peers[0].closed);
+	net_client_open(&c[0], &b->at, 0);
+	UNTIL(b, c, 1, b->opened == 2);
+	net_client_close(&c[0]);
+	bench_close(b);
+}
+
 static void pinned_buffers_leave_enough_to_receive_with(void **)
 {
 	struct bench *b = bench_open((struct mr_net_options){.rxbufs = 8}, net_over_host());
@@ -693,6 +721,7 @@ static int run_all(const char *name)
 	};
 	static const struct CMUnitTest of_sockets[] = {
 		cmocka_unit_test(without_descriptors_accepting_pauses_and_goes_on),
+		cmocka_unit_test(sockets_beyond_the_descriptors_end_are_closed),
 	};
 	int failed = cmocka_run_group_tests_name(name, tests, NULL, NULL);
 
