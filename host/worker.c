@@ -304,6 +304,7 @@ int mr_worker_open_log(struct mr_worker *w)
 	const struct mr_log_options o = {
 		.io = w->commits.io,
 		.ring_bytes = w->config->log_ring_bytes,
+		.record_bytes_max = (uint32_t)w->config->kafka_message_bytes_max,
 		.events = {.ctx = w,
 			.durable = mr_worker_durable,
 			.stopped = mr_worker_log_stopped,

@@ -14,11 +14,18 @@
 #include "storage/log_writer_int.h"
 
 #include "host/base/hash.h"
+#include "host/base/note.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-enum { RING_BYTES_MIN = 4 << 20, HEAD_ROOM_SHARE = 8, HEAD_ROOM_MAX = 1 << 20 };
+// CHECKPOINT_RECORD: what one takes at least, where each is of a partition: header, topic, offsets.
+enum {
+	RING_BYTES_MIN = 4 << 20,
+	HEAD_ROOM_SHARE = 8,
+	HEAD_ROOM_MAX = 1 << 20,
+	CHECKPOINT_RECORD = sizeof(struct mr_log_record) + 32,
+};
 
 static struct mr_log_file *file_now(const struct mr_log *log)
 {
@@ -221,6 +228,25 @@ static uint64_t roll_bytes(struct mr_log *log, uint64_t bytes)
 	       checkpoint_bytes(log) + mr_log_frame_bytes(bytes) + 4 * MR_IO_ALIGN;
 }
 
+// The least of a file, and of the ring, into which a checkpoint goes with a partition's binding and
+// index for each of its records, and the largest record, with room for an index to grow in.
+static void least_bytes(struct mr_log *log, uint64_t *file_bytes, uint64_t *ring_bytes)
+{
+	uint64_t checkpoint = checkpoint_bytes(log);
+	uint64_t index = items_bytes(checkpoint / CHECKPOINT_RECORD);
+	uint64_t fresh = 2 * index + checkpoint + mr_log_frame_bytes(log->record_bytes_max) +
+			 MR_LOG_HEAD_BYTES;
+
+	*file_bytes = MR_MAX(fresh, 4 * index);
+	*ring_bytes = MR_MAX((fresh + 4 * MR_IO_ALIGN) / 3 * 4, 4 * index);
+}
+
+// Of a file, when `least` is more than the store's: checkpoints grow, as producers come.
+static uint64_t larger_file(const struct mr_log *log, uint64_t least)
+{
+	return least > log->store->options.file_bytes ? mr_round_up(2 * least, MR_IO_ALIGN) : 0;
+}
+
 static int refuse(uint64_t *counter, int rc)
 {
 	++*counter;
@@ -232,10 +258,13 @@ static int roll(struct mr_log *log, uint64_t bytes)
 	uint64_t fresh = items_bytes(log->binding_count) + checkpoint_bytes(log) +
 			 mr_log_frame_bytes(bytes) + items_bytes(log->binding_count + 1);
 	uint64_t end = mr_round_up(log->head, MR_IO_ALIGN) + roll_bytes(log, bytes);
+	uint64_t ready = mr_log_store_ready_bytes(log->store, log->id), least, least_ring;
 	struct mr_log_file *next;
 	bool disk_full;
 
-	if (fresh > log->store->options.file_bytes - MR_LOG_HEAD_BYTES ||
+	least_bytes(log, &least, &least_ring);
+	mr_log_store_file_bytes(log->store, log->id, larger_file(log, least));
+	if ((ready && fresh > ready - MR_LOG_HEAD_BYTES) ||
 		roll_bytes(log, bytes) > log->ring_bytes)
 		return -EMSGSIZE;
 	if (end > ring_limit(log) || log->q_tail - log->q_head > log->slot_count / 2)
@@ -441,10 +470,35 @@ static int alloc_log(struct mr_log *log)
 	return mr_log_ring_map(log->ring_bytes, &log->ring);
 }
 
+// A start with fewer workers, or with smaller sizes, has to go on with what there is.
+static uint64_t size_log(struct mr_log *log, const struct mr_log_options *o)
+{
+	uint64_t ring_bytes = o->ring_bytes ? o->ring_bytes : MR_LOG_RING_BYTES;
+	uint64_t file_bytes = log->store->options.file_bytes, least, least_ring;
+
+	log->ring_bytes = ring_bytes;
+	MR_ASSERT(log->ring_bytes >= RING_BYTES_MIN && mr_is_pow2(log->ring_bytes));
+	log->record_bytes_max = o->record_bytes_max;
+	if (!log->record_bytes_max)
+		log->record_bytes_max =
+			(uint32_t)MR_MIN((uint64_t)MR_LOG_RECORD_BYTES, file_bytes / 2);
+	least_bytes(log, &least, &least_ring);
+	while (log->ring_bytes < least_ring)
+		log->ring_bytes *= 2;
+	if (least > file_bytes || log->ring_bytes > ring_bytes)
+		mr_note(MR_NOTE_WARN, "log",
+			"event=larger file_bytes=%llu ring_bytes=%llu checkpoint_bytes=%llu",
+			(unsigned long long)MR_MAX(file_bytes, larger_file(log, least)),
+			(unsigned long long)log->ring_bytes,
+			(unsigned long long)checkpoint_bytes(log));
+	return larger_file(log, least);
+}
+
 int mr_log_open(struct mr_log **out, struct mr_log_store *store, const struct mr_log_options *o)
 {
 	struct mr_log *log = (struct mr_log *)calloc(1, sizeof(*log));
 	struct mr_log_file *f;
+	uint64_t file_bytes;
 	bool disk_full = false;
 	int rc;
 
@@ -454,13 +508,12 @@ int mr_log_open(struct mr_log **out, struct mr_log_store *store, const struct mr
 	log->io = o->io;
 	log->clock = store->options.clock;
 	log->events = o->events;
-	log->ring_bytes = o->ring_bytes ? o->ring_bytes : MR_LOG_RING_BYTES;
 	log->keep = UINT64_MAX;
 	log->index_before = MR_LOG_NO_LSN;
-	MR_ASSERT(log->ring_bytes >= RING_BYTES_MIN && log->ring_bytes % (2u << 20) == 0);
+	file_bytes = size_log(log, o);
 	rc = alloc_log(log);
 	if (!rc)
-		rc = mr_log_store_open_log(store, 4 * checkpoint_bytes(log), &log->id);
+		rc = mr_log_store_open_log(store, 4 * checkpoint_bytes(log), file_bytes, &log->id);
 	if (rc)
 		goto free;
 	f = mr_log_store_take(store, log->id, &disk_full);

@@ -106,9 +106,13 @@ struct mr_log_events {
 };
 
 struct mr_log_options {
-	struct mr_io *io;    // borrowed; the owner's
-	uint64_t ring_bytes; // multiple of 2 MiB, at least 4 MiB; default MR_LOG_RING_BYTES
+	struct mr_io *io; // borrowed; the owner's
+	// Power of two, at least 4 MiB; default MR_LOG_RING_BYTES. It is larger where it, and files
+	// are larger than the store's where they, would not hold the owner's checkpoint and the
+	// largest record.
+	uint64_t ring_bytes;
 	struct mr_log_events events;
+	uint32_t record_bytes_max; // payload; default MR_LOG_RECORD_BYTES, or half a file if less
 };
 
 struct mr_log_stats {

@@ -134,7 +134,7 @@ static int make(
 	uint64_t spare;
 	int rc;
 
-	*recycled = pop_spare(s, &spare);
+	*recycled = *bytes <= s->options.file_bytes && pop_spare(s, &spare);
 	if (*recycled) {
 		*bytes = s->options.file_bytes;
 		rc = use_spare(s, spare, id, out);

@@ -173,6 +173,7 @@ struct mr_log_meta {
 	uint64_t end_lsn;
 	uint64_t retain_lsn;
 	uint64_t sequence_next;
+	uint64_t file_bytes;      // of new files, if more than the store's
 	struct mr_log_list files; // by sequence
 };
 
@@ -393,8 +394,14 @@ static inline bool mr_log_file_ended(const struct mr_log_file *f)
 int mr_log_recover_log(struct mr_log_store *s, struct mr_log_meta *m, struct mr_diag *diag);
 
 // log_store.c, for the writer.
-// With its first file ready, which must hold so many bytes.
-int mr_log_store_open_log(struct mr_log_store *s, uint64_t need_bytes, uint64_t *log_id);
+// With its first file ready, which must hold so many bytes. Its other files have `file_bytes`, if
+// that is more than the store's.
+int mr_log_store_open_log(
+	struct mr_log_store *s, uint64_t need_bytes, uint64_t file_bytes, uint64_t *log_id);
+// Files made from now on have so many bytes, if that is more than the store's.
+void mr_log_store_file_bytes(struct mr_log_store *s, uint64_t log_id, uint64_t bytes);
+// Of the file that is ready, or 0.
+uint64_t mr_log_store_ready_bytes(struct mr_log_store *s, uint64_t log_id);
 // A ready file, now ACTIVE, or NULL; *disk_full says why.
 struct mr_log_file *mr_log_store_take(struct mr_log_store *s, uint64_t log_id, bool *disk_full);
 bool mr_log_store_has_ready(struct mr_log_store *s, uint64_t log_id, bool *disk_full);
@@ -408,8 +415,8 @@ void mr_log_store_abandon(struct mr_log_store *s, uint64_t log_id);
 void mr_log_store_wake(struct mr_log_store *s);
 
 // log_files.c: files on disk. The caller holds work_lock where it says so.
-// A file of zeros (of `bytes`, or a spare's) under the name of a new id, durable. After an error
-// none is left and *out is NULL. work_lock.
+// A file of zeros (of `bytes`, or a spare's if that is as much) under the name of a new id,
+// durable. After an error none is left and *out is NULL. work_lock.
 int mr_log_file_make(struct mr_log_store *s, uint64_t id, uint64_t *bytes, struct mr_file **out);
 // Opens (MR_FILE_ flags) the file of that id, and makes the names of `log` durable. Both give up
 // descriptors of sealed files when the process has none left.

@@ -136,6 +136,26 @@ bool mr_log_store_has_ready(struct mr_log_store *s, uint64_t log_id, bool *disk_
 	return count > 0;
 }
 
+uint64_t mr_log_store_ready_bytes(struct mr_log_store *s, uint64_t log_id)
+{
+	const struct mr_log_file *f;
+	uint64_t bytes;
+	size_t count;
+
+	pthread_mutex_lock(&s->lock);
+	f = first_ready(mr_log_store_log(s, log_id), &count);
+	bytes = f ? f->bytes : 0;
+	pthread_mutex_unlock(&s->lock);
+	return bytes;
+}
+
+void mr_log_store_file_bytes(struct mr_log_store *s, uint64_t log_id, uint64_t bytes)
+{
+	pthread_mutex_lock(&s->lock);
+	mr_log_store_log(s, log_id)->file_bytes = bytes;
+	pthread_mutex_unlock(&s->lock);
+}
+
 void mr_log_store_filled(struct mr_log_store *s, struct mr_log_file *f,
 	const struct mr_log_binding *bindings, size_t binding_count)
 {
@@ -250,7 +270,7 @@ static int assign_file(struct mr_log_store *s, uint64_t log_id, uint64_t sequenc
 // The open log that has fewest files ready, if that is too few.
 static int work_assign(struct mr_log_store *s)
 {
-	uint64_t log_id = 0, sequence = 0;
+	uint64_t log_id = 0, sequence = 0, bytes = 0;
 	size_t fewest = s->options.files_ahead;
 	int rc;
 
@@ -267,24 +287,27 @@ static int work_assign(struct mr_log_store *s)
 		fewest = count;
 		log_id = m->id;
 		sequence = m->sequence_next;
+		bytes = MR_MAX(s->options.file_bytes, m->file_bytes);
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (!log_id)
 		return 0;
-	rc = assign_file(s, log_id, sequence, s->options.file_bytes);
+	rc = assign_file(s, log_id, sequence, bytes);
 	return rc == -ENOSPC ? 0 : rc ? rc : 1;
 }
 
 // Opens a log with at least one file ready, and with all it wants if those are not to be small.
-static int make_first_files(struct mr_log_store *s, uint64_t log_id, uint64_t need_bytes)
+static int make_first_files(
+	struct mr_log_store *s, uint64_t log_id, uint64_t need_bytes, uint64_t file_bytes)
 {
 	uint64_t bytes = MR_MAX(s->options.file_bytes_first, mr_round_up(need_bytes, MR_IO_ALIGN));
+	uint64_t most = MR_MAX(s->options.file_bytes, file_bytes);
 	size_t want = s->options.files_ahead;
 	int rc = 0;
 
-	if (bytes < s->options.file_bytes)
+	if (bytes < most)
 		want = 1;
-	bytes = MR_MIN(bytes, s->options.file_bytes);
+	bytes = MR_MIN(bytes, most);
 	pthread_mutex_lock(&s->work_lock);
 	for (size_t i = 0; i < want && !rc; i++)
 		rc = assign_file(s, log_id, i, bytes);
@@ -292,7 +315,8 @@ static int make_first_files(struct mr_log_store *s, uint64_t log_id, uint64_t ne
 	return rc == -ENOSPC ? 0 : rc; // told by the writer, who finds no file
 }
 
-int mr_log_store_open_log(struct mr_log_store *s, uint64_t need_bytes, uint64_t *log_id)
+int mr_log_store_open_log(
+	struct mr_log_store *s, uint64_t need_bytes, uint64_t file_bytes, uint64_t *log_id)
 {
 	struct mr_log_batch b = {0};
 	int rc;
@@ -303,11 +327,12 @@ int mr_log_store_open_log(struct mr_log_store *s, uint64_t need_bytes, uint64_t 
 	mr_log_batch_add(&b, MR_LOG_M_OPEN, log_id, 1);
 	rc = mr_log_batch_commit(&b, s->options.manifest);
 	if (!rc)
-		rc = make_first_files(s, *log_id, need_bytes);
+		rc = make_first_files(s, *log_id, need_bytes, file_bytes);
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&s->lock);
 	mr_log_store_log(s, *log_id)->open = true;
+	mr_log_store_log(s, *log_id)->file_bytes = file_bytes;
 	pthread_mutex_unlock(&s->lock);
 	mr_log_store_wake(s);
 	return 0;

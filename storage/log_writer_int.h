@@ -33,6 +33,7 @@ struct mr_log {
 	// The ring.
 	uint8_t *ring;
 	uint64_t ring_bytes;
+	uint32_t record_bytes_max;
 	int buffer;
 	uint64_t head;    // end of what was appended
 	uint64_t written; // highest end of ring memory ever touched

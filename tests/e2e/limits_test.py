@@ -261,10 +261,32 @@ def partitions_fit_into_the_log(folder):
     d.stop()
 
 
+def fewer_workers_than_checkpoints_need_files(folder):
+    """One worker gets the partitions of sixteen, which do not fit into a log file of the set size."""
+    small = ["--set", "log.file_bytes=1MiB", "--set", "log.ring_bytes=4MiB", "--set",
+             "kafka.message_bytes_max=256KiB"]
+    d = k.Daemon(f"{folder}/fewer", "--workers", "16", "--set", "table.memory_bytes=64MiB", *small)
+    client = k.Client(d.kafka)
+    client.socket.settimeout(60)
+    assert create_topics(client, [f"t{i}" for i in range(20)], 2000) == [0] * 20
+    d.query("CREATE TABLE t0 (a int)")
+    d.stop()
+    for workers, offset in ("1", 0), ("2", None), ("1", 5):
+        d = k.Daemon(f"{folder}/fewer", "--workers", workers, *small)
+        client = k.Client(d.kafka)
+        client.socket.settimeout(60)
+        for i in range(5 if workers == "1" else 0):
+            client.produce("t7", k.batch([b"x" * 200000]))
+            assert client.produced() == (0, offset + i)
+        assert create_topics(client, ["more"]) == [POLICY_VIOLATION]
+        d.stop()
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         lower_limits_are_kept(folder)
         partitions_fit_into_the_log(folder)
+        fewer_workers_than_checkpoints_need_files(folder)
         the_limits_are_reached(folder)
 
 

@@ -105,7 +105,8 @@ int life_begin(
 	if (!rc && !o->read_only)
 		rc = mr_log_open(&l->log, l->store,
 			&(struct mr_log_options){&sim->io, 4 << 20,
-				{l, on_durable, on_stopped, on_checkpoint_bytes, on_checkpoint}});
+				{l, on_durable, on_stopped, on_checkpoint_bytes, on_checkpoint},
+				0});
 	for (int p = 0; p < LIFE_PARTITIONS && !rc; p++)
 		mr_log_store_retain_offset(l->store, topic_of(p), number_of(p), m->parts[p].start);
 	snprintf(l->message, sizeof(l->message), "%s", diag.message);

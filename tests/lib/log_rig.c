@@ -14,6 +14,27 @@ static void on_durable(void *ctx, uint64_t lsn)
 	((struct rig *)ctx)->durable = lsn;
 }
 
+static uint64_t on_checkpoint_bytes(void *ctx)
+{
+	const struct rig *g = (const struct rig *)ctx;
+
+	return g->checkpoint_records * mr_log_record_bytes(RIG_CHECKPOINT_BYTES);
+}
+
+static void on_checkpoint(void *ctx, struct mr_log *log)
+{
+	const struct rig *g = (const struct rig *)ctx;
+
+	for (uint32_t i = 0; i < g->checkpoint_records; i++) {
+		struct mr_log_record *r;
+		int rc = mr_log_reserve(log, MR_LOG_CHECKPOINT, RIG_CHECKPOINT_BYTES, 0, &r);
+
+		MR_ASSERT(rc == 0);
+		memset(mr_log_payload(r), 0x5a, RIG_CHECKPOINT_BYTES);
+		mr_log_commit(log);
+	}
+}
+
 int rig_start(struct rig *g)
 {
 	struct mr_log_store_options so = {.clock = &mr_clock_system,
@@ -52,7 +73,10 @@ int rig_start(struct rig *g)
 		rc = mr_log_open(&g->log, g->store,
 			&(struct mr_log_options){.io = g->io,
 				.ring_bytes = g->ring_bytes,
-				.events = {.ctx = g, .durable = on_durable}});
+				.events = {.ctx = g,
+					.durable = on_durable,
+					.checkpoint_bytes = on_checkpoint_bytes,
+					.checkpoint = on_checkpoint}});
 	for (int i = 0; i < 4 && !rc; i++)
 		rc = mr_log_bind(g->log, rig_topic, i, &g->ref[i]);
 	g->durable = 0;

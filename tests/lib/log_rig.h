@@ -8,7 +8,7 @@
 
 #include <pthread.h>
 
-enum { RIG_FILE_BYTES = 1 << 20 };
+enum { RIG_FILE_BYTES = 1 << 20, RIG_CHECKPOINT_BYTES = 944 };
 
 extern const struct mr_uuid rig_topic;
 
@@ -23,6 +23,7 @@ struct rig {
 	unsigned open_files_max;
 	uint64_t index_memory_bytes;
 	uint64_t ring_bytes;
+	uint32_t checkpoint_records; // of RIG_CHECKPOINT_BYTES, at the beginning of each file
 	struct mr_disk *disk;
 	struct mr_uring *ring;
 	struct mr_io *io;

@@ -529,6 +529,60 @@ static void log_begins_with_a_small_file(void **)
 	rig_free(g);
 }
 
+// All of them, of this life and of earlier ones.
+static void read_all(struct rig *g, int64_t to)
+{
+	struct mr_log_entry e;
+
+	rig_settle(g);
+	for (int64_t i = 0; i < to; i++) {
+		int rc = rig_find(g, 0, i, &e);
+
+		assert_int_equal(rc == 0 ? rc : rig_store_find(g, 0, i, &e), 0);
+		assert_int_equal(rig_read_back(g, &e, 0), 0);
+	}
+}
+
+// A start with fewer workers has checkpoints that neither a file nor the ring of the configured
+// size holds: both are larger then, and are what was configured when they need not be.
+static void log_goes_on_when_its_checkpoint_outgrows_the_configured_sizes(void **)
+{
+	struct rig *g = rig_sim(1 << 30);
+	const uint32_t checkpoints[] = {1, 6000, 0, 900};
+	int64_t offset = 0;
+
+	g->ring_bytes = 4 << 20;
+	for (int life = 0; life < 4; life++) {
+		g->checkpoint_records = checkpoints[life];
+		assert_int_equal(rig_start(g), 0);
+		while (mr_log_stats(g->log)->rolls < 4)
+			assert_int_equal(rig_append(g, 0, offset++, 1, 500 << 10), 0);
+		read_all(g, offset);
+		rig_stop(g);
+	}
+	rig_free(g);
+}
+
+// Producers come while a log is written: its files grow with its checkpoints.
+static void log_files_grow_with_the_checkpoint(void **)
+{
+	struct rig *g = rig_sim(1 << 30);
+	int64_t offset = 0;
+
+	g->ring_bytes = 16 << 20;
+	assert_int_equal(rig_start(g), 0);
+	while (g->checkpoint_records < 5000) {
+		uint64_t rolls = mr_log_stats(g->log)->rolls;
+
+		while (mr_log_stats(g->log)->rolls == rolls)
+			assert_int_equal(rig_append(g, 0, offset++, 1, 100 << 10), 0);
+		g->checkpoint_records += 100;
+	}
+	read_all(g, offset);
+	rig_stop(g);
+	rig_free(g);
+}
+
 // What was made ready and not used serves the next life.
 static void store_uses_the_files_of_an_earlier_life(void **)
 {
@@ -631,6 +685,8 @@ int main(void)
 		cmocka_unit_test(store_goes_on_without_descriptors),
 		cmocka_unit_test(store_leaves_no_file_that_it_could_not_finish),
 		cmocka_unit_test(log_begins_with_a_small_file),
+		cmocka_unit_test(log_goes_on_when_its_checkpoint_outgrows_the_configured_sizes),
+		cmocka_unit_test(log_files_grow_with_the_checkpoint),
 		cmocka_unit_test(store_uses_the_files_of_an_earlier_life),
 		cmocka_unit_test(store_scan_stops_where_told_and_starts_where_asked),
 		cmocka_unit_test(store_refuses_foreign_and_missing_log_files),
