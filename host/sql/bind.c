@@ -91,13 +91,22 @@ int mr_plan_add_column(struct mr_bind *b, struct mr_plan *p, struct mr_plan_colu
 	return (int)p->columns_count++;
 }
 
+// The same query in two places is two subqueries.
+static bool same_place(const struct mr_expr *a, const struct mr_expr *b)
+{
+	if (a->kind != MR_EXPR_SUBQUERY && a->kind != MR_EXPR_IN_SET)
+		return a->index == b->index;
+	return mr_span_eq(mr_span(a->value.str.data, a->value.str.bytes),
+		mr_span(b->value.str.data, b->value.str.bytes));
+}
+
 bool mr_expr_equal(const struct mr_expr *a, const struct mr_expr *b)
 {
 	if (a == b)
 		return true;
 	if (a->kind != b->kind || a->type.type != b->type.type || a->fn != b->fn ||
 		a->type.precision != b->type.precision || a->type.scale != b->type.scale ||
-		a->index != b->index || a->negate != b->negate || a->null != b->null ||
+		!same_place(a, b) || a->negate != b->negate || a->null != b->null ||
 		a->args_count != b->args_count)
 		return false;
 	if (a->fn && a->fn->flags & MR_FN_VOLATILE)

@@ -6,12 +6,28 @@
 // query; any other runs for each row.
 #include "host/sql/bind.h"
 
+#include "host/sql/deparse.h"
+
 #include <string.h>
 
-static int add_subquery(struct mr_bind *b, struct mr_plan_subquery query, struct mr_typeref t,
-	int pos, struct mr_expr **out)
+// The expression's text, by which mr_expr_equal knows the same one elsewhere: in GROUP BY.
+static int note_text(struct mr_bind *b, const struct mr_ast_expr *ast, struct mr_expr *e)
 {
-	struct mr_expr *e = mr_bind_new(b, MR_EXPR_SUBQUERY, t.type, 0, pos);
+	struct mr_buf text = {.budget = b->arena->budget};
+	struct mr_span copy = {0};
+
+	mr_ast_print_expr(&text, ast);
+	if (!text.failed)
+		copy = mr_arena_copy(b->arena, mr_buf_span(&text));
+	mr_buf_fini(&text);
+	e->value.str = (struct mr_str){copy.data, (uint32_t)copy.bytes, 0};
+	return copy.data ? 0 : mr_bind_no_memory(b);
+}
+
+static int add_subquery(struct mr_bind *b, const struct mr_ast_expr *ast,
+	struct mr_plan_subquery query, struct mr_typeref t, struct mr_expr **out)
+{
+	struct mr_expr *e = mr_bind_new(b, MR_EXPR_SUBQUERY, t.type, 0, ast->pos);
 
 	if (b->subqueries_count == b->subqueries_max) {
 		uint32_t max = MR_MAX(2 * b->subqueries_max, 4u);
@@ -30,7 +46,7 @@ static int add_subquery(struct mr_bind *b, struct mr_plan_subquery query, struct
 	e->index = b->subqueries_count;
 	b->subqueries[b->subqueries_count++] = query;
 	*out = e;
-	return 0;
+	return note_text(b, ast, e);
 }
 
 // x IN (SELECT y …): the values of y are gathered before the run, in the type of both.
@@ -65,13 +81,14 @@ int mr_bind_in_query(
 	cast->exprs[0] = pair[1];
 	cast->exprs_count = 1;
 	if (mr_plan_add_column(b, cast, column) < 0 ||
-		add_subquery(b, (struct mr_plan_subquery){.plan = cast, .set = true}, column.type,
-			ast->pos, &ignored) < 0)
+		add_subquery(b, ast, (struct mr_plan_subquery){.plan = cast, .set = true},
+			column.type, &ignored) < 0)
 		return -1;
 	*out = mr_bind_new(b, MR_EXPR_IN_SET, MR_TYPE_BOOL, 1, ast->pos);
 	if (!*out)
 		return mr_bind_no_memory(b);
 	(*out)->index = ignored->index;
+	(*out)->value = ignored->value;
 	(*out)->negate = ast->negated;
 	(*out)->args[0] = pair[0];
 	return 0;
@@ -133,6 +150,6 @@ int mr_bind_subquery(
 		return mr_bind_error(b, ast->pos, "42601", "subquery must return only one column");
 	if (!q.exists && !q.array)
 		type = q.plan->columns[0].type;
-	rc = add_subquery(b, q, type, ast->pos, out);
+	rc = add_subquery(b, ast, q, type, out);
 	return rc < 0 || outers.count == 0 ? rc : correlate(b, &outers, *out);
 }
