@@ -123,7 +123,7 @@ bool mr_expr_equal(const struct mr_expr *a, const struct mr_expr *b)
 
 bool mr_expr_has_columns(const struct mr_expr *e)
 {
-	if (e->kind == MR_EXPR_COLUMN || e->kind == MR_EXPR_AGG)
+	if (e->kind == MR_EXPR_COLUMN || e->kind == MR_EXPR_AGG || e->kind == MR_EXPR_OVER)
 		return true;
 	for (uint32_t i = 0; i < e->args_count; i++)
 		if (mr_expr_has_columns(e->args[i]))

@@ -60,6 +60,13 @@ struct mr_scope {
 	struct mr_agg_call *calls;
 	uint32_t calls_count;
 	uint32_t calls_max;
+	const char *no_over; // "HAVING": where aggregates are allowed, but not window functions
+	bool in_over;        // in the arguments of a window function
+	const struct mr_ast_window *windows; // the WINDOW clause
+	uint32_t windows_count;
+	struct mr_over_call *overs;
+	uint32_t overs_count;
+	uint32_t overs_max;
 };
 
 void mr_bind_fini(struct mr_bind *b); // puts the relations back
@@ -92,6 +99,29 @@ int mr_bind_no_memory(struct mr_bind *b);
 	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out);
 [[nodiscard]] int mr_bind_call(
 	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out);
+// An aggregate's function, arguments and filter.
+[[nodiscard]] int mr_bind_agg_call(struct mr_bind *b, struct mr_scope *s,
+	const struct mr_ast_expr *ast, struct mr_agg_call *out);
+// 42883: there is no such function of these arguments.
+int mr_bind_no_function(struct mr_bind *b, const struct mr_ast_expr *ast,
+	struct mr_expr *const *args, uint32_t count);
+
+// ---- Window functions (bind_over.c) ----
+
+// A call with OVER.
+[[nodiscard]] int mr_bind_over(
+	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out);
+// Looks for errors in the WINDOW clause, of windows that nothing uses too.
+[[nodiscard]] int mr_bind_windows(struct mr_bind *b, struct mr_scope *s);
+// The place of the i-th expression that a call has, or NULL behind the last.
+struct mr_expr **mr_bind_over_expr(struct mr_over_call *c, uint32_t i);
+// Puts the step above `*plan`, over whose columns the calls' expressions are by now. `*first` is
+// the column of the first call's values.
+[[nodiscard]] int mr_bind_over_plan(
+	struct mr_bind *b, struct mr_scope *s, struct mr_plan **plan, uint32_t *first);
+// Makes columns of the calls in an expression.
+void mr_bind_over_columns(struct mr_expr *e, uint32_t first);
+
 // x IN (SELECT …); (SELECT …), EXISTS (SELECT …), ARRAY(SELECT …).
 [[nodiscard]] int mr_bind_in_query(
 	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out);

@@ -1,6 +1,8 @@
 // Binding of functions, operators and aggregates.
 #include "host/sql/bind.h"
 
+#include "host/sql/over.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -217,7 +219,7 @@ static int add_call(struct mr_bind *b, struct mr_scope *s, const struct mr_agg_c
 }
 
 static int agg_types(
-	struct mr_bind *b, struct mr_agg_call *call, struct mr_expr **args, uint32_t count, int pos)
+	struct mr_bind *b, struct mr_agg_call *call, struct mr_expr **args, uint32_t count)
 {
 	bool small = count && args[0]->type.type == MR_TYPE_NUMERIC &&
 		     mr_type_phys(args[0]->type) == MR_PHYS_I64;
@@ -242,17 +244,66 @@ static int agg_types(
 	call->type.type = fn->ret;
 	if (fn->flags & MR_AGG_RET_ARG)
 		call->type = call->args[0]->type;
-	(void)pos;
 	return 0;
 }
 
-static int bind_agg(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast,
-	struct mr_expr **args, uint32_t count, struct mr_expr **out)
+// Arguments in the order of the table: x first, the fraction behind it.
+static int agg_args(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast,
+	struct mr_expr **args, uint32_t *count)
 {
 	const struct mr_ast_call *c = ast->call;
-	struct mr_agg_call call = {.distinct = c->distinct};
+	int rc = 0;
+
+	*count = 0;
+	if (c->within_group && c->order_by.count != 1)
+		return mr_bind_unsupported(b, ast->pos, "WITHIN GROUP over several columns");
+	if (c->within_group)
+		rc = mr_bind_expr(b, s, c->order_by.items[0].expr, &args[(*count)++]);
+	for (uint32_t i = 0; i < c->args_count && rc >= 0; i++)
+		rc = mr_bind_expr(b, s, c->args[i].value, &args[(*count)++]);
+	return rc;
+}
+
+int mr_bind_no_function(struct mr_bind *b, const struct mr_ast_expr *ast,
+	struct mr_expr *const *args, uint32_t count)
+{
+	return not_found(b, mr_span_str(ast->call->name), args, count, ast->pos, false, MR_FN_NONE);
+}
+
+int mr_bind_agg_call(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast,
+	struct mr_agg_call *out)
+{
+	const struct mr_ast_call *c = ast->call;
+	struct mr_expr **args = mr_arena_alloc(b->arena, (c->args_count + 2) * sizeof(*args));
 	struct mr_typeref types[2] = {0};
 	enum mr_agg_found found;
+	uint32_t count;
+	int rc = args ? agg_args(b, s, ast, args, &count) : mr_bind_no_memory(b);
+
+	if (rc < 0)
+		return rc;
+	if (c->order_by.count && !c->within_group)
+		return mr_bind_unsupported(b, ast->pos, "ORDER BY inside an aggregate");
+	for (uint32_t i = 0; i < count && count <= 2; i++)
+		types[i] = args[i]->type;
+	*out = (struct mr_agg_call){.distinct = c->distinct};
+	found = count > 2 || (count == 0 && !c->star) ? MR_AGG_NO_TYPES
+						      : mr_agg_find(mr_span_str(c->name), types,
+								count, c->within_group, &out->fn);
+	if (found != MR_AGG_FOUND)
+		return mr_bind_no_function(b, ast, args, count);
+	rc = agg_types(b, out, args, count);
+	if (c->within_group)
+		out->desc = c->order_by.items[0].desc;
+	if (rc >= 0 && c->filter)
+		rc = mr_bind_condition(b, s, c->filter, "FILTER", &out->filter);
+	return rc;
+}
+
+static int bind_agg(
+	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out)
+{
+	struct mr_agg_call call;
 	int rc;
 
 	if (s->clause)
@@ -261,49 +312,10 @@ static int bind_agg(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_e
 	if (s->in_aggregate)
 		return mr_bind_error(
 			b, ast->pos, "42803", "aggregate function calls cannot be nested");
-	if (c->order_by.count && !c->within_group)
-		return mr_bind_unsupported(b, ast->pos, "ORDER BY inside an aggregate");
-	if (count <= 2)
-		for (uint32_t i = 0; i < count; i++)
-			types[i] = args[i]->type;
-	found = count > 2 || (count == 0 && !c->star) ? MR_AGG_NO_TYPES
-						      : mr_agg_find(mr_span_str(c->name), types,
-								count, c->within_group, &call.fn);
-	if (found != MR_AGG_FOUND)
-		return not_found(b, mr_span_str(c->name), args, count, ast->pos, false, MR_FN_NONE);
-	rc = agg_types(b, &call, args, count, ast->pos);
-	if (rc < 0)
-		return rc;
-	if (c->within_group)
-		call.desc = c->order_by.items[0].desc;
-	if (c->filter) {
-		s->in_aggregate = true;
-		rc = mr_bind_condition(b, s, c->filter, "FILTER", &call.filter);
-		s->in_aggregate = false;
-	}
-	return rc < 0 ? rc : add_call(b, s, &call, ast->pos, out);
-}
-
-// Arguments in the order of the table: x first, the fraction behind it.
-static int bind_agg_args(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast,
-	struct mr_expr **args, uint32_t *count)
-{
-	const struct mr_ast_call *c = ast->call;
-	bool was = s->in_aggregate;
-	int rc = 0;
-
-	*count = 0;
-	if (was)
-		return 0;
 	s->in_aggregate = true;
-	if (c->within_group && c->order_by.count != 1)
-		rc = mr_bind_unsupported(b, ast->pos, "WITHIN GROUP over several columns");
-	else if (c->within_group)
-		rc = mr_bind_expr(b, s, c->order_by.items[0].expr, &args[(*count)++]);
-	for (uint32_t i = 0; i < c->args_count && rc >= 0; i++)
-		rc = mr_bind_expr(b, s, c->args[i].value, &args[(*count)++]);
-	s->in_aggregate = was;
-	return rc;
+	rc = mr_bind_agg_call(b, s, ast, &call);
+	s->in_aggregate = false;
+	return rc < 0 ? rc : add_call(b, s, &call, ast->pos, out);
 }
 
 // ---- Functions with their own rules ----
@@ -392,8 +404,6 @@ static int call_shape(struct mr_bind *b, const struct mr_ast_expr *ast, bool is_
 {
 	const struct mr_ast_call *c = ast->call;
 
-	if (c->over)
-		return mr_bind_unsupported(b, ast->pos, "a window function (OVER)");
 	if (c->schema && strcmp(c->schema, "pg_catalog") != 0 && !is_ours(c))
 		return mr_bind_unsupported(b, ast->pos, "function %s.%s", c->schema, c->name);
 	if (c->variadic)
@@ -401,7 +411,10 @@ static int call_shape(struct mr_bind *b, const struct mr_ast_expr *ast, bool is_
 	for (uint32_t i = 0; i < c->args_count; i++)
 		if (c->args[i].name)
 			return mr_bind_unsupported(b, ast->pos, "an argument by name");
-	if (is_agg ||
+	if (!is_agg && mr_over_find(mr_span_str(c->name)) && !c->over)
+		return mr_bind_error(b, ast->pos, "42809",
+			"window function %s requires an OVER clause", c->name);
+	if (is_agg || c->over ||
 		!(c->distinct || c->star || c->filter || c->within_group || c->order_by.count))
 		return 0;
 	if (strcmp(c->name, "array_agg") == 0)
@@ -429,10 +442,10 @@ int mr_bind_call(
 		return rc;
 	if (!args)
 		return mr_bind_no_memory(b);
-	if (is_agg) {
-		rc = s->clause ? 0 : bind_agg_args(b, s, ast, args, &count);
-		return rc < 0 ? rc : bind_agg(b, s, ast, args, count, out);
-	}
+	if (c->over)
+		return mr_bind_over(b, s, ast, out);
+	if (is_agg)
+		return bind_agg(b, s, ast, out);
 	for (uint32_t i = 0; i < c->args_count; i++)
 		if (mr_bind_expr(b, s, c->args[i].value, &args[count++]) < 0)
 			return -1;

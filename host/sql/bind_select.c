@@ -2,6 +2,7 @@
 #include "host/sql/bind.h"
 
 #include "host/sql/deparse.h"
+#include "host/sql/over.h"
 
 #include <string.h>
 
@@ -195,12 +196,12 @@ static bool is_input_column(const struct mr_scope *s, const struct mr_ast_expr *
 	return false;
 }
 
-static bool has_agg(const struct mr_expr *e)
+static bool has_kind(const struct mr_expr *e, enum mr_expr_kind kind)
 {
-	if (e->kind == MR_EXPR_AGG)
+	if (e->kind == kind)
 		return true;
 	for (uint32_t i = 0; i < e->args_count; i++)
-		if (has_agg(e->args[i]))
+		if (has_kind(e->args[i], kind))
 			return true;
 	return false;
 }
@@ -232,9 +233,12 @@ static int bind_group_by(struct mr_bind *b, struct select *q)
 		q->scope.clause = NULL;
 		if (rc < 0)
 			return rc;
-		if (has_agg(e))
+		if (has_kind(e, MR_EXPR_AGG))
 			return mr_bind_error(b, ast->pos, "42803",
 				"aggregate functions are not allowed in GROUP BY");
+		if (has_kind(e, MR_EXPR_OVER))
+			return mr_bind_error(b, ast->pos, "42P20",
+				"window functions are not allowed in GROUP BY");
 		if (mr_bind_known(b, e, &e) < 0)
 			return -1;
 		if (at >= 0)
@@ -242,6 +246,16 @@ static int bind_group_by(struct mr_bind *b, struct select *q)
 		q->keys[q->keys_count++] = e;
 	}
 	return 0;
+}
+
+static int bind_having(struct mr_bind *b, struct select *q)
+{
+	int rc;
+
+	q->scope.no_over = "HAVING";
+	rc = mr_bind_condition(b, &q->scope, q->ast->having, "HAVING", &q->having);
+	q->scope.no_over = NULL;
+	return rc;
 }
 
 static int bind_order_by(struct mr_bind *b, struct select *q, const struct mr_ast_sorts *list)
@@ -338,6 +352,12 @@ static int plan_groups(struct mr_bind *b, struct select *q, struct mr_plan **pla
 				.type = q->scope.calls[i].type});
 	for (uint32_t i = 0; i < q->targets_count && rc >= 0; i++)
 		rc = over_groups(b, q, q->targets[i], &q->targets[i]);
+	for (uint32_t i = 0; i < q->scope.overs_count && rc >= 0; i++) {
+		struct mr_expr **e;
+
+		for (uint32_t k = 0; rc >= 0 && (e = mr_bind_over_expr(&q->scope.overs[i], k)); k++)
+			rc = over_groups(b, q, *e, e);
+	}
 	if (rc >= 0 && q->having)
 		rc = over_groups(b, q, q->having, &q->having);
 	if (rc < 0)
@@ -354,6 +374,16 @@ static int plan_groups(struct mr_bind *b, struct select *q, struct mr_plan **pla
 		return mr_bind_no_memory(b);
 	(*plan)->condition = q->having;
 	return 0;
+}
+
+static int plan_overs(struct mr_bind *b, struct select *q, struct mr_plan **plan)
+{
+	uint32_t first;
+	int rc = mr_bind_over_plan(b, &q->scope, plan, &first);
+
+	for (uint32_t i = 0; i < q->targets_count && rc >= 0; i++)
+		mr_bind_over_columns(q->targets[i], first);
+	return rc;
 }
 
 // ---- Scan ranges ----
@@ -495,13 +525,14 @@ static int plan_tail(struct mr_bind *b, const struct mr_ast_select *ast, bool di
 static int plain_select(struct mr_bind *b, struct mr_scope *parent, const struct mr_ast_select *ast,
 	struct mr_plan **out, uint32_t *columns)
 {
-	struct select q = {.ast = ast, .scope = {.parent = parent}};
+	struct select q = {.ast = ast,
+		.scope = {.parent = parent,
+			.windows = ast->windows,
+			.windows_count = ast->windows_count}};
 	int rc;
 
 	if (ast->distinct_on.count)
 		return mr_bind_unsupported(b, ast->pos, "DISTINCT ON");
-	if (ast->windows_count)
-		return mr_bind_unsupported(b, ast->pos, "WINDOW");
 	if (ast->with) {
 		if (ast->with->recursive)
 			return mr_bind_unsupported(b, ast->with->pos, "WITH RECURSIVE");
@@ -513,15 +544,19 @@ static int plain_select(struct mr_bind *b, struct mr_scope *parent, const struct
 	if (rc >= 0 && ast->where)
 		rc = plan_where(b, &q, out);
 	if (rc >= 0)
+		rc = mr_bind_windows(b, &q.scope);
+	if (rc >= 0)
 		rc = bind_targets(b, &q);
 	if (rc >= 0)
 		rc = bind_group_by(b, &q);
 	if (rc >= 0 && ast->having)
-		rc = mr_bind_condition(b, &q.scope, ast->having, "HAVING", &q.having);
+		rc = bind_having(b, &q);
 	if (rc >= 0)
 		rc = bind_order_by(b, &q, &ast->order_by);
 	if (rc >= 0 && (q.keys_count || q.scope.calls_count || ast->having))
 		rc = plan_groups(b, &q, out);
+	if (rc >= 0 && q.scope.overs_count)
+		rc = plan_overs(b, &q, out);
 	if (rc >= 0)
 		rc = plan_project(b, &q, out);
 	*columns = q.visible;

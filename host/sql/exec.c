@@ -11,7 +11,7 @@ int mr_op_no_memory(struct mr_op *op)
 	return mr_eval_no_memory(&op->eval);
 }
 
-static int poll_cancel(struct mr_run *r)
+int mr_run_poll(struct mr_run *r)
 {
 	int rc = mr_query_poll(r->query, r->diag);
 
@@ -37,7 +37,7 @@ void mr_op_input(struct mr_op *op, const struct mr_batch *in)
 int mr_op_next(struct mr_op *op, struct mr_batch *out)
 {
 	int64_t start = op->run->timed ? mr_now_ns(op->run->clock) : 0;
-	int rc = poll_cancel(op->run);
+	int rc = mr_run_poll(op->run);
 
 	if (rc == 0)
 		rc = op->next(op, out);
@@ -418,6 +418,7 @@ int mr_op_open(struct mr_run *r, const struct mr_plan *p, struct mr_op **out)
 	case MR_PLAN_AGG: return mr_op_agg_open(op);
 	case MR_PLAN_SORT: return mr_op_sort_open(op);
 	case MR_PLAN_JOIN: return mr_op_join_open(op);
+	case MR_PLAN_OVER: return mr_op_over_open(op);
 	case MR_PLAN_WINDOW: return mr_op_window_open(op);
 	default: return mr_op_small_open(op);
 	}

@@ -78,11 +78,14 @@ struct mr_op {
 // Makes the batch the input of the operator's expressions; forgets what they gave before.
 void mr_op_input(struct mr_op *op, const struct mr_batch *in);
 int mr_op_no_memory(struct mr_op *op);
+// 0, or negative with diag when the statement is cancelled or out of time.
+[[nodiscard]] int mr_run_poll(struct mr_run *r);
 
 int mr_op_scan_open(struct mr_op *op);
 int mr_op_agg_open(struct mr_op *op);
 int mr_op_sort_open(struct mr_op *op);
 int mr_op_join_open(struct mr_op *op);
+int mr_op_over_open(struct mr_op *op);
 int mr_op_window_open(struct mr_op *op);
 int mr_op_small_open(
 	struct mr_op *op); // ONE, VALUES, SERIES, FILTER, PROJECT, DISTINCT, LIMIT, APPEND

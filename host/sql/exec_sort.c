@@ -6,7 +6,6 @@
 #include "host/sql/rowset.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct sort_state {
@@ -19,42 +18,17 @@ struct sort_state {
 	uint32_t at;
 };
 
-struct order {
-	const struct mr_plan *plan;
-	const struct mr_rowset *rows;
-};
-
-static int compare_rows(const struct order *o, const uint8_t *a, const uint8_t *b)
+static int compare_rows(
+	const struct mr_plan *p, const struct mr_rowset *r, const uint8_t *a, const uint8_t *b)
 {
-	for (uint32_t i = 0; i < o->plan->sorts_count; i++) {
-		const struct mr_plan_sort *s = &o->plan->sorts[i];
-		bool x = mr_rowset_is_null(a, s->column), y = mr_rowset_is_null(b, s->column);
-		int c;
-
-		if (x || y) {
-			if (x && y)
-				continue;
-			return x == s->nulls_first ? -1 : 1;
-		}
-		c = mr_value_cmp(o->plan->columns[s->column].type,
-			mr_rowset_at(o->rows, a, s->column), mr_rowset_at(o->rows, b, s->column));
-		if (c)
-			return s->desc ? -c : c;
-	}
-	return 0;
+	return mr_rowset_compare(r, p->sorts, p->sorts_count, p->columns, a, b);
 }
 
-static int compare(const void *a, const void *b, void *order)
+static int sort_rows(struct mr_op *op, struct mr_rowset *r)
 {
-	return compare_rows(order, *(const uint8_t *const *)a, *(const uint8_t *const *)b);
-}
+	const struct mr_plan *p = op->plan;
 
-static void sort_rows(const struct mr_plan *p, struct mr_rowset *r)
-{
-	struct order o = {p, r};
-
-	if (r->count)
-		qsort_r(r->rows, r->count, sizeof(*r->rows), compare, &o);
+	return mr_rowset_sort(r, op->run, p->sorts, p->sorts_count, p->columns);
 }
 
 static int count_of(struct mr_op *op, const struct mr_expr *e, uint64_t *out)
@@ -102,7 +76,10 @@ static int cut(struct mr_op *op, struct sort_state *s)
 	struct mr_rowset kept = s->rows;
 	uint32_t n = (uint32_t)MR_MIN(s->keep, (uint64_t)s->rows.count);
 
-	sort_rows(op->plan, &s->rows);
+	int rc = sort_rows(op, &s->rows);
+
+	if (rc < 0)
+		return rc;
 	kept.rows = NULL;
 	kept.count = kept.max = 0;
 	for (uint32_t i = 0; i < n; i++) {
@@ -120,13 +97,12 @@ static int cut(struct mr_op *op, struct sort_state *s)
 
 static int add_row(struct mr_op *op, struct sort_state *s, const struct mr_batch *in, uint32_t i)
 {
-	struct order o = {op->plan, &s->rows};
 	uint8_t *row;
 
 	if (s->worst) {
 		// Compared in the scratch arena first: most rows go no further.
 		row = mr_rowset_copy(&s->rows, &op->scratch, in->columns, i);
-		if (row && compare_rows(&o, row, s->worst) >= 0)
+		if (row && compare_rows(op->plan, &s->rows, row, s->worst) >= 0)
 			return 0;
 	}
 	row = mr_rowset_copy(&s->rows, s->arena, in->columns, i);
@@ -152,9 +128,8 @@ static int sort_build(struct mr_op *op, struct sort_state *s)
 	}
 	if (rc < 0)
 		return rc;
-	sort_rows(op->plan, &s->rows);
 	s->built = true;
-	return 0;
+	return sort_rows(op, &s->rows);
 }
 
 static int sort_next(struct mr_op *op, struct mr_batch *out)

@@ -18,6 +18,7 @@ static const char *step_name(const struct mr_plan *p)
 		[MR_PLAN_DISTINCT] = "Distinct",
 		[MR_PLAN_SORT] = "Sort",
 		[MR_PLAN_LIMIT] = "Limit",
+		[MR_PLAN_OVER] = "WindowAgg",
 		[MR_PLAN_APPEND] = "Append",
 	};
 
@@ -124,6 +125,9 @@ static void print_plan(
 		columns_line(out, p, depth);
 	if (p->kind == MR_PLAN_SCAN && p->ranges_count)
 		mr_buf_printf(out, "%*sRanges: %u\n", (int)depth * 6 + 2, "", p->ranges_count);
+	if (p->kind == MR_PLAN_OVER)
+		mr_buf_printf(out, "%*sCalls: %u, sorts: %u\n", (int)depth * 6 + 2, "",
+			p->overs_count, p->turns_count);
 	if (p->child)
 		print_plan(out, r, p->child, depth + 1);
 	if (p->right)

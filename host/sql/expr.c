@@ -375,7 +375,8 @@ int mr_expr_eval(struct mr_eval *ev, const struct mr_expr *e, const uint32_t *se
 	case MR_EXPR_CASE: return eval_case(ev, e, sel, n, out);
 	case MR_EXPR_COALESCE: return eval_coalesce(ev, e, sel, n, out);
 	case MR_EXPR_EXTREME: return eval_extreme(ev, e, sel, n, out);
-	case MR_EXPR_AGG: break;
+	case MR_EXPR_AGG:
+	case MR_EXPR_OVER: break;
 	}
 	mr_assert_fail(__FILE__, __LINE__, "expression is ready to be evaluated");
 }

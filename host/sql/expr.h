@@ -24,6 +24,7 @@ enum mr_expr_kind {
 	MR_EXPR_SUBQUERY, // `index` of the run's subqueries; with args it is correlated
 	MR_EXPR_OUTER,    // `index` of the values given by the query around
 	MR_EXPR_AGG,      // `index` of the query's aggregates; replaced before evaluation
+	MR_EXPR_OVER,     // `index` of the query's window function calls; replaced likewise
 	MR_EXPR_CALL,
 	MR_EXPR_AND,
 	MR_EXPR_OR,

@@ -108,6 +108,10 @@ static int take_apart(struct mr_fold *f, const struct mr_plan *p, struct mr_diag
 		f->having = p->condition;
 		p = p->child;
 	}
+	if (p->kind == MR_PLAN_OVER)
+		return refuse(diag, "a window function (OVER)",
+			"Its value changes with rows that come later. Use it in queries over the "
+			"view.");
 	if (p->kind != MR_PLAN_AGG)
 		return refuse(diag, "a query without aggregates", kept_up);
 	f->agg = p;

@@ -8,6 +8,9 @@
 #include "host/sql/ast.h"
 #include "host/sql/expr.h"
 
+struct mr_over_call;
+struct mr_over_turn;
+
 enum mr_plan_kind {
 	MR_PLAN_ONE,      // one row without columns: SELECT without FROM
 	MR_PLAN_SCAN,     // relation
@@ -21,6 +24,7 @@ enum mr_plan_kind {
 	MR_PLAN_DISTINCT, // child's rows, each once
 	MR_PLAN_SORT,
 	MR_PLAN_LIMIT,
+	MR_PLAN_OVER,   // child's rows and the values of `overs`, window functions
 	MR_PLAN_APPEND, // child's rows, then right's: UNION ALL
 };
 
@@ -73,6 +77,10 @@ struct mr_plan {
 	uint32_t time_column;         // WINDOW: of the child
 	int64_t slide;                // WINDOW: in units of the time column
 	int64_t size;
+	struct mr_over_call *overs; // OVER: by `turn`
+	uint32_t overs_count;
+	struct mr_over_turn *turns; // OVER: the sorts of its rows
+	uint32_t turns_count;
 	struct mr_plan_sort *sorts;
 	uint32_t sorts_count;
 	struct mr_expr *limit; // LIMIT, and SORT that may stop early; bigint

@@ -1,11 +1,12 @@
-// Rows kept in memory one by one.
+// Rows kept in memory one by one, and their sorting.
 #include "host/sql/rowset.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void mr_rowset_init(struct mr_rowset *r, uint32_t columns_count)
 {
-	*r = (struct mr_rowset){.columns_count = columns_count};
+	*r = (struct mr_rowset){.columns_count = columns_count, .copied_count = columns_count};
 	r->nulls_bytes = (uint32_t)mr_round_up((columns_count + 7) / 8, 16);
 	r->row_bytes = r->nulls_bytes + columns_count * 16;
 }
@@ -25,7 +26,7 @@ uint8_t *mr_rowset_copy(const struct mr_rowset *r, struct mr_arena *arena,
 {
 	uint8_t *to = mr_arena_zalloc(arena, 1, r->row_bytes);
 
-	for (uint32_t c = 0; to && c < r->columns_count; c++) {
+	for (uint32_t c = 0; to && c < r->copied_count; c++) {
 		struct mr_vec v = {.col = columns[c]};
 		uint8_t *at = to + r->nulls_bytes + (size_t)c * 16;
 
@@ -93,4 +94,64 @@ int mr_rowset_column(const struct mr_rowset *r, struct mr_eval *ev, struct mr_ty
 	*out = (struct mr_col){
 		.type = t, .phys = (uint8_t)mr_type_phys(t), .values = values, .valid = valid};
 	return 0;
+}
+
+// ---- Sorting ----
+
+// How many comparisons of a sort go by between two looks at whether the run is to end.
+enum { COMPARES_PER_POLL = 8192 };
+
+struct order {
+	const struct mr_rowset *rows;
+	struct mr_run *run;
+	const struct mr_plan_sort *sorts;
+	uint32_t sorts_count;
+	const struct mr_plan_column *columns;
+	uint32_t compares;
+	int rc;
+};
+
+int mr_rowset_compare(const struct mr_rowset *r, const struct mr_plan_sort *sorts,
+	uint32_t sorts_count, const struct mr_plan_column *columns, const uint8_t *a,
+	const uint8_t *b)
+{
+	for (uint32_t i = 0; i < sorts_count; i++) {
+		const struct mr_plan_sort *s = &sorts[i];
+		bool x = mr_rowset_is_null(a, s->column), y = mr_rowset_is_null(b, s->column);
+		int c;
+
+		if (x || y) {
+			if (x && y)
+				continue;
+			return x == s->nulls_first ? -1 : 1;
+		}
+		c = mr_value_cmp(columns[s->column].type, mr_rowset_at(r, a, s->column),
+			mr_rowset_at(r, b, s->column));
+		if (c)
+			return s->desc ? -c : c;
+	}
+	return 0;
+}
+
+// Once the run is to end all rows are equal: so a sort cannot be left, but is soon over.
+static int compare(const void *a, const void *b, void *order)
+{
+	struct order *o = order;
+
+	if (++o->compares % COMPARES_PER_POLL == 0 && o->rc == 0)
+		o->rc = mr_run_poll(o->run);
+	if (o->rc < 0)
+		return 0;
+	return mr_rowset_compare(o->rows, o->sorts, o->sorts_count, o->columns,
+		*(const uint8_t *const *)a, *(const uint8_t *const *)b);
+}
+
+int mr_rowset_sort(struct mr_rowset *r, struct mr_run *run, const struct mr_plan_sort *sorts,
+	uint32_t sorts_count, const struct mr_plan_column *columns)
+{
+	struct order o = {r, run, sorts, sorts_count, columns, 0, 0};
+
+	if (r->count && sorts_count)
+		qsort_r(r->rows, r->count, sizeof(*r->rows), compare, &o);
+	return o.rc;
 }

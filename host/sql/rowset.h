@@ -7,6 +7,7 @@
 
 struct mr_rowset {
 	uint32_t columns_count;
+	uint32_t copied_count; // the first columns: of a batch; the owner writes the others
 	uint32_t nulls_bytes;
 	uint32_t row_bytes;
 	uint8_t **rows;
@@ -23,6 +24,14 @@ uint8_t *mr_rowset_clone(const struct mr_rowset *r, struct mr_arena *arena,
 	const struct mr_plan_column *columns, const uint8_t *row);
 // Appends to `rows`. 0 or MR_ERR_LIMIT.
 [[nodiscard]] int mr_rowset_add(struct mr_rowset *r, struct mr_arena *arena, uint8_t *row);
+// Orders the rows. Stops early, in any order, when the run is to end: 0, or negative with diag.
+[[nodiscard]] int mr_rowset_sort(struct mr_rowset *r, struct mr_run *run,
+	const struct mr_plan_sort *sorts, uint32_t sorts_count,
+	const struct mr_plan_column *columns);
+// As ORDER BY does; equal rows, NULLs among them, give 0.
+int mr_rowset_compare(const struct mr_rowset *r, const struct mr_plan_sort *sorts,
+	uint32_t sorts_count, const struct mr_plan_column *columns, const uint8_t *a,
+	const uint8_t *b);
 // The values of a column of rows[0..n) as a column; a NULL row gives NULLs.
 [[nodiscard]] int mr_rowset_column(const struct mr_rowset *r, struct mr_eval *ev,
 	struct mr_typeref t, uint32_t column, uint8_t *const *rows, uint32_t n, struct mr_col *out);

@@ -303,15 +303,20 @@ def too_many_clients_are_told(_):
 def statement_timeout_cancels(_):
     with Server(10, 200) as server:
         c = server.connect()
-        began = time.monotonic()
-        with c.cursor() as cur:
-            try:
-                cur.execute("select pg_sleep(30)")
-                assert False
-            except psycopg2.errors.QueryCanceled as e:
-                assert "statement timeout" in str(e), e
-        assert time.monotonic() - began < 5
-        c.rollback()
+        for query in ("select pg_sleep(30)",
+                      "set statement_timeout = 50; select sum(x) over (order by -x % 1000) "
+                      "from generate_series(1, 500000) x",
+                      "set statement_timeout = 50; select max(x) over (rows between 9999 "
+                      "preceding and current row) from generate_series(1, 500000) x"):
+            began = time.monotonic()
+            with c.cursor() as cur:
+                try:
+                    cur.execute(query)
+                    assert False
+                except psycopg2.errors.QueryCanceled as e:
+                    assert "statement timeout" in str(e), e
+            assert time.monotonic() - began < 5
+            c.rollback()
         time.sleep(0.4)  # an idle session is left alone
         with c.cursor() as cur:
             cur.execute("select 1")

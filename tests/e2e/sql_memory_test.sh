@@ -38,6 +38,9 @@ awk -v u="$peak" -v l=$LIMIT 'BEGIN { exit !(u <= l && u > l / 2) }' || fail "pe
 expect 53200 "$(psql -X -h 127.0.0.1 -p "$SQL_PORT" -U millrace -d millrace -v VERBOSITY=sqlstate -c \
 	"SET statement_timeout = 0" -c "SELECT count(*) FROM (SELECT g FROM generate_series(1, 5000000) g ORDER BY g DESC) q" 2>&1 |
 	grep -o '53200')" "its state"
+expect 53200 "$(psql -X -h 127.0.0.1 -p "$SQL_PORT" -U millrace -d millrace -v VERBOSITY=sqlstate -c \
+	"SELECT count(*) FROM (SELECT rank() OVER (ORDER BY g DESC) FROM generate_series(1, 5000000) g) q" 2>&1 |
+	grep -o '53200')" "a window function's state"
 expect "250000|46" "$(query "$BIG")" "the big query afterwards"
 # All has been given back but what this connection holds.
 awk -v u="$(metric millrace_sql_memory_bytes)" 'BEGIN { exit !(u < 1048576) }' || fail "memory is kept"

@@ -1,0 +1,1 @@
+SELECT a, max(c) OVER w, approx_count_distinct(c) OVER w, approx_percentile(f, 0.5) OVER (w ROWS BETWEEN 1 PRECEDING AND CURRENT ROW), approx_top_k(c, 2) OVER (ORDER BY b ROWS BETWEEN CURRENT ROW AND 2 FOLLOWING), stddev(e) OVER (PARTITION BY i) FROM t WINDOW w AS (ORDER BY b), v AS (w) ORDER BY rank() OVER (ORDER BY d DESC NULLS LAST), 1

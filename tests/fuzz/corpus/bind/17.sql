@@ -1,0 +1,1 @@
+SELECT i, sum(count(*)) FILTER (WHERE i) OVER (ORDER BY i), lag(max(c), 2, 'x') OVER (ORDER BY count(*)), ntile(3) OVER (PARTITION BY i ORDER BY sum(d)), nth_value(i, 2) OVER (ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) FROM t GROUP BY i HAVING count(*) > 0
