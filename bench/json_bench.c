@@ -170,7 +170,7 @@ int main(int argc, char **argv)
 	copy = malloc(e.bytes_count);
 	MR_ASSERT(copy && mr_schema_create(columns, COLUMNS, &schema) == 0);
 	MR_ASSERT(mr_decoder_create(schema, VALUE_MAX, &d) == 0);
-	MR_ASSERT(mr_chunk_pool_create(256u << 20, &pool) == 0);
+	MR_ASSERT(mr_chunk_pool_create(256u << 20, -1, &pool) == 0);
 	chunk = next_chunk(pool, NULL);
 	printf("%u rows, %.1f bytes each, seed 42\n%-8s %8s %8s %10s %8s\n", rows,
 		(double)e.bytes_count / rows, "", "ns min", "ns med", "M rows/s", "GB/s");

@@ -135,6 +135,8 @@ static const struct key {
 		"retention.ms of new topics"},
 	{"table.memory_bytes", NULL, KIND_BYTES, AT(table_memory_bytes), MIB(16), GIB(1024), "2GiB",
 		NULL, "memory for rows not yet in segments, per worker"},
+	{"table.memory_ahead", NULL, KIND_BYTES, AT(table_memory_ahead), 0, GIB(1024), "64MiB",
+		NULL, "of that, committed before rows need it, on workers with tables"},
 	{"table.chunk_bytes_max", NULL, KIND_BYTES, AT(table_chunk_bytes_max), MIB(1), GIB(4),
 		"64MiB", NULL, "a chunk of rows is closed at this size, or at 65,536 rows"},
 	{"table.seal_after", NULL, KIND_MS, AT(table_seal_after_ms), 1000, DAY_MS, "10s", NULL,

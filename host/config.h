@@ -66,6 +66,7 @@ struct mr_config {
 	uint64_t retention_ms;
 
 	uint64_t table_memory_bytes;
+	uint64_t table_memory_ahead;
 	uint64_t table_chunk_bytes_max;
 	uint64_t table_seal_after_ms;
 	uint64_t view_memory_bytes;

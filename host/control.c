@@ -219,16 +219,25 @@ void mr_control_wait_caught_up(struct mr_control *c)
 	sem_destroy(&sem);
 }
 
-// ---- the log store's background thread
+// ---- the background thread: files for the logs, memory for rows
 
 static void background_poke(void *ctx)
 {
 	struct mr_control *c = ctx;
+	int waiting = 0;
 
-	pthread_mutex_lock(&c->background_lock);
-	c->background_work = true;
-	pthread_cond_signal(&c->background_wake);
-	pthread_mutex_unlock(&c->background_lock);
+	if (sem_getvalue(&c->background_wake, &waiting) || !waiting)
+		sem_post(&c->background_wake);
+}
+
+// One block for each worker that lacks some; log files come first.
+static bool commit_ahead(struct mr_control *c)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < c->workers_count; i++)
+		any |= mr_chunk_pool_commit_ahead(c->pools[i]);
+	return any;
 }
 
 static void *background_main(void *arg)
@@ -237,25 +246,19 @@ static void *background_main(void *arg)
 
 	mr_thread_name("mr-background");
 	mr_control_place_background(c);
-	pthread_mutex_lock(&c->background_lock);
 	while (!c->background_stop) {
 		int rc;
 
-		if (!c->background_work) {
-			pthread_cond_wait(&c->background_wake, &c->background_lock);
-			continue;
-		}
-		c->background_work = false;
-		pthread_mutex_unlock(&c->background_lock);
-		do
-			rc = mr_log_store_work(c->store);
-		while (rc > 0);
-		if (rc < 0)
-			mr_note(MR_NOTE_ERR, "log", "event=background error=\"%s\"",
-				mr_err_text(rc));
-		pthread_mutex_lock(&c->background_lock);
+		while (sem_wait(&c->background_wake) < 0)
+			;
+		do {
+			while ((rc = mr_log_store_work(c->store)) > 0)
+				;
+			if (rc < 0)
+				mr_note(MR_NOTE_ERR, "log", "event=background error=\"%s\"",
+					mr_err_text(rc));
+		} while (commit_ahead(c) && !c->background_stop);
 	}
-	pthread_mutex_unlock(&c->background_lock);
 	return NULL;
 }
 
@@ -271,10 +274,8 @@ static void background_stop(struct mr_control *c)
 {
 	if (!c->background_running)
 		return;
-	pthread_mutex_lock(&c->background_lock);
 	c->background_stop = true;
-	pthread_cond_signal(&c->background_wake);
-	pthread_mutex_unlock(&c->background_lock);
+	sem_post(&c->background_wake);
 	pthread_join(c->background, NULL);
 	c->background_running = false;
 }
@@ -399,6 +400,17 @@ void mr_control_place_background(void *control)
 	mr_thread_nice(BACKGROUND_NICE);
 }
 
+static int create_pool(struct mr_control *c, uint32_t worker)
+{
+	int node = c->placement.workers_count ? c->placement.workers[worker].node : -1;
+	int rc = mr_chunk_pool_create(c->config->table_memory_bytes, node, &c->pools[worker]);
+
+	if (rc == 0)
+		mr_chunk_pool_keep_ahead(
+			c->pools[worker], c->config->table_memory_ahead, background_poke, c);
+	return rc;
+}
+
 static int create_workers(struct mr_control *c, struct mr_diag *diag)
 {
 	int rc;
@@ -412,7 +424,7 @@ static int create_workers(struct mr_control *c, struct mr_diag *diag)
 	if (!c->workers || !c->pools)
 		return -ENOMEM;
 	for (uint32_t i = 0; rc == 0 && i < c->workers_count; i++) {
-		rc = mr_chunk_pool_create(c->config->table_memory_bytes, &c->pools[i]);
+		rc = create_pool(c, i);
 		if (rc == 0)
 			rc = mr_worker_create(c, i, &c->workers[i], diag);
 	}
@@ -510,8 +522,7 @@ static void control_init(
 	c->box.event_fd = -1;
 	mr_rand_init(&c->rand, mr_rand_seed_os());
 	pthread_mutex_init(&c->snapshot_lock, NULL);
-	pthread_mutex_init(&c->background_lock, NULL);
-	pthread_cond_init(&c->background_wake, NULL);
+	sem_init(&c->background_wake, 0, 0);
 }
 
 int mr_control_start(struct mr_control *c, const struct mr_config *config, struct mr_clock *clock,

@@ -17,6 +17,7 @@
 #include "storage/manifest.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 
 struct mr_clean;
 struct mr_log_load;
@@ -82,12 +83,10 @@ struct mr_control {
 
 	int64_t producer_given; // the next id to hand out; below catalog.producer_next
 
-	pthread_t background; // makes log files ready, removes dead ones
+	pthread_t background; // makes log files and memory ready, removes dead files
 	bool background_running;
-	pthread_mutex_t background_lock;
-	pthread_cond_t background_wake;
-	bool background_work;
-	bool background_stop;
+	sem_t background_wake; // posted without a lock: workers do, and that thread may wait long
+	_Atomic bool background_stop;
 };
 
 // Opens the data directory, recovers it, makes the workers and their listeners and starts them.

@@ -317,6 +317,28 @@ static void emit_tables(struct mr_metrics_out *out, void *owner)
 	mr_snapshot_put(s);
 }
 
+static void emit_table_memory(struct mr_metrics_out *out, void *owner)
+{
+	const struct mr_control *c = owner;
+	double used = 0, committed = 0;
+
+	for (uint32_t i = 0; i < c->workers_count; i++) {
+		used += (double)mr_chunk_pool_bytes_used(c->pools[i]);
+		committed += (double)mr_chunk_pool_bytes_committed(c->pools[i]);
+	}
+	mr_metrics_emit(out,
+		&(struct mr_metric){.kind = GAUGE,
+			.name = "millrace_table_memory_used_bytes",
+			.help = "Of table.memory_bytes, all workers: rows not yet in segments."},
+		used);
+	mr_metrics_emit(out,
+		&(struct mr_metric){.kind = GAUGE,
+			.name = "millrace_table_memory_committed_bytes",
+			.help = "Of table.memory_bytes, all workers: used once, or committed "
+				"ahead."},
+		committed);
+}
+
 // ---- what there may be so many of at most
 
 static void emit_limits(struct mr_metrics_out *out, void *owner)
@@ -496,6 +518,8 @@ int mr_daemon_metrics(struct mr_metrics *m, struct mr_control *c)
 		rc = mr_metrics_add_source(m, emit_limits, c);
 	if (rc == 0)
 		rc = mr_metrics_add_source(m, emit_tables, c);
+	if (rc == 0)
+		rc = mr_metrics_add_source(m, emit_table_memory, c);
 	if (rc == 0)
 		rc = mr_view_metrics(m, c);
 	if (rc == 0)

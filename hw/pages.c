@@ -66,14 +66,10 @@ void mr_pages_release(struct mr_pages *p)
 	*p = (struct mr_pages){.node = -1};
 }
 
-void mr_pages_touch(struct mr_pages *p, size_t off, size_t bytes)
+int mr_pages_commit(struct mr_pages *p, size_t off, size_t bytes)
 {
 	MR_ASSERT(off <= p->bytes && bytes <= p->bytes - off);
-	for (size_t at = off; at < off + bytes; at += MR_PAGE) {
-		volatile uint8_t *byte = p->data + at;
-
-		*byte = *byte;
-	}
+	return madvise(p->data + off, bytes, MADV_POPULATE_WRITE) ? -errno : 0;
 }
 
 void mr_pages_discard(struct mr_pages *p, size_t off, size_t bytes)

@@ -2,7 +2,7 @@
 //
 // Reserving takes address space only; a page is committed when it is first touched, which is slow
 // (about 0.25 us a page of 4 KiB, more when it has to be cleared from another node), so that what a
-// worker needs at once is touched ahead. Any thread.
+// worker needs at once is committed ahead. Any thread.
 #pragma once
 
 #include "host/base/def.h"
@@ -27,8 +27,9 @@ struct mr_pages {
 	struct mr_pages *p, size_t bytes, enum mr_pages_kind kind, int node);
 void mr_pages_release(struct mr_pages *p);
 
-// Commits [off, off + bytes) by touching it.
-void mr_pages_touch(struct mr_pages *p, size_t off, size_t bytes);
+// Commits [off, off + bytes), whole pages, without changing what is there, so that others may use
+// it meanwhile. 0 or -errno: -EINVAL from kernels before 5.14 (MADV_POPULATE_WRITE).
+int mr_pages_commit(struct mr_pages *p, size_t off, size_t bytes);
 // Gives the pages of [off, off + bytes) back; they read as zeros afterwards. Whole pages only.
 void mr_pages_discard(struct mr_pages *p, size_t off, size_t bytes);
 

@@ -34,8 +34,9 @@
 
 struct mr_chunk_pool;
 
-// Reserves address space for `bytes_max`; pages are committed when first used. 0 or -errno.
-[[nodiscard]] int mr_chunk_pool_create(size_t bytes_max, struct mr_chunk_pool **out);
+// Reserves address space for `bytes_max` on a node (-1: any); pages are committed when first used,
+// or ahead of that. 0 or -errno.
+[[nodiscard]] int mr_chunk_pool_create(size_t bytes_max, int node, struct mr_chunk_pool **out);
 // All memory must have been given back.
 void mr_chunk_pool_destroy(struct mr_chunk_pool *p);
 size_t mr_chunk_pool_bytes_used(struct mr_chunk_pool *p);
@@ -65,6 +66,17 @@ bool mr_chunk_pool_is_wanted(struct mr_chunk_pool *p);
 [[nodiscard]] int mr_chunk_pool_share(struct mr_chunk_pool *whole, struct mr_chunk_pool **out);
 // The pool that this is a share of, or itself.
 struct mr_chunk_pool *mr_chunk_pool_whole(struct mr_chunk_pool *p);
+
+// So many bytes that were never taken are to be committed ahead of need, from the first share on.
+// `fell_short` runs when there are fewer, on the thread that took memory or made the share and
+// under the pool's lock; not again before the next mr_chunk_pool_commit_ahead. Before threads use
+// the pool.
+void mr_chunk_pool_keep_ahead(
+	struct mr_chunk_pool *p, size_t bytes, void (*fell_short)(void *arg), void *arg);
+// Commits one block more if bytes are missing: did it? One thread.
+bool mr_chunk_pool_commit_ahead(struct mr_chunk_pool *p);
+// Of blocks that were taken some time or committed ahead; none goes back before the pool does.
+size_t mr_chunk_pool_bytes_committed(struct mr_chunk_pool *p);
 
 enum mr_chunk_encoding { MR_CHUNK_PLAIN, MR_CHUNK_DICT };
 

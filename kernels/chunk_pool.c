@@ -5,14 +5,25 @@
 // not cut each other's holes to pieces and used pages are used again first. A search walks bytes:
 // 16 Ki of them for a pool of 4 GiB, once per quarter megabyte of text or once per chunk.
 //
+// What was never taken is therefore one stretch in the middle. Its two ends are committed ahead of
+// need, by a thread with time for it: a worker at its limit spends a fifth of it on the kernel's
+// clearing of pages otherwise. Pages once committed are kept.
+//
 // A share counts what was taken through it and has no blocks of its own: lock, mapping and marks
 // are the whole's.
 #include "kernels/chunk.h"
 
+#include "hw/pages.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/mman.h>
+
+// Blocks [low, high).
+struct stretch {
+	size_t low;
+	size_t high;
+};
 
 struct mr_chunk_pool {
 	struct mr_chunk_pool *whole; // itself when it is no share
@@ -21,14 +32,22 @@ struct mr_chunk_pool {
 	// Of the whole only.
 	pthread_mutex_t lock;
 	struct mr_chunk_pool *shares;
-	size_t shares_count;
+	_Atomic size_t shares_count;
 	bool wanted; // somebody was refused since the last wake
 	void (*wake)(void *arg);
 	void *wake_arg;
 	void (*refused)(void *arg);
 	void *refused_arg;
-	uint8_t *base;
+	struct mr_pages pages;
 	size_t blocks_count;
+	size_t ahead_count; // to be committed at each end of what is fresh
+	void (*fell_short)(void *arg);
+	void *fell_short_arg;
+	_Atomic bool short_told;
+	_Atomic size_t fresh_low; // [low, high) was never taken; under the lock
+	_Atomic size_t fresh_high;
+	_Atomic size_t committed_low; // and was not committed in [low, high); one thread
+	_Atomic size_t committed_high;
 	uint8_t taken[];
 };
 
@@ -37,27 +56,105 @@ static size_t blocks_of(size_t bytes)
 	return (bytes + MR_CHUNK_BLOCK_BYTES - 1) / MR_CHUNK_BLOCK_BYTES;
 }
 
-int mr_chunk_pool_create(size_t bytes_max, struct mr_chunk_pool **out)
+int mr_chunk_pool_create(size_t bytes_max, int node, struct mr_chunk_pool **out)
 {
 	size_t blocks = MR_MAX(bytes_max / MR_CHUNK_BLOCK_BYTES, (size_t)1);
 	struct mr_chunk_pool *p = calloc(1, sizeof(*p) + blocks);
+	int rc;
 
 	if (!p)
 		return -ENOMEM;
-	p->base = mmap(NULL, blocks * MR_CHUNK_BLOCK_BYTES, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p->base == MAP_FAILED) {
-		int err = -errno;
-
+	rc = mr_pages_reserve(&p->pages, blocks * MR_CHUNK_BLOCK_BYTES, MR_PAGES_SMALL, node);
+	if (rc) {
 		free(p);
-		return err;
+		return rc;
 	}
 	p->whole = p;
 	p->blocks_count = blocks;
+	p->fresh_high = p->committed_high = blocks;
 	pthread_mutex_init(&p->lock, NULL);
 	*out = p;
 	return 0;
 }
+
+// ---- memory ahead
+
+// What nobody has touched of the stretch that was never taken. Any thread: an older view of either
+// leads to a block committed twice, or somewhat later.
+static struct stretch untouched(const struct mr_chunk_pool *w)
+{
+	struct stretch u = {MR_MAX(w->committed_low, w->fresh_low), 0};
+
+	u.high = MR_MAX(MR_MIN(w->committed_high, w->fresh_high), u.low);
+	return u;
+}
+
+// The block to commit next: at the end of the fresh stretch that has less than ahead_count
+// committed ones, or blocks_count when neither has.
+static size_t next_ahead(const struct mr_chunk_pool *w, struct stretch u)
+{
+	if (!w->shares_count || u.low == u.high)
+		return w->blocks_count;
+	if (u.low < w->fresh_low + w->ahead_count)
+		return u.low;
+	return w->fresh_high < u.high + w->ahead_count ? u.high - 1 : w->blocks_count;
+}
+
+static void tell_if_short(struct mr_chunk_pool *w)
+{
+	if (w->short_told || !w->fell_short || next_ahead(w, untouched(w)) == w->blocks_count)
+		return;
+	w->short_told = true;
+	w->fell_short(w->fell_short_arg);
+}
+
+// Under the lock.
+static void note_taken(struct mr_chunk_pool *w, size_t first, size_t count)
+{
+	if (first + count <= w->fresh_low || first >= w->fresh_high)
+		return;
+	if (first + count == w->fresh_high)
+		w->fresh_high = MR_MAX(first, w->fresh_low);
+	else
+		w->fresh_low = MR_MIN(first + count, w->fresh_high);
+	tell_if_short(w);
+}
+
+void mr_chunk_pool_keep_ahead(
+	struct mr_chunk_pool *p, size_t bytes, void (*fell_short)(void *arg), void *arg)
+{
+	p->ahead_count = blocks_of(bytes) / 2;
+	p->fell_short = fell_short;
+	p->fell_short_arg = arg;
+}
+
+// Without the lock: the thread that calls this may wait long for a core, and a worker would for it.
+bool mr_chunk_pool_commit_ahead(struct mr_chunk_pool *p)
+{
+	struct stretch u;
+	size_t at;
+
+	p->short_told = false;
+	u = untouched(p);
+	at = next_ahead(p, u);
+	if (at == p->blocks_count)
+		return false;
+	if (at == u.low)
+		p->committed_low = at + 1;
+	else
+		p->committed_high = at;
+	// What the kernel refuses is left to the worker's own touch.
+	return mr_pages_commit(&p->pages, at * MR_CHUNK_BLOCK_BYTES, MR_CHUNK_BLOCK_BYTES) == 0;
+}
+
+size_t mr_chunk_pool_bytes_committed(struct mr_chunk_pool *p)
+{
+	struct stretch u = untouched(p);
+
+	return (p->blocks_count - (u.high - u.low)) * MR_CHUNK_BLOCK_BYTES;
+}
+
+// ---- shares
 
 int mr_chunk_pool_share(struct mr_chunk_pool *whole, struct mr_chunk_pool **out)
 {
@@ -71,6 +168,7 @@ int mr_chunk_pool_share(struct mr_chunk_pool *whole, struct mr_chunk_pool **out)
 	p->share_next = whole->shares;
 	whole->shares = p;
 	whole->shares_count++;
+	tell_if_short(whole);
 	pthread_mutex_unlock(&whole->lock);
 	*out = p;
 	return 0;
@@ -99,7 +197,7 @@ void mr_chunk_pool_destroy(struct mr_chunk_pool *p)
 		return;
 	}
 	MR_ASSERT(p->blocks_used == 0 && !p->shares);
-	munmap(p->base, p->blocks_count * MR_CHUNK_BLOCK_BYTES);
+	mr_pages_release(&p->pages);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
@@ -211,6 +309,8 @@ bool mr_chunk_pool_has(struct mr_chunk_pool *p, size_t bytes)
 	return has;
 }
 
+// ---- taking and giving back
+
 static void *take(struct mr_chunk_pool *p, size_t bytes, bool urgent)
 {
 	struct mr_chunk_pool *w = p->whole;
@@ -226,7 +326,8 @@ static void *take(struct mr_chunk_pool *p, size_t bytes, bool urgent)
 		w->blocks_used += want;
 		if (p != w)
 			p->blocks_used += want;
-		memory = w->base + first * MR_CHUNK_BLOCK_BYTES;
+		note_taken(w, first, want);
+		memory = w->pages.data + first * MR_CHUNK_BLOCK_BYTES;
 	}
 	pthread_mutex_unlock(&w->lock);
 	return memory;
@@ -245,7 +346,7 @@ void *mr_chunk_pool_take_urgent(struct mr_chunk_pool *p, size_t bytes)
 void mr_chunk_pool_give(struct mr_chunk_pool *p, void *memory, size_t bytes)
 {
 	struct mr_chunk_pool *w = p->whole;
-	size_t first = (size_t)((uint8_t *)memory - w->base) / MR_CHUNK_BLOCK_BYTES;
+	size_t first = (size_t)((uint8_t *)memory - w->pages.data) / MR_CHUNK_BLOCK_BYTES;
 	size_t count = blocks_of(bytes);
 	bool wake;
 

@@ -36,7 +36,7 @@ static void set_up(void)
 	mr_arena_init(&arena, 0);
 	MR_ASSERT(mr_schema_create(columns, COLUMNS, &schema) == 0);
 	MR_ASSERT(mr_decoder_create(schema, 1 << 16, &decoder) == 0);
-	MR_ASSERT(mr_chunk_pool_create(64u << 20, &pool) == 0);
+	MR_ASSERT(mr_chunk_pool_create(64u << 20, -1, &pool) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)

@@ -483,7 +483,7 @@ void view_life_begin(struct view_life *l, struct view_world *w)
 	*l = (struct view_life){.world = w, .env.ops = &env_ops};
 	l->workers_count = 1 + (uint32_t)mr_rand_below(&w->rand, VIEW_WORKERS_MAX);
 	for (uint32_t i = 0; i < l->workers_count; i++) {
-		assert_int_equal(mr_chunk_pool_create(256 << 20, &l->pools[i]), 0);
+		assert_int_equal(mr_chunk_pool_create(256 << 20, -1, &l->pools[i]), 0);
 		l->workers[i] = calloc(1, sizeof(struct mr_worker));
 		assert_int_equal(mr_mailbox_open(&l->workers[i]->box), 0);
 	}

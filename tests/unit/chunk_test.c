@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define POOL_BYTES (64u << 20)
 
@@ -26,7 +27,7 @@ static struct mr_chunk_pool *pool_of(size_t bytes)
 {
 	struct mr_chunk_pool *p;
 
-	assert_int_equal(mr_chunk_pool_create(bytes, &p), 0);
+	assert_int_equal(mr_chunk_pool_create(bytes, -1, &p), 0);
 	return p;
 }
 
@@ -101,6 +102,65 @@ static void chunk_reads_back_rows_and_forgets_aborted_ones(void **)
 	assert_int_equal(c->columns[1].dict != NULL, 1);
 	mr_chunk_put(c);
 	assert_int_equal(mr_chunk_pool_bytes_used(p), 0);
+	mr_chunk_pool_destroy(p);
+}
+
+static void count_call(void *arg)
+{
+	++*(int *)arg;
+}
+
+static bool is_resident(const void *memory)
+{
+	unsigned char there = 0;
+
+	assert_int_equal(mincore((void *)(uintptr_t)memory, 4096, &there), 0);
+	return there & 1;
+}
+
+// Half at each end of what was never taken, told once, and there before it is taken.
+static void pool_commits_memory_ahead(void **)
+{
+	enum { BLOCK = MR_CHUNK_BLOCK_BYTES };
+	struct mr_chunk_pool *p = pool_of(32 * BLOCK), *share;
+	void *runs, *last[4], *one;
+	int told = 0;
+
+	mr_chunk_pool_keep_ahead(p, 8 * BLOCK, count_call, &told);
+	assert_false(mr_chunk_pool_commit_ahead(p));
+	assert_int_equal(mr_chunk_pool_share(p, &share), 0);
+	assert_int_equal(told, 1);
+	for (int i = 0; i < 8; i++)
+		assert_true(mr_chunk_pool_commit_ahead(p));
+	assert_false(mr_chunk_pool_commit_ahead(p));
+	assert_int_equal(mr_chunk_pool_bytes_committed(p), 8 * BLOCK);
+	runs = mr_chunk_pool_take(share, 3 * BLOCK);
+	one = mr_chunk_pool_take(share, BLOCK);
+	assert_int_equal(told, 2);
+	assert_true(is_resident(runs) && is_resident((uint8_t *)runs + 3 * BLOCK - 4096));
+	assert_true(is_resident(one) && is_resident((uint8_t *)one - 3 * BLOCK));
+	assert_false(is_resident((uint8_t *)one - 4 * BLOCK));
+	while (mr_chunk_pool_commit_ahead(p))
+		;
+	assert_int_equal(mr_chunk_pool_bytes_committed(p), 12 * BLOCK);
+	// What comes back is taken again: nothing more is needed.
+	mr_chunk_pool_give(share, runs, 3 * BLOCK);
+	assert_ptr_equal(mr_chunk_pool_take(share, 2 * BLOCK), runs);
+	assert_false(mr_chunk_pool_commit_ahead(p));
+	assert_int_equal(told, 2);
+	// To the last block, from both ends.
+	for (int i = 0; i < 4; i++)
+		last[i] = mr_chunk_pool_take(share, (i % 2 ? 1 : 12) * BLOCK);
+	assert_non_null(last[1]);
+	while (mr_chunk_pool_commit_ahead(p))
+		;
+	assert_true(mr_chunk_pool_bytes_committed(p) <= 32 * BLOCK);
+	for (int i = 0; i < 4; i++)
+		if (last[i])
+			mr_chunk_pool_give(share, last[i], (i % 2 ? 1 : 12) * BLOCK);
+	mr_chunk_pool_give(share, runs, 2 * BLOCK);
+	mr_chunk_pool_give(share, one, BLOCK);
+	mr_chunk_pool_destroy(share);
 	mr_chunk_pool_destroy(p);
 }
 
@@ -371,6 +431,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(chunk_reads_back_rows_and_forgets_aborted_ones),
+		cmocka_unit_test(pool_commits_memory_ahead),
 		cmocka_unit_test(chunk_dictionary_holds_every_distinct_string_once),
 		cmocka_unit_test(chunk_is_full_when_its_dictionary_is),
 		cmocka_unit_test(chunk_empty_string_is_not_null),

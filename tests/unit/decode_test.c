@@ -41,7 +41,7 @@ static void open_bench(struct bench *b, const struct mr_schema_column *columns, 
 	*b = (struct bench){0};
 	assert_int_equal(mr_schema_create(columns, count, &b->schema), 0);
 	assert_int_equal(mr_decoder_create(b->schema, VALUE_MAX, &b->decoder), 0);
-	assert_int_equal(mr_chunk_pool_create(64u << 20, &b->pool), 0);
+	assert_int_equal(mr_chunk_pool_create(64u << 20, -1, &b->pool), 0);
 	open_chunk(b);
 }
 

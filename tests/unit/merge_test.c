@@ -116,7 +116,7 @@ static void host_open(struct host *h)
 	assert_int_equal(mr_segment_store_create(c->disk, c->manifest, &c->segments), 0);
 	assert_int_equal(mr_manifest_open(c->manifest, &diag), 0);
 	assert_int_equal(mr_segment_store_clean(c->segments), 0);
-	assert_int_equal(mr_chunk_pool_create(16 << 20, &h->pool), 0);
+	assert_int_equal(mr_chunk_pool_create(16 << 20, -1, &h->pool), 0);
 	atomic_init(&h->topic.references, 1 << 20); // the test's own memory
 	h->topic.topic.partitions = 4;
 	h->tables[0] = make_table(h, 1, 24 * HOUR);

@@ -245,7 +245,7 @@ static void pages_are_cleared_writable_and_given_back(void **)
 		assert_int_equal(mr_pages_reserve(&p, (4 << 20) + 1, kinds[i], i ? 900 : 0), 0);
 		assert_true(p.bytes > 4 << 20);
 		assert_true(p.kind <= kinds[i]);
-		mr_pages_touch(&p, 0, p.bytes);
+		assert_int_equal(mr_pages_commit(&p, 0, p.bytes), 0);
 		assert_int_equal(p.data[0] | p.data[p.bytes - 1], 0);
 		memset(p.data, 7, p.bytes);
 		mr_pages_discard(&p, 4096, 8192);

@@ -30,7 +30,7 @@ static void watermark_counts_each_row_once_and_is_moved_by_sound_times_only(void
 	struct mr_watermark m;
 	struct mr_chunk *c;
 
-	assert_int_equal(mr_chunk_pool_create(64u << 20, &pool), 0);
+	assert_int_equal(mr_chunk_pool_create(64u << 20, -1, &pool), 0);
 	assert_int_equal(mr_chunk_create(pool, types, COLUMNS, NULL, 8u << 20, &c), 0);
 	mr_watermark_init(&m, 7, TIME, 10, 0);
 	m.at.offset = 2;
