@@ -150,7 +150,7 @@ static void run_case(const char *dir, const struct setting *s, double seconds)
 	must(mr_manifest_open(manifest, NULL), "manifest");
 	must(mr_log_store_recover(store, NULL), "recover");
 	if (s->plain) {
-		must(mr_io_plain_create(&b.io, false), "io");
+		must(mr_io_plain_create(&b.io), "io");
 	} else {
 		must(mr_uring_create(&b.ring, NULL), "ring");
 		must(mr_io_uring_create(&b.io, b.ring), "io");

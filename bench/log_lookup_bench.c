@@ -62,7 +62,7 @@ static void start(struct bench *b, const char *dir)
 	must(mr_manifest_open(b->manifest, NULL), "manifest");
 	must(mr_log_store_recover(b->store, NULL), "recover");
 	lap(b, "start: manifest and recovery", 1);
-	must(mr_io_plain_create(&b->io, false), "io");
+	must(mr_io_plain_create(&b->io), "io");
 	must(mr_log_open(&b->log, b->store, &(struct mr_log_options){.io = b->io}), "log");
 	lap(b, "start: a new log", 1);
 }

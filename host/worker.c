@@ -168,8 +168,7 @@ static int open_network(struct mr_worker *w)
 // eventfd polls readable.
 static int queue_open(struct mr_worker *w, struct mr_worker_queue *q, bool on_ring)
 {
-	int rc = on_ring ? mr_io_uring_create(&q->io, w->ring)
-			 : mr_io_plain_create(&q->io, w->config->realtime);
+	int rc = on_ring ? mr_io_uring_create(&q->io, w->ring) : mr_io_plain_create(&q->io);
 
 	if (rc < 0 || q->io->event_fd < 0)
 		return rc;
@@ -494,12 +493,23 @@ static void index_turn(struct mr_worker *w)
 	mr_worker_lists_retry(w);
 }
 
+// Commits go with their worker, or they would interrupt one that has work without end for each
+// flush. One over DPDK is busy while it has nothing to do: its commits always go first.
+static void place_commits(struct mr_worker *w)
+{
+	bool urgent = w->config->realtime && (w->control->nic || w->urgency.urgent);
+
+	mr_io_plain_urgent(w->commits.io, urgent);
+}
+
 static void follow_urgency(struct mr_worker *w, int64_t now_ns)
 {
 	if (!w->may_be_urgent || !mr_urgency_due(&w->urgency, now_ns))
 		return;
-	if (mr_urgency_step(&w->urgency, now_ns, mr_thread_cpu_ns()))
+	if (mr_urgency_step(&w->urgency, now_ns, mr_thread_cpu_ns())) {
+		place_commits(w);
 		w->may_be_urgent = mr_thread_urgent(w->urgency.urgent ? MR_URGENT : MR_NORMAL);
+	}
 	atomic_store_explicit(
 		&w->stats.urgent, w->may_be_urgent && w->urgency.urgent, memory_order_relaxed);
 }
@@ -567,6 +577,7 @@ static void *worker_main(void *arg)
 	if (w->control->nic)
 		mr_nic_enter(w->control->nic, w->id);
 	w->may_be_urgent = w->config->realtime;
+	place_commits(w);
 	while (!w->stopping)
 		worker_turn(w);
 	worker_finish(w);

@@ -136,10 +136,11 @@ void mr_disk_destroy(struct mr_disk *d);
 
 // A queue on a worker's ring, borrowed. Returns owned.
 [[nodiscard]] int mr_io_uring_create(struct mr_io **out, struct mr_uring *ring);
-// A queue with a sleeping thread for writes and one for reads. With `urgent` the former asks for
-// the real-time class, before workers: it computes for microseconds, and their acknowledgements
-// wait for it. Returns owned.
-[[nodiscard]] int mr_io_plain_create(struct mr_io **out, bool urgent);
+// A queue with a sleeping thread for writes and one for reads. Returns owned.
+[[nodiscard]] int mr_io_plain_create(struct mr_io **out);
+// Of such a queue: from the next write on its thread is in the real-time class, before workers (it
+// computes for microseconds, and their acknowledgements wait for it), or in the normal one. Owner.
+void mr_io_plain_urgent(struct mr_io *io, bool urgent);
 
 // Disk calls, so that callers read well.
 [[nodiscard]] int mr_file_open(

@@ -26,7 +26,7 @@ struct lane {
 	pthread_cond_t more;
 	struct mr_io_op *first; // under lock
 	struct mr_io_op **last;
-	bool urgent; // fixed
+	_Atomic bool urgent; // wanted; the owner sets it
 	bool stop;
 };
 
@@ -90,10 +90,9 @@ static void finish(struct io_plain *p, struct mr_io_op *op)
 static void *lane_main(void *arg)
 {
 	struct lane *l = (struct lane *)arg;
+	bool urgent = false;
 
 	mr_thread_name(l == &l->plain->lanes[MR_IO_WRITE] ? "mr-commit" : "mr-read");
-	if (l->urgent)
-		mr_thread_urgent(MR_MOST_URGENT);
 	pthread_mutex_lock(&l->lock);
 	while (!l->stop || l->first) {
 		struct mr_io_op *op = l->first;
@@ -106,6 +105,10 @@ static void *lane_main(void *arg)
 		if (!l->first)
 			l->last = &l->first;
 		pthread_mutex_unlock(&l->lock);
+		if (urgent != l->urgent) {
+			urgent = !urgent;
+			mr_thread_urgent(urgent ? MR_MOST_URGENT : MR_NORMAL);
+		}
 		op->res = move_all(op);
 		finish(l->plain, op);
 		pthread_mutex_lock(&l->lock);
@@ -186,10 +189,9 @@ static void lane_stop(struct lane *l)
 	pthread_mutex_destroy(&l->lock);
 }
 
-static int lane_start(struct lane *l, struct io_plain *p, bool urgent)
+static int lane_start(struct lane *l, struct io_plain *p)
 {
 	l->plain = p;
-	l->urgent = urgent;
 	l->last = &l->first;
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_cond_init(&l->more, NULL);
@@ -210,7 +212,12 @@ static void plain_destroy(struct mr_io *io)
 static const struct mr_io_ops plain_ops = {
 	plain_submit, plain_reap, plain_wait, NULL, plain_destroy};
 
-int mr_io_plain_create(struct mr_io **out, bool urgent)
+void mr_io_plain_urgent(struct mr_io *io, bool urgent)
+{
+	plain_of(io)->lanes[MR_IO_WRITE].urgent = urgent;
+}
+
+int mr_io_plain_create(struct mr_io **out)
 {
 	struct io_plain *p = (struct io_plain *)calloc(1, sizeof(*p));
 	int rc;
@@ -222,10 +229,10 @@ int mr_io_plain_create(struct mr_io **out, bool urgent)
 	rc = p->io.event_fd < 0 ? -errno : 0;
 	if (rc)
 		goto free_plain;
-	rc = lane_start(&p->lanes[MR_IO_READ], p, false);
+	rc = lane_start(&p->lanes[MR_IO_READ], p);
 	if (rc)
 		goto close_event;
-	rc = lane_start(&p->lanes[MR_IO_WRITE], p, urgent);
+	rc = lane_start(&p->lanes[MR_IO_WRITE], p);
 	if (rc)
 		goto stop_reads;
 	*out = &p->io;

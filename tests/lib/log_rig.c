@@ -55,7 +55,7 @@ int rig_start(struct rig *g)
 		rc = mr_dir_open(&g->disk, g->path, &g->diag);
 		MR_ASSERT(rc == 0);
 		if (g->plain) {
-			MR_ASSERT(mr_io_plain_create(&g->io, false) == 0);
+			MR_ASSERT(mr_io_plain_create(&g->io) == 0);
 		} else {
 			MR_ASSERT(mr_uring_create(&g->ring, NULL) == 0);
 			MR_ASSERT(mr_io_uring_create(&g->io, g->ring) == 0);

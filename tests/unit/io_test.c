@@ -55,7 +55,7 @@ static int setup_plain(void **state)
 	struct rig *g = rig_real();
 
 	*state = g;
-	assert_int_equal(mr_io_plain_create(&g->io, false), 0);
+	assert_int_equal(mr_io_plain_create(&g->io), 0);
 	return 0;
 }
 
