@@ -1,4 +1,6 @@
-// Linear probing over 64-bit slots; rows in pages that never move.
+// Linear probing over 64-bit slots; rows in pages that never move. The first page is small, and
+// each of the next doubles what there is until pages have their full size: of a thousand views,
+// most have a few groups.
 #include "host/sql/groups.h"
 
 #include "host/base/hash.h"
@@ -8,8 +10,18 @@
 #include <math.h>
 #include <string.h>
 
-// AHEAD: rows whose slots are fetched before their turn comes.
-enum { AHEAD = 16, PAGE_ROWS = 512, INDEX_MIN = 64, KEYS_OFF = 16, NULLS_OFF = 8 };
+// AHEAD: rows whose slots are fetched before their turn comes. SMALL_PAGES: up to PAGE_ROWS rows.
+enum {
+	AHEAD = 16,
+	PAGE_ROWS = 512,
+	FIRST_ROWS = 16,
+	SMALL_PAGES = 6,
+	INDEX_MIN = 64,
+	KEYS_OFF = 16,
+	NULLS_OFF = 8
+};
+
+static_assert(FIRST_ROWS << (SMALL_PAGES - 1) == PAGE_ROWS);
 
 #define KEY_SEED  0x9e3779b97f4a7c15u
 #define NULL_HASH 0x6e756c6cu
@@ -71,9 +83,33 @@ int mr_groups_init(struct mr_groups *g, struct mr_arena *arena, const struct mr_
 	return 0;
 }
 
+// Where a row is. A small page begins with the row whose number is how many it has.
+static uint32_t page_of(uint32_t i, uint32_t *at)
+{
+	uint32_t page = 0;
+
+	if (i >= PAGE_ROWS) {
+		*at = i % PAGE_ROWS;
+		return i / PAGE_ROWS + SMALL_PAGES - 1;
+	}
+	*at = i;
+	if (i >= FIRST_ROWS) {
+		page = (uint32_t)(__builtin_clz(FIRST_ROWS) - __builtin_clz(i)) + 1;
+		*at = i - (FIRST_ROWS << (page - 1));
+	}
+	return page;
+}
+
+static uint32_t page_rows(uint32_t page)
+{
+	return page < SMALL_PAGES ? FIRST_ROWS << (page ? page - 1 : 0) : PAGE_ROWS;
+}
+
 uint8_t *mr_groups_row(const struct mr_groups *g, uint32_t i)
 {
-	return g->pages[i / PAGE_ROWS] + (size_t)(i % PAGE_ROWS) * g->row_bytes;
+	uint32_t at, page = page_of(i, &at);
+
+	return g->pages[page] + (size_t)at * g->row_bytes;
 }
 
 bool mr_groups_key_is_null(const struct mr_groups *, const uint8_t *row, uint32_t key)
@@ -147,7 +183,9 @@ static int grow_index(struct mr_groups *g)
 
 static uint8_t *new_row(struct mr_groups *g)
 {
-	if (g->count == g->pages_count * PAGE_ROWS) {
+	uint32_t at;
+
+	if (page_of(g->count, &at) == g->pages_count) {
 		if (g->pages_count == g->pages_max) {
 			uint32_t max = MR_MAX(g->pages_max * 2, 16u);
 			uint8_t **pages = mr_arena_alloc(g->arena, max * sizeof(*pages));
@@ -159,7 +197,8 @@ static uint8_t *new_row(struct mr_groups *g)
 			g->pages = pages;
 			g->pages_max = max;
 		}
-		g->pages[g->pages_count] = mr_arena_zalloc(g->arena, PAGE_ROWS, g->row_bytes);
+		g->pages[g->pages_count] =
+			mr_arena_zalloc(g->arena, page_rows(g->pages_count), g->row_bytes);
 		if (!g->pages[g->pages_count])
 			return NULL;
 		g->pages_count++;
