@@ -302,7 +302,8 @@ void mr_fold_state_destroy(struct mr_fold_state *s)
 
 size_t mr_fold_state_bytes(const struct mr_fold_state *s)
 {
-	return s->arena.bytes + s->core.outside_bytes + s->scratch.bytes + s->memo.bytes;
+	return sizeof(*s) + s->arena.bytes + s->core.outside_bytes + s->scratch.bytes +
+	       s->memo.bytes;
 }
 
 size_t mr_fold_state_groups(const struct mr_fold_state *s)
@@ -548,7 +549,7 @@ bool mr_fold_keeps_text(const struct mr_fold *f)
 	return f->keeps_text;
 }
 
-void mr_fold_state_freeze(struct mr_fold_state *s)
+void mr_fold_state_trim(struct mr_fold_state *s)
 {
 	mr_arena_fini(&s->scratch);
 	mr_arena_fini(&s->memo);

@@ -100,8 +100,8 @@ size_t mr_fold_group_bytes(const struct mr_fold_state *s);
 size_t mr_fold_row_bytes(const struct mr_fold_state *s);
 // Whether groups keep text of rows: as keys, or in aggregates.
 bool mr_fold_keeps_text(const struct mr_fold *f);
-// Gives back what only folding needs. The state is not changed any more after that.
-void mr_fold_state_freeze(struct mr_fold_state *s);
+// Gives back what only folding needs; who folds on takes it again.
+void mr_fold_state_trim(struct mr_fold_state *s);
 
 // Reads the view's rows: HAVING and the select list over finished aggregates. `*cursor` starts at 0
 // and is opaque. 1: a block (in the arena, valid until it is reset); 0: the end; negative: diag.

@@ -157,7 +157,7 @@ struct mr_view_state *mr_view_state_create(
 	size_t bytes;
 
 	MR_ASSERT(s);
-	mr_fold_state_freeze(fold);
+	mr_fold_state_trim(fold);
 	bytes = sizeof(*s) + mr_fold_state_bytes(fold);
 	atomic_init(&s->references, 1);
 	atomic_init(&s->bytes, bytes);
@@ -342,6 +342,9 @@ void mr_view_part_fold(struct mr_view_part *p, uint64_t sequence, const struct m
 	f.state = p->active;
 	rc = mr_view_fold_chunk(&f, c, from, to);
 	p->active = f.state;
+	// Views are folded one after the other: what folding takes, one at a time takes.
+	if (p->active)
+		mr_fold_state_trim(p->active);
 	account(p);
 	mr_stat_add(&p->rows_folded, to - from);
 	if (rc == 0)

@@ -160,7 +160,7 @@ static int base_own(struct mr_view *v)
 		bases_count(v, &counted, 0);
 		return rc;
 	}
-	mr_fold_state_freeze(copy);
+	mr_fold_state_trim(copy);
 	rc = base_create(v, copy, counted, &b);
 	if (rc < 0)
 		return rc;

@@ -137,7 +137,7 @@ static int stored_full(struct mr_view_folding *f)
 		k->infos = grown;
 		k->max = max;
 	}
-	mr_fold_state_freeze(f->state);
+	mr_fold_state_trim(f->state);
 	rc = mr_view_write_state(&k->tools, k->view, f->state, &k->infos[k->count]);
 	k->count += rc == 0;
 	mr_fold_state_destroy(f->state);

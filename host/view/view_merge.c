@@ -237,7 +237,7 @@ int mr_view_merging_next(struct mr_view_merging *m, struct mr_fold_state **out,
 			rewind_pass(m);
 		}
 		if (rc == 0 || (rc == MR_ERR_LIMIT && m->splits && m->step == 1)) {
-			mr_fold_state_freeze(*out);
+			mr_fold_state_trim(*out);
 			return 1;
 		}
 		mr_view_merging_release(m, *out);

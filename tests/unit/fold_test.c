@@ -392,6 +392,53 @@ static void fold_stops_at_its_memory_and_says_where(void **)
 	free(values);
 }
 
+// A thousand views of a table have a state each: what it takes follows from its groups, down to a
+// few of them, and what folding takes is given back between two foldings.
+static void fold_takes_what_its_groups_need(void **)
+{
+	const uint32_t groups[] = {1, 10, 17, 31, 32, 33, 511, 512, 513, 1024, 3000};
+	struct mr_sqltest *t;
+	struct mr_buf out = {0};
+	struct mr_diag diag;
+	struct mr_fold *f;
+	int64_t *values = aligned_alloc(64, 65536 * 8 + 64);
+	struct mr_col col = {.type = {.type = MR_TYPE_INT8}, .phys = MR_PHYS_I64, .values = values};
+	struct mr_block b = {30000, &col};
+
+	assert_int_equal(mr_sqltest_create(64 << 20, &t), 0);
+	assert_int_equal(mr_sqltest_run(t, "CREATE TABLE t (b bigint)", &out, &diag), 0);
+	assert_int_equal(mr_fold_compile(mr_sqltest_env(t),
+				 mr_span_str("SELECT count(*) AS c FROM t GROUP BY b"), &f, &diag),
+		0);
+	for (size_t i = 0; i < MR_COUNT_OF(groups); i++) {
+		struct mr_fold_state *s;
+		size_t lines = 0, wrong = 0;
+		uint32_t done;
+		char *got;
+
+		for (uint32_t k = 0; k < b.rows; k++)
+			values[k] = k % groups[i];
+		assert_int_equal(mr_fold_state_create(f, SIZE_MAX, &s), 0);
+		for (int turn = 0; turn < 2; turn++) {
+			assert_int_equal(mr_fold_rows(s, &b, 0, &done), 0);
+			mr_fold_state_trim(s);
+		}
+		assert_int_equal(mr_fold_state_groups(s), groups[i]);
+		assert_true(mr_fold_state_bytes(s) < 8000 + 4 * groups[i] * mr_fold_group_bytes(s));
+		got = read_all(f, s);
+		for (char *l = strtok(got, "\n"); l; l = strtok(NULL, "\n"), lines++)
+			wrong += labs(strtol(l, NULL, 10) - 2 * (long)b.rows / groups[i]) > 2;
+		assert_int_equal(lines, groups[i]);
+		assert_int_equal(wrong, 0);
+		free(got);
+		mr_fold_state_destroy(s);
+	}
+	mr_fold_destroy(f);
+	mr_sqltest_destroy(t);
+	mr_buf_fini(&out);
+	free(values);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -399,6 +446,7 @@ int main(void)
 		cmocka_unit_test(fold_load_refuses_every_flipped_byte),
 		cmocka_unit_test(fold_leaves_out_and_counts_rows_that_fail),
 		cmocka_unit_test(fold_stops_at_its_memory_and_says_where),
+		cmocka_unit_test(fold_takes_what_its_groups_need),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
