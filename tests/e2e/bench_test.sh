@@ -22,7 +22,7 @@ mkfifo "$TMP/in"
 SINK=$!
 exec 8>"$TMP/in"
 trap 'kill $SINK 2>/dev/null || true; rm -rf "$TMP"' EXIT
-for _ in $(seq 100); do
+for _ in $(seq 600); do
 	grep -q ready "$TMP/out" && break
 	sleep 0.1
 done

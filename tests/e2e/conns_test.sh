@@ -2,7 +2,9 @@
 # answered again and cost what the memory plan says, and those that come and go leave nothing.
 . tests/e2e/lib.sh
 [ -e "$B/millrace-dpdk.so" ] || skip "built without DPDK"
-BUDGET=1536 # bytes a connection: the plan's 1 KiB, and what is not measured that finely
+# Bytes a connection: the plan's 1 KiB, and as much again for what the server touches once, meanwhile
+# (3 MB were seen on a busy machine).
+BUDGET=2048
 N=20000
 
 eal() { # role
@@ -10,7 +12,7 @@ eal() { # role
 		"--vdev net_memif0,role=$1,id=0,socket=$TMP/m.sock,socket-abstract=no,rsize=11"
 }
 conns() { # option...
-	timeout 60 "$B/millrace" bench wire --bootstrap 10.66.0.2:9092 --address 10.66.0.1/24,10.66.0.3/24 \
+	timeout 120 "$B/millrace" bench wire --bootstrap 10.66.0.2:9092 --address 10.66.0.1/24,10.66.0.3/24 \
 		--eal "$(eal client)" --pid "${PIDS[0]}" --json --seconds 1 "$@" 2>"$TMP/load.err"
 }
 field() { grep -oE "\"$1\": *-?[0-9.]+" <<<"$2" | grep -oE -- '-?[0-9.]+$'; }
@@ -19,8 +21,7 @@ field() { grep -oE "\"$1\": *-?[0-9.]+" <<<"$2" | grep -oE -- '-?[0-9.]+$'; }
 	--set net.address=10.66.0.2/24 --set net.memory_bytes=16MiB --set "kafka.connections_max=$N" \
 	--eal "$(eal server)" >"$TMP/ready" 2>"$TMP/d.err" &
 PIDS+=($!)
-for _ in $(seq 100); do [ -s "$TMP/ready" ] && break; sleep 0.1; done
-[ -s "$TMP/ready" ] || fail "no daemon: $(tail -n 3 "$TMP/d.err")"
+until_true [ -s "$TMP/ready" ]
 
 # The first ones touch what the server has once.
 conns --idle --connections 1000 >/dev/null || fail "a few connections: $(tail -n 1 "$TMP/load.err")"

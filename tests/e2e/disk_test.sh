@@ -13,7 +13,7 @@ release() { umount "$MOUNT" 2>/dev/null || umount -l "$MOUNT" 2>/dev/null || tru
 refused() { # text directory option...
 	local text=$1 directory=$2 rc=0
 	shift 2
-	timeout 20 "$B/millraced" --data "$directory" --kafka-port 0 --sql-port 0 --http-port 0 \
+	timeout 60 "$B/millraced" --data "$directory" --kafka-port 0 --sql-port 0 --http-port 0 \
 		"${SMALL[@]}" "$@" >"$TMP/refused.out" 2>"$TMP/refused.said" || rc=$?
 	expect 1 "$rc" "exit code where '$text' is expected ($(tail -n 2 "$TMP/refused.said"))"
 	expect 1 "$(grep -c '^millraced: ' "$TMP/refused.said")" "lines of complaint about: $text"

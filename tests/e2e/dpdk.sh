@@ -33,7 +33,7 @@ wire() {
 	mkdir -p "$WIRE/$kind"
 	for f in "$(realpath "$B")"/*; do ln -sfn "$f" "$WIRE/$kind/$(basename "$f")"; done
 	rm "$WIRE/$kind/millraced"
-	printf 'exec bash tests/e2e/dpdk_daemon.sh %s %s %s "$@"\n' "$kind" "$(realpath "$B")" "$*" |
+	printf 'exec bash tests/e2e/dpdk_daemon.sh %s %q %s "$@"\n' "$kind" "$(realpath "$B")" "$*" |
 		sed '1i #!/usr/bin/env bash' >"$WIRE/$kind/millraced"
 	chmod +x "$WIRE/$kind/millraced"
 	export MILLRACE_BUILD=$WIRE/$kind

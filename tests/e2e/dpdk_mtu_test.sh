@@ -32,10 +32,11 @@ ip link set mr0 mtu 9000
 expect 0 "$(metric tcp_pmtu_lowered_total)" "paths found narrower with a peer of 1500"
 
 # A client beyond a router. It promises to take 8960 bytes; the router's link to it does not.
-unshare --net sleep 100 &
+unshare --net sleep 1000 &
 far=$!
 PIDS+=("$far")
-for _ in $(seq 100); do [ "$(readlink /proc/$far/ns/net)" != "$(readlink /proc/$$/ns/net)" ] && break || sleep 0.02; done
+is_apart() { [ "$(readlink /proc/$far/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; }
+until_true is_apart
 ip link add r0 type veth peer name c0
 ip link set c0 netns $far
 in_far() { nsenter -t $far -n "$@"; }

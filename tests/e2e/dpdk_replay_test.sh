@@ -13,7 +13,8 @@ metric() { curl -s "http://$HTTP/metrics" | awk -v m="millrace_$1" '$1 ~ "^" m {
 free_ports 2
 /usr/bin/python3 tests/e2e/replay.py "$TMP/in.pcap" "$PORT"
 serve pcap "--vdev net_pcap0,rx_pcap=$TMP/in.pcap,tx_pcap=$TMP/out.pcap"
-for _ in $(seq 50); do [ "$(metric tcp_segments_in_total)" = 3 ] && break || sleep 0.1; done
+is_replayed() { [ "$(metric tcp_segments_in_total)" = 3 ]; }
+until_true is_replayed
 expect "5|3" "$(metric port_rx_frames_total)|$(metric tcp_segments_in_total)" "what was replayed"
 stop
 answers() { tshark -r "$TMP/out.pcap" -Y "$1" 2>/dev/null | wc -l; }
@@ -25,8 +26,8 @@ expect 1 "$(answers 'tcp.flags.reset == 1 && tcp.dstport == 1001 && tcp.seq_raw 
 expect 1 "$(answers 'tcp.flags.reset == 1 && tcp.dstport == 1002 && tcp.ack_raw == 6')" "resets of a closed port"
 
 serve ring "--vdev net_ring0"
-for _ in $(seq 50); do [ "$(metric ip_own_frames_total)" -gt 0 ] && break || sleep 0.1; done
-[ "$(metric ip_own_frames_total)" -gt 0 ] || fail "our own frames did not come back"
+own_frames_are_back() { [ "$(metric ip_own_frames_total)" -gt 0 ]; }
+until_true own_frames_are_back
 expect 0 "$(metric ip_arp_conflict_total)" "conflicts with ourselves"
 expect "net_ring0|up" "$(query "SELECT name, link FROM millrace.ports")" "the ring"
 stop

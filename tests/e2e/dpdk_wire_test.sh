@@ -57,7 +57,7 @@ odd=$(sed -n '/^Errors\|^Warns/,/^Notes\|^Chats/p' "$TMP/expert" | grep -E '^ +[
 # A peer that leaves checksums to its device is heard of, and named.
 ethtool -K mr0 tx on tso on gso on >/dev/null
 for _ in 1 2 3; do (timeout 1 bash -c "exec 5<>/dev/tcp/${KAFKA%:*}/${KAFKA##*:}") 2>/dev/null || true; done
-for _ in $(seq 50); do grep -q "ethtool -K PEER tx off tso off gso off" "$TMP/d.err" && break; sleep 0.1; done
+until_true grep -q "ethtool -K PEER tx off tso off gso off" "$TMP/d.err"
 grep -q "event=unfinished_checksums" "$TMP/d.err" || fail "nothing is said of unfinished checksums"
 ethtool -K mr0 tx off tso off gso off >/dev/null
 expect 20000 "$(kcat -b "$KAFKA" -C -t small -e -q -o beginning | wc -l)" "messages afterwards"

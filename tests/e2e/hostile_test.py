@@ -3,7 +3,7 @@
 
 Method: one daemon with small limits. A librdkafka producer and a SQL loop run all the time; each
 attack is a function. Afterwards the producer's acknowledgements, the rows and the dead letters are
-exact, no good answer took longer than 2 s, and the daemon's memory has stayed within its bound.
+exact, no good answer took longer than 10 s (on a quiet machine a tenth of one), and the daemon's memory has stayed within its bound.
 MILLRACE_SEED repeats a run.
 """
 import os
@@ -28,7 +28,7 @@ RNG = random.Random(SEED)
 MIB = 1 << 20
 # The settings allow more; measured: 95 MiB. A build with sanitizers has its own idea of memory.
 RSS_BOUND = int(os.environ.get("MILLRACE_RSS_MIB", 300)) * MIB
-STALL_S = 2.0
+STALL_S = 10.0
 SETTINGS = {
     "log.file_bytes": "16MiB", "log.ring_bytes": "16MiB", "log.reserve_bytes": "16MiB",
     "kafka.memory_bytes": "32MiB", "table.memory_bytes": "256MiB", "kafka.connections_max": "48",
@@ -189,7 +189,7 @@ class Daemon:
 
     def connect_sql(self):
         c = psycopg2.connect(host="127.0.0.1", port=self.sql, user="millrace", dbname="millrace",
-                             connect_timeout=5)
+                             connect_timeout=30)
         c.autocommit = True
         return c
 
@@ -218,7 +218,7 @@ class GoodSession(threading.Thread):
             self.error = e
 
 
-def dial(port, timeout=5):
+def dial(port, timeout=30):
     s = socket.create_connection((HOSTS[port], port), timeout=timeout)
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return s
@@ -365,7 +365,7 @@ def slow_and_idle(d):
     time.sleep(0.1)
     for s in half:
         s.close()
-    with dial(d.kafka, timeout=12) as idle:
+    with dial(d.kafka, timeout=60) as idle:
         assert idle.recv(1) == b"", "an idle connection got bytes"
     reader = dial(d.kafka)  # asks and never reads
     try:
@@ -393,12 +393,12 @@ def too_many_connections(d):
         assert "too many" in str(e) or "connection" in str(e), e
     for s in held:
         s.close()
-    for _ in range(100):
+    for _ in range(600):
         try:
             d.connect_sql().close()
             return
         except psycopg2.OperationalError:
-            time.sleep(0.05)
+            time.sleep(0.1)
     raise AssertionError("the places were not given back")
 
 
@@ -502,16 +502,16 @@ def run(folder):
                   f"{session.slowest * 1e3:.0f} ms, peak {d.rss('VmHWM') >> 20} MiB", flush=True)
         producer.send_signal(signal.SIGTERM)
         said = producer.stdout.read().split()
-        assert producer.wait(timeout=30) == 0, said
+        assert producer.wait(timeout=60) == 0, said
         assert int(said[7]) < STALL_S * 1000, f"an acknowledgement took {said[7]} ms"
         session.ended.set()
         session.join(10)
         assert session.error is None and session.asked > 100, session.error
         subprocess.run([f"{BUILD}/tests/e2e/consumer", "--bootstrap", bootstrap, "--topics", "events",
-                        "--acked", acked, "--exact"], check=True, timeout=60)
+                        "--acked", acked, "--exact"], check=True, timeout=120)
         check_counts(c, int(said[3]))
         d.process.send_signal(signal.SIGTERM)
-        assert d.process.wait(timeout=10) == 0, "the daemon did not end well"
+        assert d.process.wait(timeout=60) == 0, "the daemon did not end well"
         print(f"{said[3]} acknowledged, slowest {said[7]} ms; {session.asked} queries, slowest "
               f"{session.slowest * 1e3:.0f} ms; {EXPECT}")
     finally:

@@ -26,7 +26,7 @@ class Server:
     def __exit__(self, *_):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(timeout=10) == 0
+        assert self.process.wait(timeout=60) == 0
 
     def curl(self, path, *args):
         r = subprocess.run(["curl", "-sS", "--max-time", "30", *args,
@@ -53,7 +53,7 @@ def big_result_streams(server):
 
 
 def connections_are_kept(server):
-    c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     for _ in range(20):
         c.request("POST", "/query?format=csv", "select 1")
         r = c.getresponse()
@@ -72,7 +72,7 @@ def slow_reader_stalls_only_itself(server):
     began = time.monotonic()
     for _ in range(10):
         assert server.curl("/healthz") == "ok\n"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     slow.close()
 
 
@@ -85,10 +85,10 @@ def too_many_connections_are_told(_):
             assert out.startswith("HTTP/1.1 503"), out
         for s in held:
             s.close()
-        for _ in range(50):
+        for _ in range(600):
             if server.curl("/healthz") == "ok\n":
                 break
-            time.sleep(0.02)
+            time.sleep(0.1)
         else:
             assert False, "the places were not given back"
 
@@ -114,7 +114,7 @@ def queries_time_out_and_stop_ends_them(_):
         time.sleep(0.2)
         began = time.monotonic()
         server.__exit__()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         s.close()
 
 

@@ -54,7 +54,7 @@ def text(s):
 class Client:
     def __init__(self, address):
         host, port = address.rsplit(":", 1)
-        self.socket = socket.create_connection((host, int(port)), timeout=10)
+        self.socket = socket.create_connection((host, int(port)), timeout=60)
         self.rest = b""
 
     def send(self, key, version, body):
@@ -131,7 +131,7 @@ class Daemon:
 
     def metric(self, name):
         """The sum over all labels."""
-        page = urllib.request.urlopen(f"http://{self.http}/metrics", timeout=10).read().decode()
+        page = urllib.request.urlopen(f"http://{self.http}/metrics", timeout=60).read().decode()
         values = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", page, re.M)
         assert values, name
         return sum(float(v) for v in values)
@@ -140,7 +140,7 @@ class Daemon:
         return subprocess.run(["psql", "-X", "-q", "-A", "-t", "-h", "127.0.0.1", "-p",
                                self.sql_port, "-U", "millrace", "-d", "millrace", "-v",
                                "ON_ERROR_STOP=1", "-c", sql], check=True, capture_output=True,
-                              text=True, timeout=30).stdout.strip()
+                              text=True, timeout=120).stdout.strip()
 
     def cpu_seconds(self):
         fields = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()
@@ -148,7 +148,7 @@ class Daemon:
 
     def stop(self):
         self.process.terminate()
-        assert self.process.wait(timeout=20) == 0, self.process.returncode
+        assert self.process.wait(timeout=60) == 0, self.process.returncode
 
     def crash(self):
         self.process.kill()

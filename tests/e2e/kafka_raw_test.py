@@ -50,7 +50,7 @@ def waiting_fetch_is_answered_when_its_topic_goes(d):
     make_topic(d, "other")
     for c in clients:
         assert c.fetched()[0] == UNKNOWN_TOPIC
-    assert time.time() - start < 5
+    assert time.time() - start < 15
 
 
 def waiting_fetch_wakes_for_its_records(d):
@@ -64,7 +64,7 @@ def waiting_fetch_wakes_for_its_records(d):
         assert writer.produced() == (0, offset)
         error, high, size = reader.fetched()
         assert (error, high) == (0, offset + 1) and size > 60
-        assert time.time() - start < 2
+        assert time.time() - start < 15
 
 
 def worker_sleeps_after_consumers_have_gone(d):
@@ -127,7 +127,7 @@ def stop_answers_waiting_requests(d):
     time.sleep(0.1)
     start = time.time()
     d.stop()
-    assert time.time() - start < 10
+    assert time.time() - start < 20
 
 
 def main():

@@ -45,7 +45,7 @@ start() {
 		>"$TMP/$name.out" 2>>"$TMP/$name.err" &
 	PID=$!
 	PIDS+=("$PID")
-	for _ in $(seq 300); do
+	for _ in $(seq 600); do
 		line=$(head -n 1 "$TMP/$name.out")
 		[ -n "$line" ] && break
 		kill -0 "$PID" 2>/dev/null || fail "millraced ended: $(tail -n 3 "$TMP/$name.err")"
@@ -86,9 +86,9 @@ expect() {
 # metric NAME: its value, or nothing.
 metric() { curl -sf "http://$HTTP/metrics" | awk -v name="$1" '$1 == name { print $2 }'; }
 
-# until_true COMMAND...: tries for 20 s.
+# until_true COMMAND...: tries for 60 s: any fixed sleep is too short on some busy machine.
 until_true() {
-	for _ in $(seq 200); do
+	for _ in $(seq 600); do
 		"$@" && return
 		sleep 0.1
 	done

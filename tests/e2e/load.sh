@@ -31,11 +31,7 @@ load() {
 		>"$TMP/$name.sent" 2>>"$TMP/producer.err" &
 	LOAD_PID=$!
 	PIDS+=("$LOAD_PID")
-	for _ in $(seq 200); do
-		[ -s "$TMP/$name.sent" ] && return
-		sleep 0.05
-	done
-	fail "nothing was acknowledged in 10 s: $(tail -n 3 "$TMP/producer.err")"
+	until_true [ -s "$TMP/$name.sent" ]
 }
 
 # load_end: stops it; sets LOAD_RC (see producer.c).

@@ -51,10 +51,8 @@ query "CREATE TABLE late (id bigint, pad text) WITH (topic = 'many', format = 'j
 kcat -b "$KAFKA" -C -t many -p 0 -q -c 40000 -o beginning -f '%o\n' >"$TMP/old" 2>>"$TMP/kcat.err"
 wait $more
 expect 40000 "$(sort -u "$TMP/old" | wc -l)" "records read meanwhile"
-for _ in $(seq 300); do
-	[ "$(query "SELECT count(*) FROM late")" = 48000 ] && break
-	sleep 0.1
-done
+has_all() { [ "$(query "SELECT count(*) FROM late")" = 48000 ]; }
+until_true has_all
 expect "48000|48000|1152024000" "$(query "SELECT count(*), count(DISTINCT id), sum(id) FROM late")" "the late table"
 check_all 48000
 check_limit

@@ -1,6 +1,9 @@
 # 128 workers in one daemon on whatever machine this is: a topic of 256 partitions is produced to and
 # read back by SQL and by Fetch, and by SQL after a restart with another number of workers.
 . tests/e2e/lib.sh
+# Each worker has some of its own; the daemon raises its limit as far as it may.
+hard=$(ulimit -Hn)
+[ "$hard" = unlimited ] || [ "$hard" -ge 4096 ] || skip "only $hard descriptors are allowed"
 FEW=(--set kafka.message_bytes_max=256KiB --set log.file_bytes=1MiB --set log.ring_bytes=4MiB
 	--set kafka.memory_bytes=4MiB --set kafka.request_bytes_max=1MiB --set kafka.connections_max=32
 	--set table.memory_bytes=16MiB --set log_level=info)

@@ -48,7 +48,7 @@ class Daemon:
         rows = "".join(f'{{"id":{i},"pad":"{i:040d}{i * 7919:040d}"}}\n'
                        for i in range(first, first + count))
         run = subprocess.run([f"{BUILD}/millrace", "produce", "--bootstrap", self.kafka, "--topic", "t"],
-                             input=rows, text=True, timeout=60, capture_output=True)
+                             input=rows, text=True, timeout=180, capture_output=True)
         assert run.returncode == 0, run.stderr
 
 
@@ -58,7 +58,7 @@ def main():
         try:
             run(daemon)
             daemon.process.terminate()
-            assert daemon.process.wait(30) == 0
+            assert daemon.process.wait(60) == 0
         except BaseException:
             print(open(f"{folder}/log").read()[-3000:])
             raise

@@ -41,7 +41,7 @@ power_on() {
 	"$FAULT" --stable "$TMP/stable.img" --volatile "$TMP/volatile.img" --seed "$SEED$RANDOM" --flush-us 1500 \
 		"$@" "$FUSE" >"$TMP/cut" 2>>"$TMP/faultdisk.err" &
 	FUSE_PID=$!
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		[ -e "$FUSE/disk" ] && break
 		kill -0 "$FUSE_PID" 2>/dev/null || skip "FUSE refuses: $(tail -n 1 "$TMP/faultdisk.err")"
 		sleep 0.05
@@ -51,11 +51,7 @@ power_on() {
 
 power_cut() {
 	kill -USR1 "$FUSE_PID"
-	for _ in $(seq 100); do
-		[ -s "$TMP/cut" ] && break
-		sleep 0.02
-	done
-	[ -s "$TMP/cut" ] || fail "the disk did not say that it was cut"
+	until_true [ -s "$TMP/cut" ] # the disk says that it was cut
 }
 
 # What a consumer sees as it comes, in the form of the acknowledgements.

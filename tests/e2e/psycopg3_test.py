@@ -90,7 +90,7 @@ def a_query_is_cancelled(c):
         c.execute("SELECT pg_sleep(30)")
         raise AssertionError("not cancelled")
     except psycopg.errors.QueryCanceled:
-        assert time.monotonic() - before < 10
+        assert time.monotonic() - before < 20
 
 
 def main():

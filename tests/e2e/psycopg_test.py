@@ -41,7 +41,7 @@ class Daemon:
 
     def end(self, sig):
         self.process.send_signal(sig)
-        code = self.process.wait(timeout=10)
+        code = self.process.wait(timeout=60)
         assert code == (0 if sig == signal.SIGTERM else -sig), code
 
 

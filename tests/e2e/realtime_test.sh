@@ -13,13 +13,7 @@ class_of() {
 urgent() { curl -sf "http://$HTTP/metrics" | sed -n 's/^millrace_urgent{.*} //p'; }
 
 # A worker that was busy in its first windows is urgent soon after.
-becomes_urgent() {
-	for _ in $(seq 100); do
-		[ "$(urgent)" = "$1" ] && return 0
-		sleep 0.05
-	done
-	fail "millrace_urgent: expected '$1', got '$(urgent)'"
-}
+is_urgent() { [ "$(urgent)" = 1 ]; }
 
 works() {
 	query "CREATE TABLE t (a bigint)" && query "INSERT INTO t VALUES (1)"
@@ -30,7 +24,7 @@ chrt -r 1 true 2>/dev/null || skip "the host refuses real-time scheduling"
 
 start d
 works
-becomes_urgent 1
+until_true is_urgent
 expect 2 "$(class_of mr-worker-0)" "class of the worker"
 query "INSERT INTO t VALUES (2)" # a commit thread follows with its next write
 expect 2 "$(class_of mr-commit | sort -u)" "class of its commits"
@@ -56,7 +50,7 @@ B=$TMP/bin
 ulimit -r 0
 start refused
 works
-sleep 0.2
+until_true grep -q "real-time scheduling is refused" "$TMP/refused.err"
 expect 0 "$(urgent)" "urgent though refused"
 expect 1 "$(grep -c "real-time scheduling is refused" "$TMP/refused.err")" "warnings"
 stop

@@ -16,9 +16,9 @@ background() { # NAME SQL
 
 # wait_for WANT SQL: until the query gives that.
 wait_for() {
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		[ "$(query "$2" 2>&1)" = "$1" ] && return
-		sleep 0.05
+		sleep 0.1
 	done
 	fail "'$(query "$2" 2>&1)' instead of '$1': $2"
 }

@@ -4,7 +4,7 @@
 refused() { # code text arguments...
 	local code=$1 text=$2 rc=0
 	shift 2
-	timeout 10 "$B/millraced" "$@" >"$TMP/out" 2>"$TMP/refused.err" || rc=$?
+	timeout 60 "$B/millraced" "$@" >"$TMP/out" 2>"$TMP/refused.err" || rc=$?
 	expect "$code" "$rc" "exit code of: $*"
 	grep -q "^millraced: .*$text" "$TMP/refused.err" || fail "'$text' is not in: $(cat "$TMP/refused.err")"
 	rm -f "$TMP/refused.err"

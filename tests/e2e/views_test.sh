@@ -61,14 +61,10 @@ for i in $(seq 20); do
 	produce $((1000000 + i * 500)) $((1000500 + i * 500))
 	query CHECKPOINT
 done
-for _ in $(seq 50); do
-	[ "$(figure "runs < 12 AND runs_merged >= 8" by_k)" = t ] && break
-	sleep 0.1
-done
-expect t "$(figure "runs < 12 AND runs_merged >= 8" by_k)" "runs are merged ($(figure "runs, runs_merged" by_k))"
+few_runs() { [ "$(figure "runs < 12 AND runs_merged >= 8" by_k)" = t ]; }
+until_true few_runs
 same_files() { [ "$(query "SELECT sum(runs) FROM millrace.views")" = "$(find "$TMP/d/run" -name '*.run' | wc -l)" ]; }
-for _ in $(seq 100); do same_files && break || sleep 0.1; done
-same_files || fail "files and runs"
+until_true same_files
 equal "after merging of runs"
 crash
 start d --workers 3
@@ -76,23 +72,17 @@ equal "after merging of runs and kill -9"
 expect "0|0" "$(figure "rows_folded, rows_filled" by_g)" "rows folded after merging of runs"
 
 # Dropping leaves no file; emptying neither. One that is being read or merged goes when that is done.
-no_files() {
-	for _ in $(seq 100); do
-		[ "$(find "$TMP/d/run" -name '*.run' | wc -l)" = 0 ] && return 0
-		sleep 0.1
-	done
-	fail "files after $1: $(ls "$TMP/d/run")"
-}
+no_files() { [ "$(find "$TMP/d/run" -name '*.run' | wc -l)" = 0 ]; }
 query "TRUNCATE t"
 expect "0|" "$(query "SELECT c, s FROM everything")" "everything after TRUNCATE"
-no_files TRUNCATE
+until_true no_files
 produce 0 5000
 query CHECKPOINT
 equal "after TRUNCATE"
 query "DROP MATERIALIZED VIEW by_k"
 query "DROP MATERIALIZED VIEW by_g"
 query "DROP TABLE t CASCADE"
-no_files DROP
+until_true no_files
 stop
 rm -rf "$TMP/d"
 echo "views: stored"

@@ -28,11 +28,7 @@ relay_start() {
 	exec 9> >(ip netns exec relay "$B/tests/e2e/relay" c1 s1 "$@" >"$TMP/relay.out" 2>"$TMP/relay.err")
 	RELAY=$!
 	PIDS+=("$RELAY")
-	for _ in $(seq 50); do
-		grep -q ready "$TMP/relay.out" 2>/dev/null && return
-		sleep 0.1
-	done
-	fail "no relay: $(cat "$TMP/relay.err")"
+	until_true grep -qs ready "$TMP/relay.out"
 }
 
 relay_stop() {

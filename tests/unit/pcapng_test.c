@@ -178,6 +178,13 @@ static void full_ring_loses_and_counts_but_never_tears(void **)
 	}
 }
 
+static void wait_stopped(struct mr_capture_file *f)
+{
+	for (int i = 0; i < 60000 && !mr_capture_counters(f)->stopped; i++)
+		usleep(1000);
+	assert_true(mr_capture_counters(f)->stopped);
+}
+
 static void limits_end_a_capture(void **)
 {
 	struct mr_capture_file *f = capture_open((struct mr_capture_options){.frames_max = 10});
@@ -185,17 +192,14 @@ static void limits_end_a_capture(void **)
 
 	for (int i = 0; i < 100; i++)
 		mr_capture_frame(mr_capture_lane(f, 0), i, data, sizeof(data), false);
-	for (int i = 0; i < 1000 && !mr_capture_counters(f)->stopped; i++)
-		usleep(1000);
-	assert_true(mr_capture_counters(f)->stopped);
+	wait_stopped(f);
 	mr_capture_close(f);
 	read_file();
 	assert_int_equal(packets_count, 10);
 	f = capture_open((struct mr_capture_options){.bytes_max = 2000});
 	for (int i = 0; i < 100; i++)
 		mr_capture_frame(mr_capture_lane(f, 0), i, data, sizeof(data), false);
-	for (int i = 0; i < 1000 && !mr_capture_counters(f)->stopped; i++)
-		usleep(1000);
+	wait_stopped(f);
 	assert_true(mr_capture_counters(f)->bytes <= 2000);
 	mr_capture_close(f);
 	read_file();
