@@ -227,11 +227,6 @@ size_t mr_reqmem_used(const struct mr_reqmem *m)
 	return (size_t)m->used * MR_REQMEM_PAGE_BYTES;
 }
 
-size_t mr_reqmem_bytes(const struct mr_reqmem *m)
-{
-	return m->pages.bytes;
-}
-
 void mr_reqmem_wait(struct mr_reqmem *m, struct mr_reqmem_wait *w, size_t bytes)
 {
 	MR_ASSERT(!w->waiting);

@@ -55,7 +55,6 @@ uint8_t *mr_reqmem_admit(struct mr_reqmem *m, size_t bytes);
 // The largest block that an empty region can give.
 size_t mr_reqmem_block_max(const struct mr_reqmem *m);
 size_t mr_reqmem_used(const struct mr_reqmem *m);
-size_t mr_reqmem_bytes(const struct mr_reqmem *m);
 
 // Waits at the end of the line, for memory as mr_reqmem_admit gives it.
 void mr_reqmem_wait(struct mr_reqmem *m, struct mr_reqmem_wait *w, size_t bytes);

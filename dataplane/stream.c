@@ -342,11 +342,6 @@ struct mr_rxbuf *mr_rxbuf_spill(struct mr_rxbuf *b)
 	return to;
 }
 
-struct mr_clock *mr_net_clock(const struct mr_net *net)
-{
-	return net->clock;
-}
-
 int64_t mr_net_now_ns(const struct mr_net *net)
 {
 	return net->now_ns;

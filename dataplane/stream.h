@@ -253,7 +253,6 @@ void mr_net_forget(struct mr_net *net, struct mr_net_task *t);
 void mr_net_on_tick(struct mr_net *net, struct mr_net_ticker *t);
 void mr_net_off_tick(struct mr_net *net, struct mr_net_ticker *t);
 
-struct mr_clock *mr_net_clock(const struct mr_net *net);
 // The time of this turn.
 int64_t mr_net_now_ns(const struct mr_net *net);
 // Any thread may read the fields.

@@ -30,12 +30,5 @@ void mr_pages_release(struct mr_pages *p);
 // Commits [off, off + bytes), whole pages, without changing what is there, so that others may use
 // it meanwhile. 0 or -errno: -EINVAL from kernels before 5.14 (MADV_POPULATE_WRITE).
 int mr_pages_commit(struct mr_pages *p, size_t off, size_t bytes);
-// Gives the pages of [off, off + bytes) back; they read as zeros afterwards. Whole pages only.
-void mr_pages_discard(struct mr_pages *p, size_t off, size_t bytes);
-
-// Reserves `bytes` (whole pages) mapped twice in a row, so that data[i] and data[i + bytes] are the
-// same byte and whatever wraps around the end is contiguous. p->bytes is one copy. 0 or -errno.
-[[nodiscard]] int mr_pages_mirror(struct mr_pages *p, size_t bytes);
-void mr_pages_unmirror(struct mr_pages *p);
 
 #define MR_PAGES_HUGE_BYTES (2u << 20)

@@ -328,15 +328,6 @@ void mr_uring_recv(
 	io_uring_sqe_set_data(sqe, op);
 }
 
-void mr_uring_send(
-	struct mr_uring *u, struct mr_op *op, int fd, const void *data, size_t bytes, int flags)
-{
-	struct io_uring_sqe *sqe = sqe_get(u);
-
-	io_uring_prep_send(sqe, fd, data, bytes, flags);
-	io_uring_sqe_set_data(sqe, op);
-}
-
 void mr_uring_sendmsg(
 	struct mr_uring *u, struct mr_op *op, int fd, const struct msghdr *msg, int flags)
 {
@@ -379,29 +370,11 @@ void mr_uring_poll_multishot(struct mr_uring *u, struct mr_op *op, int fd, unsig
 	io_uring_sqe_set_data(sqe, op);
 }
 
-void mr_uring_timeout(struct mr_uring *u, struct mr_op_timeout *op, int64_t ns)
-{
-	struct io_uring_sqe *sqe = sqe_get(u);
-
-	op->ts[0] = ns / 1000000000;
-	op->ts[1] = ns % 1000000000;
-	io_uring_prep_timeout(sqe, (struct __kernel_timespec *)(void *)op->ts, 0, 0);
-	io_uring_sqe_set_data(sqe, &op->op);
-}
-
 void mr_uring_cancel(struct mr_uring *u, struct mr_op *op, struct mr_op *target)
 {
 	struct io_uring_sqe *sqe = sqe_get(u);
 
 	io_uring_prep_cancel(sqe, target, 0);
-	io_uring_sqe_set_data(sqe, op);
-}
-
-void mr_uring_close(struct mr_uring *u, struct mr_op *op, int fd)
-{
-	struct io_uring_sqe *sqe = sqe_get(u);
-
-	io_uring_prep_close(sqe, fd);
 	io_uring_sqe_set_data(sqe, op);
 }
 

@@ -84,8 +84,6 @@ void mr_uring_recv_select(struct mr_uring *u, struct mr_op *op, int fd, unsigned
 // Into a given place; `flags` as recv(2), e.g. MSG_WAITALL.
 void mr_uring_recv(
 	struct mr_uring *u, struct mr_op *op, int fd, void *data, size_t bytes, int flags);
-void mr_uring_send(
-	struct mr_uring *u, struct mr_op *op, int fd, const void *data, size_t bytes, int flags);
 void mr_uring_sendmsg(
 	struct mr_uring *u, struct mr_op *op, int fd, const struct msghdr *msg, int flags);
 
@@ -98,17 +96,9 @@ void mr_uring_write(struct mr_uring *u, struct mr_op *op, int fd, const void *da
 
 // Readiness of a descriptor (an eventfd, say); `done` gets the poll mask each time until cancelled.
 void mr_uring_poll_multishot(struct mr_uring *u, struct mr_op *op, int fd, unsigned poll_mask);
-// Completes with -ETIME after `ns`. `op` may not be reused for another timeout until then.
-struct mr_op_timeout {
-	struct mr_op op;
-	int64_t ts[2]; // read by the kernel at submission
-};
-void mr_uring_timeout(struct mr_uring *u, struct mr_op_timeout *op, int64_t ns);
 // Ends `target`, whose own `done` still runs (with -ECANCELED, or its result if it was faster).
 // `op` gets 0, -ENOENT or -EALREADY, and may be NULL when nobody cares.
 void mr_uring_cancel(struct mr_uring *u, struct mr_op *op, struct mr_op *target);
-// `op` may be NULL.
-void mr_uring_close(struct mr_uring *u, struct mr_op *op, int fd);
 
 // Registers memory for fixed reads and writes and returns its index, or -errno: -ENOMEM when
 // RLIMIT_MEMLOCK refuses, in which case the caller goes on with buffer -1. At most 16 per ring.

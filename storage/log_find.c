@@ -160,12 +160,6 @@ int mr_log_store_find(struct mr_log_store *s, struct mr_uuid topic, int32_t part
 	return store_find(s, topic, partition, &(struct want){.offset = offset}, out);
 }
 
-int mr_log_store_find_time(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
-	int64_t offset, int64_t timestamp_ms, struct mr_log_entry *out)
-{
-	return store_find(s, topic, partition, &(struct want){offset, true, timestamp_ms}, out);
-}
-
 // The first entry of the ref in a file being written that answers.
 static const struct mr_log_index_entry *find_active(
 	const struct mr_log_file *f, const struct mr_log_refs *r, const struct want *w)

@@ -90,16 +90,14 @@ struct mr_log_entry {
 // The first batch of the partition that ends above `offset`. -ENOENT when there is none, which for
 // a log being written includes its open file: the owner looks there first (mr_log_find).
 // -EINPROGRESS when the answer has to be read from disk first, which has been asked for: to be
-// called again when `index_loaded` was. This holds for all four. MR_ERR_CORRUPT and -errno when it
+// called again when `index_loaded` was. This holds for all three. MR_ERR_CORRUPT and -errno when it
 // cannot be read.
 [[nodiscard]] int mr_log_store_find(struct mr_log_store *s, struct mr_uuid topic, int32_t partition,
 	int64_t offset, struct mr_log_entry *out);
-// The first of those with max_timestamp_ms >= the given one.
-[[nodiscard]] int mr_log_store_find_time(struct mr_log_store *s, struct mr_uuid topic,
-	int32_t partition, int64_t offset, int64_t timestamp_ms, struct mr_log_entry *out);
 // The same, and behind them in the files that `log` is writing. Owner of `log` only.
 [[nodiscard]] int mr_log_find(struct mr_log *log, struct mr_uuid topic, int32_t partition,
 	int64_t offset, struct mr_log_entry *out);
+// The first of those with max_timestamp_ms >= the given one.
 [[nodiscard]] int mr_log_find_time(struct mr_log *log, struct mr_uuid topic, int32_t partition,
 	int64_t offset, int64_t timestamp_ms, struct mr_log_entry *out);
 // The offset behind those whole files from `offset` on whose batches of the partition are all older

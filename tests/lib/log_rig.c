@@ -170,24 +170,22 @@ int rig_append(struct rig *g, int partition, int64_t offset, uint32_t count, uin
 	return 0;
 }
 
-// True: what was asked for has been read; again.
-static bool again(struct rig *g, int rc)
+int rig_load(struct rig *g)
 {
-	if (rc != -EINPROGRESS)
-		return false;
+	int rc;
+
 	while ((rc = mr_log_store_load(g->store)) == -EAGAIN)
 		usleep(1000);
 	MR_ASSERT(rc >= 0);
-	return true;
+	return rc;
 }
 
 int rig_find(struct rig *g, int partition, int64_t offset, struct mr_log_entry *e)
 {
 	int rc;
 
-	do
-		rc = mr_log_find(g->log, rig_topic, partition, offset, e);
-	while (again(g, rc));
+	while ((rc = mr_log_find(g->log, rig_topic, partition, offset, e)) == -EINPROGRESS)
+		rig_load(g);
 	return rc;
 }
 
@@ -196,30 +194,9 @@ int rig_find_time(
 {
 	int rc;
 
-	do
-		rc = mr_log_find_time(g->log, rig_topic, partition, offset, time_ms, e);
-	while (again(g, rc));
-	return rc;
-}
-
-int rig_store_find(struct rig *g, int partition, int64_t offset, struct mr_log_entry *e)
-{
-	int rc;
-
-	do
-		rc = mr_log_store_find(g->store, rig_topic, partition, offset, e);
-	while (again(g, rc));
-	return rc;
-}
-
-int rig_store_find_time(
-	struct rig *g, int partition, int64_t offset, int64_t time_ms, struct mr_log_entry *e)
-{
-	int rc;
-
-	do
-		rc = mr_log_store_find_time(g->store, rig_topic, partition, offset, time_ms, e);
-	while (again(g, rc));
+	while ((rc = mr_log_find_time(g->log, rig_topic, partition, offset, time_ms, e)) ==
+		-EINPROGRESS)
+		rig_load(g);
 	return rc;
 }
 

@@ -50,12 +50,11 @@ void rig_settle(struct rig *g);
 void rig_fill_batch(uint8_t *p, uint32_t bytes, int partition, int64_t offset);
 // Appends a batch of `count` offsets; retries while the log asks for patience.
 int rig_append(struct rig *g, int partition, int64_t offset, uint32_t count, uint32_t bytes);
-// The calls of the log and its store, reading an index when one is wanted.
+// Reads what lookups have asked for, when nobody else is at it any more; 1 if there was something.
+int rig_load(struct rig *g);
+// The calls of the log, reading an index when one is wanted.
 int rig_find(struct rig *g, int partition, int64_t offset, struct mr_log_entry *e);
 int rig_find_time(
-	struct rig *g, int partition, int64_t offset, int64_t time_ms, struct mr_log_entry *e);
-int rig_store_find(struct rig *g, int partition, int64_t offset, struct mr_log_entry *e);
-int rig_store_find_time(
 	struct rig *g, int partition, int64_t offset, int64_t time_ms, struct mr_log_entry *e);
 // Reads the batch back from disk and compares.
 int rig_read_back(struct rig *g, const struct mr_log_entry *e, int partition);

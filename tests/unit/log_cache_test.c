@@ -5,20 +5,8 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <unistd.h>
 
 enum { BATCHES = 12000, BATCH_BYTES = 256, STEP = 3, INDEX_BYTES = 256 << 10 };
-
-static void load(struct rig *g)
-{
-	int rc = mr_log_store_load(g->store);
-
-	while (rc == -EAGAIN) {
-		usleep(1000);
-		rc = mr_log_store_load(g->store);
-	}
-	assert_true(rc >= 0);
-}
 
 // A file of rows for each of four partitions, in several files.
 static struct rig *filled(uint64_t index_bytes)
@@ -37,17 +25,12 @@ static struct rig *filled(uint64_t index_bytes)
 
 static int find(struct rig *g, int partition, int64_t offset, bool by_time, struct mr_log_entry *e)
 {
-	for (;;) {
-		int rc = by_time ? mr_log_find_time(
-					   g->log, rig_topic, partition, 0, 1000 + offset, e)
-				 : mr_log_find(g->log, rig_topic, partition, offset, e);
+	int rc = by_time ? rig_find_time(g, partition, 0, 1000 + offset, e)
+			 : rig_find(g, partition, offset, e);
 
-		if (rc != -EINPROGRESS)
-			return rc;
-		load(g);
-		if (g->index_memory_bytes)
-			assert_true(mr_log_store_stats(g->store).index_bytes <= INDEX_BYTES);
-	}
+	if (g->index_memory_bytes)
+		assert_true(mr_log_store_stats(g->store).index_bytes <= INDEX_BYTES);
+	return rc;
 }
 
 static void check_random(struct rig *g, uint64_t seed, int count)
@@ -118,11 +101,7 @@ static void one_file_is_always_loaded(void **)
 	struct mr_log_entry e;
 
 	for (int64_t i = 0; i < BATCHES / 4; i += 400) {
-		int rc;
-
-		while ((rc = mr_log_find(g->log, rig_topic, 1, i * STEP, &e)) == -EINPROGRESS)
-			load(g);
-		assert_int_equal(rc, 0);
+		assert_int_equal(rig_find(g, 1, i * STEP, &e), 0);
 		assert_int_equal(e.base_offset, i * STEP);
 	}
 	rig_stop(g);
@@ -138,8 +117,7 @@ static void retention_counts_what_is_alive_when_the_index_comes(void **)
 
 	mr_log_store_extent(g->store, rig_topic, 2, &before);
 	mr_log_store_retain_offset(g->store, rig_topic, 2, half);
-	while (mr_log_find(g->log, rig_topic, 2, half, &e) == -EINPROGRESS)
-		load(g);
+	assert_int_equal(rig_find(g, 2, half, &e), 0);
 	mr_log_store_extent(g->store, rig_topic, 2, &after);
 	assert_int_equal(before.bytes - after.bytes, (uint64_t)(half / STEP) * BATCH_BYTES);
 	mr_log_store_retain_offset(g->store, rig_topic, 2, INT64_MAX);
@@ -196,7 +174,6 @@ static void damaged_index_is_replaced_by_the_frames_or_said(void **)
 	struct rig *g = rig_real(true);
 	const struct mr_log_file *f;
 	struct mr_log_entry e;
-	int rc;
 
 	g->file_bytes = 1 << 19;
 	g->index_memory_bytes = 1;
@@ -208,9 +185,7 @@ static void damaged_index_is_replaced_by_the_frames_or_said(void **)
 	f = mr_log_at_file(&g->store->files, 0);
 	assert_true(f->state == MR_LOG_FILE_SEALED && !f->entries);
 	damage(g, f, mr_log_file_offset(f, f->index_lsn));
-	while ((rc = mr_log_find(g->log, rig_topic, 0, 7, &e)) == -EINPROGRESS)
-		load(g);
-	assert_int_equal(rc, 0);
+	assert_int_equal(rig_find(g, 0, 7, &e), 0);
 	assert_int_equal(e.base_offset, 6);
 	assert_int_equal(rig_read_back(g, &e, 0), 0);
 	assert_int_equal(mr_log_store_stats(g->store).index_scans, 1);
@@ -218,10 +193,7 @@ static void damaged_index_is_replaced_by_the_frames_or_said(void **)
 	f = mr_log_at_file(&g->store->files, 1);
 	damage(g, f, mr_log_file_offset(f, f->index_lsn));
 	damage(g, f, MR_LOG_HEAD_BYTES);
-	do
-		rc = mr_log_find(g->log, rig_topic, 0, f->runs[0].offset_first, &e);
-	while (rc == -EINPROGRESS && (load(g), true));
-	assert_int_equal(rc, MR_ERR_CORRUPT);
+	assert_int_equal(rig_find(g, 0, f->runs[0].offset_first, &e), MR_ERR_CORRUPT);
 	assert_int_equal(mr_log_store_stats(g->store).index_failures, 1);
 	rig_stop(g);
 	rig_free(g);

@@ -5,7 +5,6 @@
 #include "tests/lib/mr_test.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 enum { BATCHES = 4000, BYTES_MIN = 200, BYTES_STEP = 97 };
 
@@ -36,15 +35,11 @@ static struct rig *filled(uint64_t index_bytes)
 static int64_t retain(struct rig *g, int64_t start, const struct mr_log_retention *r)
 {
 	int64_t before;
-	int rc;
 
 	do {
 		before = start;
 		start = mr_log_retain(g->log, rig_topic, 0, start, r);
-		while ((rc = mr_log_store_load(g->store)) == -EAGAIN)
-			usleep(1000);
-		assert_true(rc >= 0);
-	} while (rc == 1 || start != before);
+	} while (rig_load(g) == 1 || start != before);
 	return start;
 }
 

@@ -48,7 +48,7 @@ static void check_found(struct rig *g)
 	for (int64_t i = 0; i < BATCHES / PARTITIONS; i += 61) {
 		struct mr_log_entry e;
 
-		assert_int_equal(rig_store_find(g, (int)(i % PARTITIONS), i * STEP + 1, &e), 0);
+		assert_int_equal(rig_find(g, (int)(i % PARTITIONS), i * STEP + 1, &e), 0);
 		assert_int_equal(e.base_offset, i * STEP);
 		assert_int_equal(rig_read_back(g, &e, (int)(i % PARTITIONS)), 0);
 	}
@@ -163,7 +163,7 @@ static void files_go_by_their_runs_alone(void **)
 	rig_turn(g);
 	assert_true(mr_log_store_stats(g->store).runs_bytes < before);
 	assert_int_equal(mr_log_store_stats(g->store).index_loads, 0);
-	assert_int_equal(rig_store_find(g, 2, BATCHES / PARTITIONS / 2 * STEP + 1, &e), 0);
+	assert_int_equal(rig_find(g, 2, BATCHES / PARTITIONS / 2 * STEP + 1, &e), 0);
 	assert_int_equal(rig_read_back(g, &e, 2), 0);
 	for (int p = 0; p < PARTITIONS; p++)
 		mr_log_store_retain_offset(g->store, rig_topic, p, INT64_MAX);

@@ -41,10 +41,10 @@ static void keeps_and_finds(bool plain)
 	assert_true(x.offset_first == 0 && x.offset_end == BATCHES / 4 * STEP);
 	assert_int_equal(x.batches, BATCHES / 4);
 	for (int i = 0; i < BATCHES; i += 41) {
-		assert_int_equal(rig_store_find(g, i % 4, i / 4 * STEP + 2, &e), 0);
+		assert_int_equal(rig_find(g, i % 4, i / 4 * STEP + 2, &e), 0);
 		assert_true(e.base_offset == i / 4 * STEP);
 		assert_int_equal(rig_read_back(g, &e, i % 4), 0);
-		assert_int_equal(rig_store_find_time(g, i % 4, 0, 1000 + i / 4 * STEP, &e), 0);
+		assert_int_equal(rig_find_time(g, i % 4, 0, 1000 + i / 4 * STEP, &e), 0);
 		assert_true(e.base_offset == i / 4 * STEP);
 	}
 	assert_int_equal(mr_log_store_find(g->store, (struct mr_uuid){{8}}, 0, 0, &e), -ENOENT);
@@ -134,7 +134,7 @@ static void log_takes_records_of_16_mib_and_refuses_larger(void **)
 	g->file_bytes = RIG_FILE_BYTES;
 	assert_int_equal(rig_start(g), 0);
 	assert_int_equal(rig_append(g, 0, 3, 1, 2 << 20), -EMSGSIZE);
-	assert_int_equal(rig_store_find(g, 0, 2, &e), 0);
+	assert_int_equal(rig_find(g, 0, 2, &e), 0);
 	assert_int_equal(rig_read_back(g, &e, 0), 0);
 	rig_stop(g);
 	rig_free(g);
@@ -217,9 +217,9 @@ static void store_recycles_files_that_nobody_needs(void **)
 	assert_true(after.bytes_live < before.bytes_live);
 	// The file in which one partition ends and the other begins is all that is left of the
 	// first.
-	assert_int_equal(rig_store_find(g, 0, 0, &e), 0);
+	assert_int_equal(rig_find(g, 0, 0, &e), 0);
 	assert_true(e.base_offset > 180);
-	assert_int_equal(rig_store_find(g, 1, 300, &e), 0);
+	assert_int_equal(rig_find(g, 1, 300, &e), 0);
 	assert_int_equal(rig_read_back(g, &e, 1), 0);
 	for (int i = 500; i < 700; i++)
 		assert_int_equal(rig_append(g, 1, i, 1, 20000), 0);
@@ -228,7 +228,7 @@ static void store_recycles_files_that_nobody_needs(void **)
 	rig_stop(g);
 	// After a start the same is found, and what is released now goes with its whole log.
 	assert_int_equal(rig_start(g), 0);
-	assert_int_equal(rig_store_find(g, 1, 699, &e), 0);
+	assert_int_equal(rig_find(g, 1, 699, &e), 0);
 	assert_int_equal(rig_read_back(g, &e, 1), 0);
 	mr_log_store_retain_offset(g->store, rig_topic, 0, INT64_MAX);
 	mr_log_store_retain_offset(g->store, rig_topic, 1, INT64_MAX);
@@ -379,7 +379,7 @@ static void store_keeps_few_files_open(void **)
 	// The new log's files are open too, and those are never closed.
 	assert_true(st.files_open <= 6 + 2);
 	for (int i = 0; i < 700; i += 23) {
-		assert_int_equal(rig_store_find(g, 0, i, &e), 0);
+		assert_int_equal(rig_find(g, 0, i, &e), 0);
 		assert_int_equal(rig_read_back(g, &e, 0), 0);
 	}
 	st = mr_log_store_stats(g->store);
@@ -405,7 +405,7 @@ static int find_all(struct rig *g, int step)
 	int rc = 0;
 
 	for (int i = 0; i < 1000 && !rc; i += step) {
-		rc = rig_store_find(g, 0, i, &e);
+		rc = rig_find(g, 0, i, &e);
 		rc = rc ? rc : rig_read_back(g, &e, 0);
 	}
 	return rc;
@@ -538,7 +538,7 @@ static void read_all(struct rig *g, int64_t to)
 	for (int64_t i = 0; i < to; i++) {
 		int rc = rig_find(g, 0, i, &e);
 
-		assert_int_equal(rc == 0 ? rc : rig_store_find(g, 0, i, &e), 0);
+		assert_int_equal(rc == 0 ? rc : rig_find(g, 0, i, &e), 0);
 		assert_int_equal(rig_read_back(g, &e, 0), 0);
 	}
 }

@@ -128,7 +128,7 @@ static void uring_accepts_and_receives_many_times(void **state)
 static void uring_sends_and_receives_into_a_place(void **state)
 {
 	struct mr_uring *u = ring(state);
-	struct probe send_p = probe(), recv_p = probe(), msg_p = probe();
+	struct probe recv_p = probe(), msg_p = probe();
 	char out[] = "abcdefgh", in[16] = "";
 	struct iovec iov[2] = {{out, 4}, {out + 4, 4}};
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
@@ -136,10 +136,11 @@ static void uring_sends_and_receives_into_a_place(void **state)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	mr_uring_recv(u, &recv_p.op, pair[1], in, 16, MSG_WAITALL);
-	mr_uring_send(u, &send_p.op, pair[0], out, 8, 0);
-	until(u, &send_p, 1);
-	assert_int_equal(recv_p.count, 0);
-	mr_uring_sendmsg(u, &msg_p.op, pair[0], &msg, 0);
+	for (int i = 1; i <= 2; i++) {
+		assert_int_equal(recv_p.count, 0);
+		mr_uring_sendmsg(u, &msg_p.op, pair[0], &msg, 0);
+		until(u, &msg_p, i);
+	}
 	until(u, &recv_p, 1);
 	assert_int_equal(recv_p.res, 16);
 	assert_memory_equal(in, "abcdefghabcdefgh", 16);
@@ -165,27 +166,6 @@ static void uring_wakes_on_eventfd_again_and_again(void **state)
 	mr_uring_cancel(u, NULL, &p.op);
 	until(u, &p, 6);
 	close(fd);
-}
-
-struct timed {
-	struct mr_op_timeout timeout;
-	int res;
-};
-
-static void timed_done(struct mr_op *op, int res, unsigned)
-{
-	MR_CONTAINER(op, struct timed, timeout.op)->res = res;
-}
-
-static void uring_times_out(void **state)
-{
-	struct mr_uring *u = ring(state);
-	struct timed t = {.timeout.op.done = timed_done};
-
-	mr_uring_timeout(u, &t.timeout, 1000000);
-	for (int i = 0; i < 100 && mr_uring_in_flight(u); i++)
-		assert_true(mr_uring_turn(u, -1) >= 0);
-	assert_int_equal(t.res, -ETIME);
 }
 
 // Eight entries, a thousand reads: preparing flushes by itself and loses nothing.
@@ -215,7 +195,7 @@ static void uring_full_submission_queue_loses_nothing(void **state)
 static void uring_fixed_buffers_write_and_read(void **state)
 {
 	struct mr_uring *u = ring(state);
-	struct probe w = probe(), r = probe(), c = probe();
+	struct probe w = probe(), r = probe();
 	char path[] = "/tmp/mr_uring_XXXXXX";
 	uint8_t *memory = (uint8_t *)aligned_alloc(4096, 8192);
 	int fd = mkstemp(path);
@@ -230,10 +210,7 @@ static void uring_fixed_buffers_write_and_read(void **state)
 	until(u, &r, 1);
 	assert_int_equal(r.res, 4096);
 	assert_memory_equal(memory, memory + 4096, 4096);
-	mr_uring_close(u, &c.op, fd);
-	until(u, &c, 1);
-	assert_int_equal(c.res, 0);
-	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	close(fd);
 	unlink(path);
 	free(memory);
 }
@@ -246,7 +223,6 @@ int main(void)
 		RING_TEST(uring_accepts_and_receives_many_times),
 		RING_TEST(uring_sends_and_receives_into_a_place),
 		RING_TEST(uring_wakes_on_eventfd_again_and_again),
-		RING_TEST(uring_times_out),
 		RING_TEST(uring_full_submission_queue_loses_nothing),
 		RING_TEST(uring_fixed_buffers_write_and_read),
 	};
