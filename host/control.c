@@ -25,6 +25,7 @@ enum {
 	PORT_TRIES = 64,
 	BACKGROUND_NICE = 10,
 	LOG_FILE_BYTES_FIRST = 32 << 20,
+	BACKGROUND_RETRY_S = 1,
 };
 
 // ---- snapshots
@@ -240,24 +241,51 @@ static bool commit_ahead(struct mr_control *c)
 	return any;
 }
 
+// Does what there is to do for log files. What fails is told once, and so is its end: 0 or the
+// error, which stands until a try again succeeds.
+static int background_work(struct mr_control *c, int before)
+{
+	int rc;
+
+	do
+		rc = mr_log_store_work(c->store);
+	while (rc > 0);
+	if (rc == 0 && mr_log_store_stats(c->store).disk_full)
+		rc = -ENOSPC;
+	if (rc < 0 && rc != before)
+		mr_note(MR_NOTE_ERR, "log", "event=background error=\"%s\"", mr_err_text(rc));
+	else if (rc == 0 && before < 0)
+		mr_note(MR_NOTE_NOTICE, "log", "event=background_well");
+	return rc;
+}
+
+// Until somebody says that there is work; after a failure a while at most, since appends that wait
+// for a file say nothing.
+static void background_wait(struct mr_control *c, bool well)
+{
+	struct timespec until;
+	int rc;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += BACKGROUND_RETRY_S;
+	do
+		rc = well ? sem_wait(&c->background_wake)
+			  : sem_clockwait(&c->background_wake, CLOCK_MONOTONIC, &until);
+	while (rc < 0 && errno == EINTR);
+}
+
 static void *background_main(void *arg)
 {
 	struct mr_control *c = arg;
+	int rc = 0;
 
 	mr_thread_name("mr-background");
 	mr_control_place_background(c);
 	while (!c->background_stop) {
-		int rc;
-
-		while (sem_wait(&c->background_wake) < 0)
-			;
-		do {
-			while ((rc = mr_log_store_work(c->store)) > 0)
-				;
-			if (rc < 0)
-				mr_note(MR_NOTE_ERR, "log", "event=background error=\"%s\"",
-					mr_err_text(rc));
-		} while (commit_ahead(c) && !c->background_stop);
+		background_wait(c, rc == 0);
+		do
+			rc = background_work(c, rc);
+		while (commit_ahead(c) && !c->background_stop);
 	}
 	return NULL;
 }

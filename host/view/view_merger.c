@@ -162,14 +162,15 @@ static void wait_poked(struct mr_view_merger *m, bool well)
 {
 	struct timespec until;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += RETRY_S;
 	pthread_mutex_lock(&m->lock);
 	// After a failure new runs do not hasten the next try.
 	while (!stopping(m) && (!well || !m->poked)) {
 		if (well)
 			pthread_cond_wait(&m->wake, &m->lock);
-		else if (pthread_cond_timedwait(&m->wake, &m->lock, &until) == ETIMEDOUT)
+		else if (pthread_cond_clockwait(&m->wake, &m->lock, CLOCK_MONOTONIC, &until) ==
+			 ETIMEDOUT)
 			break;
 	}
 	m->poked = false;

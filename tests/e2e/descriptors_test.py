@@ -161,6 +161,37 @@ def over(io, folder):
             d.crash()
 
 
+def none_for_a_while(folder):
+    """All descriptors are gone, whoever has them, until there are some again: appends wait for a
+    log file, and nobody has to do anything for them to go on. Said once each, however long it is."""
+    data = os.path.join(folder, "none")
+    d = Daemon(data, *SETTINGS)
+    pid = d.process.pid
+    try:
+        d.query("CREATE TABLE t (id bigint, s text) WITH (topic='t', partitions=1)")
+        producer = Producer(d.kafka)
+        until("rows", lambda: producer.acked > 1000)
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))
+        until("a failure", lambda: "event=background error=" in open(data + ".err").read())
+        acked = None
+        while acked != producer.acked:
+            acked = producer.acked
+            time.sleep(1)
+        time.sleep(2)  # tried again, in vain
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        until("acknowledgements", lambda: producer.failed or producer.acked > acked + 3000, 10)
+        producer.end()
+        assert d.query("SELECT count(*) FROM t") == str(producer.acked)
+        d.stop()
+        said = re.findall(r"event=background\S*", open(data + ".err").read())
+        assert said == ["event=background", "event=background_well"], said
+        print("ok without any for a while", flush=True)
+    finally:
+        if d.process.poll() is None:
+            d.crash()
+
+
 def owner(d, topic):
     """Where the leader of its partition 0 listens."""
     r = subprocess.run(["kcat", "-b", d.kafka, "-L", "-t", topic], capture_output=True, text=True,
@@ -192,6 +223,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="millrace-test.") as folder:
         for io in ("auto", "plain"):
             over(io, folder)
+        none_for_a_while(folder)
 
 
 main()
