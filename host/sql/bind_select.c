@@ -402,7 +402,7 @@ static int note_range(struct mr_bind *b, struct mr_plan *scan, const struct mr_e
 	val = e->args[!flipped];
 	if (col->kind != MR_EXPR_COLUMN || mr_expr_has_columns(val) ||
 		mr_type_phys(col->type) != mr_type_phys(val->type) ||
-		mr_type_phys(col->type) == MR_PHYS_BYTES)
+		(mr_type_phys(col->type) == MR_PHYS_BYTES && op[0] != '='))
 		return 0;
 	if (val->kind == MR_EXPR_SUBQUERY)
 		return 0;

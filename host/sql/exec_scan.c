@@ -80,6 +80,14 @@ static int bound(struct mr_op *op, const struct mr_expr *e, const void **out)
 	if (!copy)
 		return mr_op_no_memory(op);
 	memcpy(copy, mr_vec_at(&v, 0), mr_phys_bytes((enum mr_phys)v.col.phys));
+	if (v.col.phys == MR_PHYS_BYTES) {
+		struct mr_span text = mr_arena_copy(
+			op->run->query->arena, mr_span(copy->str.data, copy->str.bytes));
+
+		if (!text.data)
+			return mr_op_no_memory(op);
+		copy->str.data = text.data;
+	}
 	*out = copy;
 	return 0;
 }

@@ -92,6 +92,11 @@ struct mr_fold_saving {
 	const struct mr_fold_order *o, struct mr_fold_parts parts, uint32_t *done,
 	size_t bytes_max);
 
+// The part of the only group that may have what the ranges leave of the view's columns, or -1 when
+// they do not give each key one value.
+int mr_fold_part_of(
+	const struct mr_fold *f, const struct mr_scan_range *ranges, uint32_t ranges_count);
+
 // Without GROUP BY there is one group, whether there are rows or not.
 bool mr_fold_is_grouped(const struct mr_fold *f);
 // Bytes of a group in memory without what its keys and sketches keep elsewhere.

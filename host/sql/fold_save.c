@@ -60,6 +60,38 @@ uint32_t mr_fold_order_groups(const struct mr_fold_order *o, struct mr_fold_part
 	return o->starts[parts.last + 1] - o->starts[parts.first];
 }
 
+// The value that the ranges leave for a key, where it is a column of the view, or NULL.
+static const void *key_value(const struct mr_fold *f, uint32_t key,
+	const struct mr_scan_range *ranges, uint32_t ranges_count)
+{
+	for (uint32_t i = 0; i < ranges_count; i++) {
+		const struct mr_scan_range *r = &ranges[i];
+		const struct mr_expr *column = f->project->exprs[r->column];
+
+		if (column->kind == MR_EXPR_COLUMN && column->index == key && r->low && r->high &&
+			mr_value_cmp(column->type, r->low, r->high) == 0)
+			return r->low;
+	}
+	return NULL;
+}
+
+int mr_fold_part_of(
+	const struct mr_fold *f, const struct mr_scan_range *ranges, uint32_t ranges_count)
+{
+	struct mr_typeref types[64];
+	const void *values[64];
+
+	for (uint32_t k = 0; k < f->agg->exprs_count; k++) {
+		types[k] = f->agg->exprs[k]->type;
+		values[k] = key_value(f, k, ranges, ranges_count);
+		if (!values[k])
+			return -1;
+	}
+	return f->agg->exprs_count
+		       ? (int)(mr_keys_hash(types, values, f->agg->exprs_count) >> PART_SHIFT)
+		       : -1;
+}
+
 int mr_fold_merge_parts(struct mr_fold_state *dst, const struct mr_fold_state *src,
 	const struct mr_fold_order *o, struct mr_fold_parts parts, uint32_t *done, size_t bytes_max)
 {

@@ -255,17 +255,30 @@ static int put(struct mr_groups *g, const struct probe *p, uint32_t *out)
 	return 1;
 }
 
+static uint64_t key_hash(uint64_t before, uint32_t key, uint64_t hash)
+{
+	return key ? mr_hash64(before ^ hash, KEY_SEED + key) : hash;
+}
+
+uint64_t mr_keys_hash(
+	const struct mr_typeref *types, const void *const *values, uint32_t keys_count)
+{
+	uint64_t hash = 0;
+
+	for (uint32_t j = 0; j < keys_count; j++)
+		hash = key_hash(hash, j, mr_value_hash(types[j], values[j]));
+	return hash;
+}
+
 uint64_t mr_groups_row_hash(const struct mr_groups *g, const uint8_t *row)
 {
 	uint64_t hash = 0;
 
-	for (uint32_t j = 0; j < g->keys_count; j++) {
-		uint64_t h = mr_groups_key_is_null(g, row, j)
-				     ? NULL_HASH
-				     : mr_value_hash(g->keys[j], row + g->offsets[j]);
-
-		hash = j ? mr_hash64(hash ^ h, KEY_SEED + j) : h;
-	}
+	for (uint32_t j = 0; j < g->keys_count; j++)
+		hash = key_hash(hash, j,
+			mr_groups_key_is_null(g, row, j)
+				? NULL_HASH
+				: mr_value_hash(g->keys[j], row + g->offsets[j]));
 	return hash;
 }
 
@@ -300,7 +313,7 @@ static void hash_key(const struct mr_vec *v, uint32_t key, const uint32_t *sel, 
 						    : mr_value_hash(v->col.type, mr_vec_at(v, i));
 		}
 	for (uint32_t k = 0; key && k < n; k++)
-		hashes[k] = mr_hash64(hashes[k] ^ h[k], KEY_SEED + key);
+		hashes[k] = key_hash(hashes[k], key, h[k]);
 }
 
 int mr_groups_put(struct mr_groups *g, struct mr_arena *scratch, const struct mr_vec *keys,

@@ -40,6 +40,10 @@ struct mr_groups {
 // The same group as in a row of another table with the same keys (strings are copied).
 [[nodiscard]] int mr_groups_put_row(struct mr_groups *g, const uint8_t *row, uint8_t **out);
 
+// The hash of keys, each of which has a value.
+uint64_t mr_keys_hash(
+	const struct mr_typeref *types, const void *const *values, uint32_t keys_count);
+
 // The hash of a row whose null bits and keys are filled in.
 uint64_t mr_groups_row_hash(const struct mr_groups *g, const uint8_t *row);
 

@@ -132,10 +132,17 @@ void mr_view_merging_begin(struct mr_view_merging *m, struct mr_view *v,
 		.sources = s,
 		.reader = reader,
 		.grown = uncounted,
-		.step = MR_FOLD_PARTS};
+		.step = MR_FOLD_PARTS,
+		.end = MR_FOLD_PARTS};
 	// One group cannot be divided, and every pass would have it.
 	if (mr_fold_is_grouped(v->fold) && bytes > pass_bytes)
 		m->step = (uint32_t)MR_MAX(pass_bytes * MR_FOLD_PARTS / bytes, (size_t)1);
+}
+
+void mr_view_merging_only(struct mr_view_merging *m, uint8_t part)
+{
+	m->next = part;
+	m->end = part + 1u;
 }
 
 static int check(struct mr_view_merging *m, const struct mr_fold_state *into, struct mr_diag *diag)
@@ -224,10 +231,10 @@ int mr_view_merging_next(struct mr_view_merging *m, struct mr_fold_state **out,
 	for (;;) {
 		int rc;
 
-		if (m->next >= MR_FOLD_PARTS)
+		if (m->next >= m->end)
 			return 0;
 		parts->first = (uint8_t)m->next;
-		parts->last = (uint8_t)(MR_MIN(m->next + m->step, (uint32_t)MR_FOLD_PARTS) - 1);
+		parts->last = (uint8_t)(MR_MIN(m->next + m->step, m->end) - 1);
 		rc = mr_fold_state_create(m->view->fold, SIZE_MAX, out);
 		if (rc < 0)
 			return mr_diag_set(diag, rc, "53200", 0, "out of memory");

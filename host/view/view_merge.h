@@ -43,6 +43,7 @@ struct mr_view_merging {
 	bool splits;
 	uint32_t step; // parts of a pass
 	uint32_t next; // part
+	uint32_t end;  // of the parts
 	// Where the pass is: what is before is in it, or was in the one before.
 	uint32_t run, block;
 	uint32_t state, done;
@@ -51,6 +52,8 @@ struct mr_view_merging {
 // Divides the parts into passes of about `pass_bytes`.
 void mr_view_merging_begin(struct mr_view_merging *m, struct mr_view *v,
 	const struct mr_view_sources *s, struct mr_run_reader *reader, size_t pass_bytes);
+// Of one part there is to be a pass, and of no other.
+void mr_view_merging_only(struct mr_view_merging *m, uint8_t part);
 // Merges the next pass into a fresh state, which is the caller's until it is released; `parts` says
 // which parts it has. 1; 0: there is no more; negative with diag, MR_ERR_LIMIT when it may not
 // grow.

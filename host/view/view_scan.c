@@ -40,9 +40,10 @@ static int pass_grown(struct mr_view_merging *m, size_t bytes)
 	return 0;
 }
 
-static int passes_begin(struct mr_scan *s)
+static int passes_begin(struct mr_scan *s, const struct mr_scan_spec *spec)
 {
 	uint64_t room = mr_budget_room(s->query.memory);
+	int part = mr_fold_part_of(s->view->fold, spec->ranges, spec->ranges_count);
 	int rc = mr_run_reader_create(&s->reader);
 
 	if (rc < 0)
@@ -52,6 +53,9 @@ static int passes_begin(struct mr_scan *s)
 	s->merging.cancelled = s->query.cancelled;
 	s->merging.grown = pass_grown;
 	s->merging.ctx = s;
+	// Who asks for one key reads a 256th of the groups.
+	if (part >= 0)
+		mr_view_merging_only(&s->merging, (uint8_t)part);
 	return 0;
 }
 
@@ -79,7 +83,7 @@ static int view_begin(const struct mr_relation *r, const struct mr_scan_spec *sp
 	s->query.arena = &s->arena;
 	s->columns = spec->columns;
 	s->columns_count = spec->columns_count;
-	if (!s->reading.base && passes_begin(s) < 0) {
+	if (!s->reading.base && passes_begin(s, spec) < 0) {
 		mr_view_reading_end(s->view, &s->reading);
 		mr_view_put(s->view);
 		return mr_diag_set(diag, -ENOMEM, "53200", 0, "out of memory");

@@ -121,6 +121,14 @@ bounded "at rest"
 expect t "$(figure "base_bytes = 0 AND reads_spilled > 0" by_k)" "by_k is read in passes"
 expect t "$(figure "base_bytes > 0 AND reads_spilled = 0" everything)" "everything has a base"
 expect 150001 "$(query "SELECT count(*) FROM by_k")" "groups"
+
+# Who asks for one key reads a part of the groups, of whatever is stored.
+for i in 0 77 150000; do
+	expect "$(query "SELECT k, count(*), sum(x) FROM t WHERE k = 'key-$i' GROUP BY k")" "$(query "SELECT k, c, s FROM by_k WHERE k = 'key-$i' AND c > 0")" "key $i"
+done
+expect "" "$(query "SELECT * FROM by_k WHERE k = 'no such key'")" "a key that there is not"
+read_rows=$(query "EXPLAIN ANALYZE SELECT * FROM by_k WHERE k = 'key-77'" | sed -n 's/.*Scan on by_k.*(actual[^)]*rows=\([0-9]*\).*/\1/p')
+[ "$read_rows" -gt 0 ] && [ "$read_rows" -lt 3000 ] || fail "$read_rows groups read for one key"
 peak=$(curl -s "http://$HTTP/metrics" | awk '$1 == "millrace_views_work_peak_bytes" { printf "%d\n", $2 }')
 [ "$peak" -gt 0 ] && [ "$peak" -le $(((VIEW_MIB << 20) / 8)) ] || fail "work took $peak bytes"
 rss=$(awk '/VmHWM/ { print $2 }' "/proc/$PID/status")

@@ -4,6 +4,7 @@
 
 #include "host/base/rand.h"
 #include "host/base/value.h"
+#include "host/sql/expr.h"
 #include "host/sql/fold.h"
 #include "tests/lib/sqltest.h"
 
@@ -392,6 +393,128 @@ static void fold_stops_at_its_memory_and_says_where(void **)
 	free(values);
 }
 
+// A value of each of the columns, by which a key may be looked for.
+static bool values_of(const struct mr_block *b, const uint32_t *columns, uint32_t count,
+	uint32_t row, struct mr_scan_range *out)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct mr_col *c = &b->columns[columns[i]];
+		const void *v =
+			(const uint8_t *)c->values + row * mr_phys_bytes((enum mr_phys)c->phys);
+
+		if (mr_col_is_null(c, row))
+			return false;
+		out[i] = (struct mr_scan_range){columns[i], v, v};
+	}
+	return true;
+}
+
+// Whether the part of these keys has the group.
+static bool part_has(const struct mr_fold *f, const struct mr_fold_state *s, uint8_t part,
+	const struct mr_scan_range *keys, uint32_t count)
+{
+	struct mr_fold_state *only;
+	struct mr_fold_order *o;
+	struct mr_arena arena;
+	struct mr_query q = {.arena = &arena, .tz = mr_tz_utc()};
+	struct mr_diag diag;
+	struct mr_block b;
+	uint64_t cursor = 0;
+	uint32_t done = 0;
+	bool found = false;
+
+	mr_arena_init(&arena, 0);
+	assert_int_equal(mr_fold_order_create(s, &o), 0);
+	assert_int_equal(mr_fold_state_create(f, SIZE_MAX, &only), 0);
+	assert_int_equal(mr_fold_merge_parts(
+				 only, s, o, (struct mr_fold_parts){part, part}, &done, SIZE_MAX),
+		0);
+	while (mr_fold_read(only, &q, &cursor, &b, &diag) == 1)
+		for (uint32_t row = 0; row < b.rows; row++) {
+			bool same = true;
+
+			for (uint32_t i = 0; i < count; i++) {
+				const struct mr_col *c = &b.columns[keys[i].column];
+				const void *v = (const uint8_t *)c->values +
+						row * mr_phys_bytes((enum mr_phys)c->phys);
+
+				same = same && !mr_col_is_null(c, row) &&
+				       mr_value_cmp(c->type, v, keys[i].low) == 0;
+			}
+			found |= same;
+		}
+	mr_fold_state_destroy(only);
+	mr_fold_order_destroy(o);
+	mr_arena_fini(&arena);
+	return found;
+}
+
+static void find_all(const struct mr_fold *f, const struct mr_fold_state *s,
+	const uint32_t *columns, uint32_t count, uint32_t *found)
+{
+	struct mr_arena arena;
+	struct mr_query q = {.arena = &arena, .tz = mr_tz_utc()};
+	struct mr_scan_range keys[2];
+	struct mr_diag diag;
+	struct mr_block b;
+	uint64_t cursor = 0;
+
+	mr_arena_init(&arena, 0);
+	while (mr_fold_read(s, &q, &cursor, &b, &diag) == 1)
+		for (uint32_t row = 0; row < b.rows; row++) {
+			int part;
+
+			if (!values_of(&b, columns, count, row, keys))
+				continue;
+			part = mr_fold_part_of(f, keys, count);
+			assert_in_range(part, 0, MR_FOLD_PARTS - 1);
+			assert_true(part_has(f, s, (uint8_t)part, keys, count));
+			// One of two keys is not enough, nor is a range of values.
+			assert_true(count == 1 || mr_fold_part_of(f, keys, 1) == -1);
+			keys[0].low = NULL;
+			assert_int_equal(mr_fold_part_of(f, keys, count), -1);
+			++*found;
+		}
+	mr_arena_fini(&arena);
+}
+
+// Whoever asks for one key finds its group in the part that its values say.
+static void fold_of_a_key_is_in_its_part(void **)
+{
+	static const struct {
+		uint32_t query;
+		uint32_t columns[2]; // of the keys
+		uint32_t count;
+	} cases[] = {{0, {0}, 1}, {1, {0, 1}, 2}, {2, {0, 1}, 2}, {6, {0, 1}, 2}};
+	uint64_t seed = mr_rand_seed_os();
+	struct mr_sqltest *t;
+	struct mr_rand r;
+
+	print_message("seed %llu\n", (unsigned long long)seed);
+	mr_rand_init(&r, seed);
+	assert_int_equal(mr_sqltest_create(64 << 20, &t), 0);
+	fill(t, &r, 500);
+	for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
+		struct mr_fold_state *s, *states[STATES];
+		struct mr_fold *f;
+		struct mr_diag diag;
+		uint32_t found = 0;
+
+		assert_int_equal(mr_fold_compile(mr_sqltest_env(t),
+					 mr_span_str(queries[cases[i].query]), &f, &diag),
+			0);
+		assert_int_equal(mr_fold_state_create(f, SIZE_MAX, &s), 0);
+		for (int k = 0; k < STATES; k++)
+			states[k] = s;
+		fold_at_random(f, &r, states);
+		find_all(f, s, cases[i].columns, cases[i].count, &found);
+		assert_true(found > 5);
+		mr_fold_state_destroy(s);
+		mr_fold_destroy(f);
+	}
+	mr_sqltest_destroy(t);
+}
+
 // A thousand views of a table have a state each: what it takes follows from its groups, down to a
 // few of them, and what folding takes is given back between two foldings.
 static void fold_takes_what_its_groups_need(void **)
@@ -447,6 +570,7 @@ int main(void)
 		cmocka_unit_test(fold_leaves_out_and_counts_rows_that_fail),
 		cmocka_unit_test(fold_stops_at_its_memory_and_says_where),
 		cmocka_unit_test(fold_takes_what_its_groups_need),
+		cmocka_unit_test(fold_of_a_key_is_in_its_part),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
