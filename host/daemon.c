@@ -56,7 +56,7 @@ static int seal_health(const struct mr_control *c, struct mr_diag *diag)
 		"no segment could be written for %lld s; the log says why", (long long)ms / 1000);
 }
 
-// Well: every worker's log acknowledges, and segments can be written.
+// Well: every worker's log acknowledges, what exists can change, and segments can be written.
 static int health(void *owner, struct mr_diag *diag)
 {
 	struct mr_daemon *d = owner;
@@ -68,6 +68,9 @@ static int health(void *owner, struct mr_diag *diag)
 			return mr_diag_set(diag, MR_ERR_STOPPED, "58030", 0,
 				"the log of worker %u has stopped after a disk error", i);
 	}
+	if (mr_manifest_is_stopped(d->control.manifest))
+		return mr_diag_set(diag, MR_ERR_STOPPED, "58030", 0,
+			"the manifest has stopped after a disk error");
 	return seal_health(&d->control, diag);
 }
 

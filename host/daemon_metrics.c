@@ -444,7 +444,11 @@ static void emit_log(struct mr_metrics_out *out, void *owner)
 {
 	const struct mr_control *c = owner;
 	const struct mr_log_store_stats st = mr_log_store_stats(c->store);
+	const struct mr_metric stopped = {.kind = GAUGE,
+		.name = "millrace_manifest_stopped",
+		.help = "1 when nothing can be made, sealed or given back any more."};
 
+	mr_metrics_emit(out, &stopped, mr_manifest_is_stopped(c->manifest));
 	for (size_t i = 0; i < MR_COUNT_OF(log_entries); i++) {
 		const struct mr_metric_entry *e = &log_entries[i];
 		const struct mr_metric k = {.kind = e->kind, .name = e->name, .help = e->help};

@@ -31,6 +31,7 @@ struct mr_manifest {
 	struct mr_manifest_super super; // newest slot written
 	struct mr_manifest_chain chain; // of files[super.file]
 	struct mr_manifest_stats stats;
+	_Atomic bool stopped;
 	int failures;
 	struct mr_diag *diag; // while opening
 	uint8_t *scratch;     // aligned; a frame on its way out
@@ -141,7 +142,7 @@ static int super_write(struct mr_manifest *m, struct mr_file *file, struct mr_ma
 
 static int stop(struct mr_manifest *m, int rc)
 {
-	m->stats.stopped = true;
+	atomic_store_explicit(&m->stopped, true, memory_order_relaxed);
 	mr_note(MR_NOTE_ERR, "manifest", "stopped error=\"%s\"", mr_err_text(rc));
 	return MR_ERR_STOPPED;
 }
@@ -189,12 +190,22 @@ static int compact(struct mr_manifest *m, uint64_t more)
 	return 0;
 }
 
+// The file has all that it is to have, and no write failed since it took over.
+static int next_file(struct mr_manifest *m, uint64_t more)
+{
+	int rc = compact(m, more);
+
+	if (!rc)
+		m->failures = 0;
+	return rc;
+}
+
 // Room for a frame, by compaction where there is none.
 static int make_room(struct mr_manifest *m, uint64_t bytes)
 {
 	if (m->chain.end + bytes <= m->super.file_bytes)
 		return 0;
-	return compact(m, bytes);
+	return next_file(m, bytes);
 }
 
 static int append_frame(struct mr_manifest *m, struct mr_span payload)
@@ -229,7 +240,7 @@ static int apply(struct mr_manifest *m, const struct mr_manifest_record *records
 			return stop(m, rc);
 	}
 	// A rewrite that finds no room is tried again later; only a lost superblock stops.
-	if (m->chain.records >= m->options.snapshot_records && compact(m, 0) == MR_ERR_STOPPED)
+	if (m->chain.records >= m->options.snapshot_records && next_file(m, 0) == MR_ERR_STOPPED)
 		mr_note(MR_NOTE_ERR, "manifest", "stopped in compaction");
 	return 0;
 }
@@ -250,7 +261,7 @@ int mr_manifest_append(
 	}
 	pthread_mutex_lock(&m->lock);
 	MR_ASSERT(m->super_file);
-	rc = m->stats.stopped ? (int)MR_ERR_STOPPED : append_frame(m, mr_buf_span(&payload));
+	rc = m->stopped ? (int)MR_ERR_STOPPED : append_frame(m, mr_buf_span(&payload));
 	if (!rc)
 		rc = apply(m, records, count);
 	pthread_mutex_unlock(&m->lock);
@@ -263,9 +274,14 @@ int mr_manifest_compact(struct mr_manifest *m)
 	int rc;
 
 	pthread_mutex_lock(&m->lock);
-	rc = m->stats.stopped ? (int)MR_ERR_STOPPED : compact(m, 0);
+	rc = m->stopped ? (int)MR_ERR_STOPPED : compact(m, 0);
 	pthread_mutex_unlock(&m->lock);
 	return rc;
+}
+
+bool mr_manifest_is_stopped(const struct mr_manifest *m)
+{
+	return atomic_load_explicit(&m->stopped, memory_order_relaxed);
 }
 
 struct mr_manifest_stats mr_manifest_stats(struct mr_manifest *m)
@@ -274,6 +290,7 @@ struct mr_manifest_stats mr_manifest_stats(struct mr_manifest *m)
 
 	pthread_mutex_lock(&m->lock);
 	s = m->stats;
+	s.stopped = m->stopped;
 	s.generation = m->super.generation;
 	s.sequence = m->chain.sequence;
 	s.records = m->chain.records;

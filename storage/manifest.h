@@ -62,8 +62,9 @@ void mr_manifest_register(struct mr_manifest *m, const struct mr_manifest_owner 
 void mr_manifest_destroy(struct mr_manifest *m); // nothing to flush: all is durable
 
 // Appends all `count` records or none, durably, then replays them to their owners in order. After a
-// failed write the manifest goes on in its other file (a fresh snapshot); a second failure stops it
-// and every later append returns MR_ERR_STOPPED. -ENOSPC leaves it usable.
+// failed write the manifest goes on in its other file (a fresh snapshot); a second failure, before
+// that file has been full once, stops it and every later append returns MR_ERR_STOPPED. -ENOSPC
+// leaves it usable.
 [[nodiscard]] int mr_manifest_append(
 	struct mr_manifest *m, const struct mr_manifest_record *records, size_t count);
 
@@ -82,3 +83,5 @@ struct mr_manifest_stats {
 	bool stopped;
 };
 struct mr_manifest_stats mr_manifest_stats(struct mr_manifest *m);
+// Any thread; waits for no disk.
+bool mr_manifest_is_stopped(const struct mr_manifest *m);

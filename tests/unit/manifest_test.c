@@ -249,6 +249,46 @@ static void manifest_survives_each_failing_operation(void **)
 			}
 }
 
+// Appends until there is a new file; `fail` makes the first of them fail once.
+static void fill_file(struct mr_io_sim *sim, struct mr_manifest *m, uint64_t *done, bool fail)
+{
+	uint64_t faults = sim->faults_hit, made = mr_manifest_stats(m).compactions + 1 + fail;
+
+	if (fail)
+		sim->fault = (struct mr_io_sim_fault){.at = sim->ops + 1, .err = -EIO};
+	while (mr_manifest_stats(m).compactions < made) {
+		assert_int_equal(set_two(m, *done + 1, *done + 1), 0);
+		++*done;
+	}
+	assert_int_equal(sim->faults_hit - faults, fail);
+}
+
+// A disk that fails once in a while fails no append; one that fails twice in one file stops it.
+static void manifest_stops_at_a_second_failure_in_one_file_only(void **)
+{
+	struct mr_io_sim sim;
+	struct mr_manifest *m;
+	struct mr_diag diag;
+	struct owner o;
+	uint64_t done = 0;
+
+	mr_io_sim_init(&sim, &(struct mr_io_sim_options){.seed = 1});
+	assert_int_equal(start(&sim, &m, &o, 1, &diag), 0);
+	for (int i = 0; i < 6; i++)
+		fill_file(&sim, m, &done, i % 2);
+	assert_false(mr_manifest_is_stopped(m));
+	for (int i = 0; i < 2; i++) {
+		assert_false(mr_manifest_is_stopped(m));
+		sim.fault = (struct mr_io_sim_fault){.at = sim.ops + 1, .err = -EIO};
+		done += set_two(m, done + 1, done + 1) == 0;
+	}
+	assert_true(mr_manifest_is_stopped(m));
+	assert_int_equal(set_two(m, done + 1, done + 1), MR_ERR_STOPPED);
+	mr_manifest_destroy(m);
+	check_after_crash(&sim, done);
+	mr_io_sim_fini(&sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +298,7 @@ int main(void)
 		cmocka_unit_test(manifest_without_superblock_is_refused_when_data_exist),
 		cmocka_unit_test(manifest_survives_a_cut_after_each_flush),
 		cmocka_unit_test(manifest_survives_each_failing_operation),
+		cmocka_unit_test(manifest_stops_at_a_second_failure_in_one_file_only),
 	};
 
 	mr_note_level_set((enum mr_note_level)(MR_NOTE_ERR - 1));
