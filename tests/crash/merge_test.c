@@ -4,7 +4,6 @@
 //
 // A life of the store: segments are written and committed, now and then neighbours are merged, now
 // and then the oldest expire. What a life was told must be so in the next; what was under way may.
-#include "host/base/rand.h"
 #include "storage/segment_merge.h"
 #include "tests/lib/mr_test.h"
 #include "tests/lib/segment_rig.h"
@@ -100,8 +99,10 @@ static int expire(struct segment_rig *s, struct known *k)
 	return rc;
 }
 
-static void live(struct mr_io_sim *sim, struct segment_rig *s, struct known *k, struct mr_rand *r)
+static void live(struct mr_io_sim *sim, struct segment_rig *s, void *known, struct mr_rand *r)
 {
+	struct known *k = known;
+
 	for (int step = 0; step < STEPS; step++) {
 		if (seal(s, k->end) < 0)
 			return;
@@ -141,8 +142,9 @@ static void check_rows(struct mr_segment *seg, int64_t at)
 }
 
 // What a restart finds against what the life before knew; takes what it finds as known.
-static void check(struct mr_io_sim *sim, struct segment_rig *s, struct known *k)
+static void check(struct mr_io_sim *sim, struct segment_rig *s, void *known)
 {
+	struct known *k = known;
 	struct mr_offset_range *expired;
 	struct mr_segment **list;
 	int n = mr_segment_store_list(s->segments, TABLE, &list);
@@ -164,37 +166,12 @@ static void check(struct mr_io_sim *sim, struct segment_rig *s, struct known *k)
 	assert_int_equal(segment_rig_files(sim, "seg"), n);
 }
 
-static bool life_and_death(uint64_t seed, uint64_t die_at_flush, bool kill)
-{
-	struct mr_io_sim sim;
-	struct known k = {0};
-	struct mr_rand r;
-	struct segment_rig s;
-	bool died;
-
-	mr_rand_init(&r, seed);
-	mr_io_sim_init(&sim, &(struct mr_io_sim_options){.seed = seed});
-	assert_int_equal(segment_rig_open(&s, &sim, SNAPSHOT_RECORDS), 0);
-	sim.die_at_flush = sim.flushes + die_at_flush;
-	live(&sim, &s, &k, &r);
-	segment_rig_close(&s);
-	died = segment_rig_die(&sim, kill);
-	assert_int_equal(segment_rig_open(&s, &sim, SNAPSHOT_RECORDS), 0);
-	check(&sim, &s, &k);
-	// And life goes on from there.
-	live(&sim, &s, &k, &r);
-	segment_rig_close(&s);
-	mr_io_sim_power_cut(&sim);
-	assert_int_equal(segment_rig_open(&s, &sim, SNAPSHOT_RECORDS), 0);
-	check(&sim, &s, &k);
-	segment_rig_close(&s);
-	mr_io_sim_fini(&sim);
-	return died;
-}
-
 static void merging_and_expiring_survive_a_power_cut_at_every_flush(void **)
 {
-	segment_rig_every_flush(life_and_death);
+	static const struct segment_life life = {
+		SNAPSHOT_RECORDS, sizeof(struct known), live, check};
+
+	segment_rig_every_flush(&life);
 }
 
 int main(void)

@@ -4,7 +4,6 @@
 // A life of the store: segments of two partitions are written and committed, now and then the table
 // is emptied. What a life was told is committed must be there in the next; what it was not told
 // may.
-#include "host/base/rand.h"
 #include "tests/lib/mr_test.h"
 #include "tests/lib/segment_rig.h"
 
@@ -76,8 +75,10 @@ static int empty_table(struct segment_rig *s)
 }
 
 // Seals until something fails; notes what was told.
-static void live(struct segment_rig *s, struct known *k)
+static void live(struct mr_io_sim *, struct segment_rig *s, void *known, struct mr_rand *)
 {
+	struct known *k = known;
+
 	for (int step = 0; step < STEPS; step++) {
 		if (step == TRUNCATE_AT) {
 			k->truncated = true;
@@ -111,8 +112,9 @@ static void check_rows(struct mr_segment *seg)
 }
 
 // What a restart finds against what the life before knew; takes what it finds as known.
-static void check(struct mr_io_sim *sim, struct segment_rig *s, struct known *k)
+static void check(struct mr_io_sim *sim, struct segment_rig *s, void *known)
 {
+	struct known *k = known;
 	struct mr_segment **list;
 	int n = mr_segment_store_list(s->segments, TABLE, &list);
 	int64_t at[PARTITIONS];
@@ -141,35 +143,12 @@ static void check(struct mr_io_sim *sim, struct segment_rig *s, struct known *k)
 	assert_int_equal(segment_rig_files(sim, "seg"), n);
 }
 
-static bool life_and_death(uint64_t seed, uint64_t die_at_flush, bool kill)
-{
-	struct mr_io_sim sim;
-	struct known k = {0};
-	struct segment_rig s;
-	bool died;
-
-	mr_io_sim_init(&sim, &(struct mr_io_sim_options){.seed = seed});
-	assert_int_equal(segment_rig_open(&s, &sim, SNAPSHOT_RECORDS), 0);
-	sim.die_at_flush = sim.flushes + die_at_flush;
-	live(&s, &k);
-	segment_rig_close(&s);
-	died = segment_rig_die(&sim, kill);
-	assert_int_equal(segment_rig_open(&s, &sim, SNAPSHOT_RECORDS), 0);
-	check(&sim, &s, &k);
-	// And life goes on from there.
-	assert_int_equal(seal_next(&s, &k), 0);
-	segment_rig_close(&s);
-	mr_io_sim_power_cut(&sim);
-	assert_int_equal(segment_rig_open(&s, &sim, SNAPSHOT_RECORDS), 0);
-	check(&sim, &s, &k);
-	segment_rig_close(&s);
-	mr_io_sim_fini(&sim);
-	return died;
-}
-
 static void seal_survives_a_power_cut_at_every_flush(void **)
 {
-	segment_rig_every_flush(life_and_death);
+	static const struct segment_life life = {
+		SNAPSHOT_RECORDS, sizeof(struct known), live, check};
+
+	segment_rig_every_flush(&life);
 }
 
 int main(void)

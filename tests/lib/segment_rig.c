@@ -1,7 +1,6 @@
 // The segment store's tests share how it is opened, filled and killed.
 #include "tests/lib/segment_rig.h"
 
-#include "host/base/rand.h"
 #include "storage/dir.h"
 #include "tests/lib/mr_test.h"
 
@@ -68,7 +67,8 @@ int segment_rig_files(struct mr_io_sim *sim, const char *folder)
 	return files;
 }
 
-bool segment_rig_die(struct mr_io_sim *sim, bool kill)
+// The process is killed or the power is cut. Whether the disk had died before.
+static bool die(struct mr_io_sim *sim, bool kill)
 {
 	bool died = sim->dead;
 
@@ -80,12 +80,43 @@ bool segment_rig_die(struct mr_io_sim *sim, bool kill)
 	return died;
 }
 
-void segment_rig_every_flush(bool (*life)(uint64_t seed, uint64_t die_at_flush, bool kill))
+static bool live_and_die(
+	const struct segment_life *of, uint64_t seed, uint64_t die_at_flush, bool kill)
+{
+	void *known = calloc(1, of->known_bytes);
+	struct mr_io_sim sim;
+	struct segment_rig s;
+	struct mr_rand r;
+	bool died;
+
+	assert_non_null(known);
+	mr_rand_init(&r, seed);
+	mr_io_sim_init(&sim, &(struct mr_io_sim_options){.seed = seed});
+	assert_int_equal(segment_rig_open(&s, &sim, of->snapshot_records), 0);
+	sim.die_at_flush = sim.flushes + die_at_flush;
+	of->live(&sim, &s, known, &r);
+	segment_rig_close(&s);
+	died = die(&sim, kill);
+	assert_int_equal(segment_rig_open(&s, &sim, of->snapshot_records), 0);
+	of->check(&sim, &s, known);
+	of->live(&sim, &s, known, &r);
+	segment_rig_close(&s);
+	mr_io_sim_power_cut(&sim);
+	assert_int_equal(segment_rig_open(&s, &sim, of->snapshot_records), 0);
+	of->check(&sim, &s, known);
+	segment_rig_close(&s);
+	mr_io_sim_fini(&sim);
+	free(known);
+	return died;
+}
+
+void segment_rig_every_flush(const struct segment_life *of)
 {
 	uint64_t seed = mr_rand_seed_os(), at;
 
 	print_message("seed %llu\n", (unsigned long long)seed);
 	for (int round = 0; round < ROUNDS; round++)
-		for (at = 1; life(seed + at + (uint64_t)round * 1000, at, round & 1); at++)
+		for (at = 1; live_and_die(of, seed + at + (uint64_t)round * 1000, at, round & 1);
+			at++)
 			assert_true(at < FLUSHES_MAX);
 }

@@ -2,6 +2,7 @@
 // every flush in turn.
 #pragma once
 
+#include "host/base/rand.h"
 #include "storage/io_sim.h"
 #include "storage/segment_store.h"
 
@@ -21,8 +22,18 @@ int segment_rig_seal(
 // Files in the folder.
 int segment_rig_files(struct mr_io_sim *sim, const char *folder);
 
-// The end of a life: the process is killed or the power is cut. Whether the disk had died before.
-bool segment_rig_die(struct mr_io_sim *sim, bool kill);
-// Calls `life` so that it dies at the first flush, the second, … until it has not died any more; in
-// rounds, with the power cut and the process killed in turn. Prints the seed.
-void segment_rig_every_flush(bool (*life)(uint64_t seed, uint64_t die_at_flush, bool kill));
+// What a store goes through. `known` is `known_bytes` of the test's, zeros at first: what it was
+// told.
+struct segment_life {
+	uint32_t snapshot_records;
+	size_t known_bytes;
+	// Changes the store until something fails, and notes what was told.
+	void (*live)(struct mr_io_sim *sim, struct segment_rig *s, void *known, struct mr_rand *r);
+	// What a start finds against what is known; takes what it finds as known.
+	void (*check)(struct mr_io_sim *sim, struct segment_rig *s, void *known);
+};
+
+// Lives that die at the first flush, the second, … until one has not died any more; in rounds, with
+// the power cut and the process killed in turn. After each the store is checked, lives on, and is
+// checked again after another cut. Prints the seed.
+void segment_rig_every_flush(const struct segment_life *of);
