@@ -115,14 +115,8 @@ static const struct mr_tcp_events events = {
 
 static void put(struct bench *b, const uint8_t *frame, uint32_t bytes)
 {
-	struct mr_frame f;
-
-	if (bytes < MR_ETH_BYTES || mr_port_tx_alloc(b->peer, &f, 1) != 1)
-		return;
-	memcpy(f.data, frame, bytes);
-	f.bytes = bytes;
-	f.flags = 0;
-	mr_port_tx(b->peer, &f, 1);
+	if (bytes >= MR_ETH_BYTES)
+		netpkt_put(b->peer, frame, bytes);
 }
 
 static void see(struct bench *b, const struct mr_frame *f)
@@ -166,12 +160,7 @@ static void turn(struct bench *b)
 
 static struct netpkt packet(struct bench *b, uint8_t protocol)
 {
-	return (struct netpkt){.eth_src = peer_mac,
-		.eth_dst = our_mac,
-		.src = b->theirs,
-		.dst = b->ours,
-		.protocol = protocol,
-		.ethertype = mr_ip_is_v4(&b->ours) ? MR_ETHERTYPE_IP4 : MR_ETHERTYPE_IP6};
+	return netpkt_ip(peer_mac, our_mac, &b->theirs, &b->ours, protocol);
 }
 
 static void learn_peer(struct bench *b)

@@ -35,6 +35,30 @@ static int sum_offset(const struct netpkt *p)
 	}
 }
 
+struct netpkt netpkt_ip(struct mr_mac eth_src, struct mr_mac eth_dst, const struct mr_ip *src,
+	const struct mr_ip *dst, uint8_t protocol)
+{
+	return (struct netpkt){.eth_src = eth_src,
+		.eth_dst = eth_dst,
+		.src = *src,
+		.dst = *dst,
+		.protocol = protocol,
+		.ethertype = mr_ip_is_v4(src) ? MR_ETHERTYPE_IP4 : MR_ETHERTYPE_IP6};
+}
+
+bool netpkt_put(struct mr_port *port, const uint8_t *frame, uint32_t bytes)
+{
+	struct mr_frame f;
+
+	if (mr_port_tx_alloc(port, &f, 1) != 1)
+		return false;
+	memcpy(f.data, frame, bytes);
+	f.bytes = bytes;
+	f.flags = 0;
+	mr_port_tx(port, &f, 1);
+	return true;
+}
+
 static uint32_t eth_header(uint8_t *out, const struct netpkt *p)
 {
 	uint32_t at = 12;
@@ -150,8 +174,6 @@ static uint32_t nd(uint8_t *out, const struct netpkt *head, const struct mr_ip *
 
 	memcpy(l4 + 8, target->b, sizeof(target->b));
 	memcpy(l4 + 26, p.eth_src.b, sizeof(p.eth_src.b));
-	p.ethertype = MR_ETHERTYPE_IP6;
-	p.protocol = MR_IP_ICMP6;
 	p.hop_limit = 255;
 	p.l4 = l4;
 	p.l4_bytes = sizeof(l4);
@@ -161,7 +183,7 @@ static uint32_t nd(uint8_t *out, const struct netpkt *head, const struct mr_ip *
 uint32_t netpkt_ask(uint8_t *out, struct mr_mac eth_src, struct mr_mac eth_dst,
 	const struct mr_ip *src, const struct mr_ip *dst)
 {
-	const struct netpkt p = {.eth_src = eth_src, .eth_dst = eth_dst, .src = *src, .dst = *dst};
+	const struct netpkt p = netpkt_ip(eth_src, eth_dst, src, dst, MR_IP_ICMP6);
 
 	if (mr_ip_is_v4(src))
 		return netpkt_arp(out, eth_src, eth_dst, ARP_REQUEST, eth_src,
@@ -172,7 +194,7 @@ uint32_t netpkt_ask(uint8_t *out, struct mr_mac eth_src, struct mr_mac eth_dst,
 uint32_t netpkt_answer(uint8_t *out, struct mr_mac eth_src, struct mr_mac eth_dst,
 	const struct mr_ip *src, const struct mr_ip *dst)
 {
-	const struct netpkt p = {.eth_src = eth_src, .eth_dst = eth_dst, .src = *src, .dst = *dst};
+	const struct netpkt p = netpkt_ip(eth_src, eth_dst, src, dst, MR_IP_ICMP6);
 
 	if (mr_ip_is_v4(src))
 		return netpkt_arp(out, eth_src, eth_dst, ARP_REPLY, eth_src,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "dataplane/tcpip/inet.h"
+#include "dataplane/tcpip/port.h"
 
 enum { NETPKT_MAX = 16384 };
 
@@ -36,6 +37,9 @@ struct netpkt_tcp {
 	uint32_t payload_bytes;
 };
 
+// A packet between two addresses of one kind, IPv4 or IPv6, without contents yet.
+struct netpkt netpkt_ip(struct mr_mac eth_src, struct mr_mac eth_dst, const struct mr_ip *src,
+	const struct mr_ip *dst, uint8_t protocol);
 // Writes the frame to `out` (NETPKT_MAX bytes) and returns its length. The checksums of IPv4, and
 // of TCP, UDP, ICMP or ICMPv6 at their places in l4, are filled in.
 uint32_t netpkt_build(uint8_t *out, const struct netpkt *p);
@@ -60,5 +64,7 @@ bool netpkt_asks(const struct netpkt *p, const struct mr_ip *ip);
 bool netpkt_parse(
 	const uint8_t *frame, uint32_t bytes, bool sums, struct netpkt *p, const char **why);
 bool netpkt_parse_tcp(const struct netpkt *p, struct netpkt_tcp *t);
+// Sends a frame; false when the port has none left to send it in.
+bool netpkt_put(struct mr_port *port, const uint8_t *frame, uint32_t bytes);
 // RFC 1071, word by word.
 uint16_t netpkt_sum(const struct netpkt *p, const uint8_t *l4, uint32_t bytes);

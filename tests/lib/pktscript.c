@@ -312,24 +312,13 @@ static const char *describe(struct run *r, const struct sent *s)
 
 static void put_frame(struct run *r, const uint8_t *frame, uint32_t bytes)
 {
-	struct mr_frame f;
-
-	if (mr_port_tx_alloc(r->peer, &f, 1) != 1)
+	if (!netpkt_put(r->peer, frame, bytes))
 		wrong(r, "no frame left: the stack keeps them");
-	memcpy(f.data, frame, bytes);
-	f.bytes = bytes;
-	f.flags = 0;
-	mr_port_tx(r->peer, &f, 1);
 }
 
 static struct netpkt from_peer(struct run *r, uint8_t protocol)
 {
-	return (struct netpkt){.eth_src = peer_mac,
-		.eth_dst = our_mac,
-		.src = r->peer_ip,
-		.dst = r->our_ip,
-		.protocol = protocol,
-		.ethertype = r->v6 ? MR_ETHERTYPE_IP6 : MR_ETHERTYPE_IP4};
+	return netpkt_ip(peer_mac, our_mac, &r->peer_ip, &r->our_ip, protocol);
 }
 
 // The peer answers what the stack asks of the link.

@@ -198,26 +198,9 @@ static void client_begin(struct world *w, uint32_t i, uint32_t want)
 
 // ---- the world
 
-static void attacker_put(struct world *w, const uint8_t *frame, uint32_t bytes)
-{
-	struct mr_frame f;
-
-	if (mr_port_tx_alloc(w->raw, &f, 1) != 1)
-		return;
-	memcpy(f.data, frame, bytes);
-	f.bytes = bytes;
-	f.flags = 0;
-	mr_port_tx(w->raw, &f, 1);
-}
-
 static struct netpkt attacker_packet(struct world *w, uint8_t protocol)
 {
-	return (struct netpkt){.eth_src = macs[ATTACKER],
-		.eth_dst = macs[SERVER],
-		.src = w->attacker,
-		.dst = w->ips[SERVER],
-		.protocol = protocol,
-		.ethertype = w->v6 ? MR_ETHERTYPE_IP6 : MR_ETHERTYPE_IP4};
+	return netpkt_ip(macs[ATTACKER], macs[SERVER], &w->attacker, &w->ips[SERVER], protocol);
 }
 
 static void attacker_tcp(struct world *w, const struct mr_ip *src, const struct netpkt_tcp *t)
@@ -227,7 +210,7 @@ static void attacker_tcp(struct world *w, const struct mr_ip *src, const struct 
 	p.src = *src;
 	p.l4 = w->l4;
 	p.l4_bytes = netpkt_tcp(w->l4, t);
-	attacker_put(w, w->frame, netpkt_build(w->frame, &p));
+	netpkt_put(w->raw, w->frame, netpkt_build(w->frame, &p));
 }
 
 // It answers the server's questions about its own address, also as the gateway.
@@ -240,7 +223,7 @@ static void attacker_answer(struct world *w, const struct mr_frame *f)
 	if (!netpkt_parse(f->data, f->bytes, true, &p, &why))
 		fail_msg("the server sent a damaged frame: %s", why);
 	if (!w->silent && netpkt_asks(&p, &w->attacker))
-		attacker_put(w, w->frame,
+		netpkt_put(w->raw, w->frame,
 			netpkt_answer(w->frame, macs[ATTACKER], macs[SERVER], &w->attacker,
 				&w->ips[SERVER]));
 }
@@ -456,7 +439,7 @@ static void address_flood(bool v6)
 		struct mr_mac mac = {{0x02, 7, 7, 0, (uint8_t)(i >> 8), (uint8_t)i}};
 		struct mr_ip src = v6 ? invented(w) : mr_ip4(0x0a200000 + i);
 
-		attacker_put(w, w->frame,
+		netpkt_put(w->raw, w->frame,
 			netpkt_ask(w->frame, mac, macs[SERVER], &src, &w->ips[SERVER]));
 		if (i % 10 == 0)
 			world_run(w, MS);
@@ -634,7 +617,7 @@ static void icmp_lies_change_nothing(void **)
 		mr_store_be32(l4 + 4, 576);
 		p.l4 = l4;
 		p.l4_bytes = 48;
-		attacker_put(w, w->frame, netpkt_build(w->frame, &p));
+		netpkt_put(w->raw, w->frame, netpkt_build(w->frame, &p));
 		world_run(w, 20000);
 	}
 	world_run(w, 20 * SECOND);
@@ -655,7 +638,7 @@ static void pings_are_answered_within_the_limit(void **)
 	p.l4 = l4;
 	p.l4_bytes = sizeof(l4);
 	for (int i = 0; i < 20000; i++) {
-		attacker_put(w, w->frame, netpkt_build(w->frame, &p));
+		netpkt_put(w->raw, w->frame, netpkt_build(w->frame, &p));
 		world_run(w, MS / 10);
 	}
 	assert_true(value(&stack_counters(w)->icmp_out) - before <= 300 + 1);

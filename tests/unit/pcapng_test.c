@@ -107,12 +107,14 @@ static void read_file(void)
 static uint32_t tcp_frame(uint8_t *out, const char *src, const char *dst, uint16_t port)
 {
 	struct netpkt_tcp t = {.src_port = 5555, .dst_port = port, .flags = NP_ACK};
-	struct netpkt p = {.protocol = MR_IP_TCP};
+	struct mr_mac nobody = {{0}};
+	struct mr_ip from, to;
+	struct netpkt p;
 	uint8_t l4[64];
 
-	assert_int_equal(mr_ip_parse(src, &p.src), 0);
-	assert_int_equal(mr_ip_parse(dst, &p.dst), 0);
-	p.ethertype = mr_ip_is_v4(&p.src) ? MR_ETHERTYPE_IP4 : MR_ETHERTYPE_IP6;
+	assert_int_equal(mr_ip_parse(src, &from), 0);
+	assert_int_equal(mr_ip_parse(dst, &to), 0);
+	p = netpkt_ip(nobody, nobody, &from, &to, MR_IP_TCP);
 	p.l4 = l4;
 	p.l4_bytes = netpkt_tcp(l4, &t);
 	return netpkt_build(out, &p);

@@ -199,13 +199,7 @@ static void net_close(struct net *n)
 
 static void net_put(struct net *n, const uint8_t *frame, uint32_t bytes)
 {
-	struct mr_frame f;
-
-	assert_int_equal(mr_port_tx_alloc(n->peer, &f, 1), 1);
-	memcpy(f.data, frame, bytes);
-	f.bytes = bytes;
-	f.flags = 0;
-	mr_port_tx(n->peer, &f, 1);
+	assert_true(netpkt_put(n->peer, frame, bytes));
 	net_run(n, 0);
 }
 
@@ -222,12 +216,9 @@ static void net_arp(struct net *n, uint16_t op, struct mr_mac sha, const char *s
 
 static struct netpkt net_packet(const char *src, const char *dst, uint8_t protocol)
 {
-	struct netpkt p = {.eth_src = peer_mac, .eth_dst = our_mac, .protocol = protocol};
+	struct mr_ip from = ip(src), to = ip(dst);
 
-	p.src = ip(src);
-	p.dst = ip(dst);
-	p.ethertype = mr_ip_is_v4(&p.src) ? MR_ETHERTYPE_IP4 : MR_ETHERTYPE_IP6;
-	return p;
+	return netpkt_ip(peer_mac, our_mac, &from, &to, protocol);
 }
 
 static uint32_t net_tcp_frame(struct net *n, const char *src, const char *dst, uint8_t *frame)
