@@ -12,6 +12,8 @@ kind=$1 build=$2
 shift 2
 mtu=${WIRE_MTU:-1500}
 
+has_ipv6() { [ -e /proc/sys/net/ipv6 ]; }
+
 make_device() { # number
 	local n=$1
 	case $kind in
@@ -21,12 +23,12 @@ make_device() { # number
 		ip link add "mr$n" type veth peer name "mrp$n"
 		# What the kernel leaves to offloads comes out of a veth unfinished.
 		ethtool -K "mr$n" tx off tso off gso off >/dev/null
-		echo 1 >"/proc/sys/net/ipv6/conf/mrp$n/disable_ipv6"
+		! has_ipv6 || echo 1 >"/proc/sys/net/ipv6/conf/mrp$n/disable_ipv6"
 		ip link set "mrp$n" mtu "$mtu" up
 		;;
 	esac
 	ip addr add "10.77.$n.1/24" dev "mr$n"
-	ip addr add "fd77:$n::1/64" dev "mr$n" nodad
+	! has_ipv6 || ip addr add "fd77:$n::1/64" dev "mr$n" nodad
 	ip link set "mr$n" mtu "$mtu" up
 }
 

@@ -25,7 +25,11 @@ expect 5400000 "$(stat -c %s "$TMP/back")" "bytes of big messages"
 # IPv6: the address of the connection is what clients are told.
 six="[fd77:${KAFKA#10.77.}"
 six="${six%%.*}::2]:${KAFKA##*:}"
-expect 20000 "$(kcat -b "$six" -X broker.address.family=v6 -C -t small -e -q -o beginning 2>"$TMP/six.err" | wc -l)" "messages over IPv6"
+if /usr/bin/python3 -c 'import socket; socket.socket(socket.AF_INET6)' 2>/dev/null; then
+	expect 20000 "$(kcat -b "$six" -X broker.address.family=v6 -C -t small -e -q -o beginning 2>"$TMP/six.err" | wc -l)" "messages over IPv6"
+else
+	echo "the host has no IPv6: that part is left out"
+fi
 
 expect "3|t|t" "$(query "SELECT count(*), min(rx_frames) > 100 AND min(tx_bytes) > 1000,
 	max(rx_dropped) = 0 AND max(tx_dropped) = 0

@@ -116,6 +116,11 @@ static int64_t on_wire(int from, uint32_t bytes, int64_t now)
 	return r.free_at_ns[from];
 }
 
+static bool is_arp(const uint8_t *frame)
+{
+	return frame[12] == ETH_P_ARP >> 8 && frame[13] == (ETH_P_ARP & 255);
+}
+
 static void enqueue(int from, const uint8_t *data, uint32_t bytes, int64_t now)
 {
 	int64_t delay = (int64_t)r.o.delay_us * 1000;
@@ -130,7 +135,8 @@ static void enqueue(int from, const uint8_t *data, uint32_t bytes, int64_t now)
 	f->bytes = bytes;
 	f->out = 1 - from;
 	f->number = r.number++;
-	if (dice(from, r.o.corrupt_ppm)) {
+	// Not ARP, which has no checksum: a wrong address would be believed for half a minute.
+	if (dice(from, r.o.corrupt_ppm) && !is_arp(data)) {
 		// Behind the addresses: a frame for nobody is only a lost one.
 		uint64_t bit = mr_rand_below(&r.dice[from], (uint64_t)(bytes - 12) * 8);
 

@@ -87,7 +87,7 @@ stop
 # Our own TCP on the server's end: the kernel there has no address on the wire.
 if [ -e "$B/millrace-dpdk.so" ]; then
 	ip -n server addr flush dev s0
-	in_ns server sh -c 'echo 1 >/proc/sys/net/ipv6/conf/s0/disable_ipv6'
+	[ ! -e /proc/sys/net/ipv6 ] || in_ns server sh -c 'echo 1 >/proc/sys/net/ipv6/conf/s0/disable_ipv6'
 	serve dpdk --workers 2 --dataplane dpdk --set net.address=10.77.0.2/24 --set net.memory_bytes=64MiB \
 		--eal "--vdev net_af_packet0,iface=s0,qdisc_bypass=1,framecnt=2048,blocksz=1048576"
 	produce_and_count dpdk
