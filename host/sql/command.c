@@ -145,10 +145,6 @@ int mr_command_prepare(struct mr_statement *st, struct mr_diag *)
 	case MR_STMT_CREATE_MATERIALIZED_VIEW: return prepare_create_view(st);
 	case MR_STMT_DROP:
 	case MR_STMT_TRUNCATE: return prepare_drop(st);
-	case MR_STMT_TRANSACTION:
-		if (st->ast->txn.what >= MR_AST_TXN_SAVEPOINT)
-			return mr_bind_unsupported(&st->bind, st->ast->pos, "SAVEPOINT");
-		return 0;
 	case MR_STMT_DECLARE: {
 		struct mr_query_plan plan;
 
@@ -246,11 +242,67 @@ static int run_vacuum(struct mr_cursor *c, struct mr_diag *diag)
 
 // ---- Transactions ----
 
-static int run_transaction(struct mr_cursor *c)
+static int add_savepoint(struct mr_session *s, const char *name, struct mr_diag *diag)
+{
+	struct mr_savepoint *p;
+	uint32_t count = 0;
+
+	for (p = s->savepoints; p; p = p->older)
+		count++;
+	if (count == MR_SAVEPOINTS_MAX)
+		return mr_diag_set(diag, MR_ERR_LIMIT, "54000", 0,
+			"a transaction block can have at most %d savepoints", MR_SAVEPOINTS_MAX);
+	p = calloc(1, sizeof(*p));
+	if (p)
+		p->name = strdup(name);
+	if (!p || !p->name) {
+		free(p);
+		return no_memory(diag);
+	}
+	p->older = s->savepoints;
+	s->savepoints = p;
+	return 0;
+}
+
+// SAVEPOINT, RELEASE, ROLLBACK TO: blocks undo nothing, but one that failed can be used again.
+static int run_savepoint(struct mr_cursor *c, struct mr_diag *diag)
+{
+	static const char *const names[] = {
+		"SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT"};
+	const struct mr_ast_stmt *a = c->statement->ast;
+	struct mr_session *s = c->session;
+	struct mr_savepoint *p = s->savepoints;
+	int rc;
+
+	if (s->status == 'I')
+		return mr_diag_set(diag, -EINVAL, "25P01", 0,
+			"%s can only be used in transaction blocks",
+			names[a->txn.what - MR_AST_TXN_SAVEPOINT]);
+	if (a->txn.what == MR_AST_TXN_SAVEPOINT) {
+		rc = add_savepoint(s, a->txn.savepoint, diag);
+		return rc < 0 ? rc : tag(c, "SAVEPOINT");
+	}
+	while (p && strcmp(p->name, a->txn.savepoint) != 0)
+		p = p->older;
+	if (!p)
+		return mr_diag_set(diag, -ENOENT, "3B001", 0, "savepoint \"%s\" does not exist",
+			a->txn.savepoint);
+	if (a->txn.what == MR_AST_TXN_RELEASE) {
+		mr_session_drop_savepoints(s, p->older);
+		return tag(c, "RELEASE");
+	}
+	mr_session_drop_savepoints(s, p);
+	s->status = 'T';
+	return tag(c, "ROLLBACK");
+}
+
+static int run_transaction(struct mr_cursor *c, struct mr_diag *diag)
 {
 	struct mr_session *s = c->session;
 	bool failed = s->status == 'E';
 
+	if (c->statement->ast->txn.what >= MR_AST_TXN_SAVEPOINT)
+		return run_savepoint(c, diag);
 	if (c->statement->ast->txn.what == MR_AST_TXN_BEGIN) {
 		if (s->status == 'I') {
 			s->status = 'T';
@@ -259,6 +311,7 @@ static int run_transaction(struct mr_cursor *c)
 		return tag(c, "BEGIN");
 	}
 	s->status = 'I';
+	mr_session_drop_savepoints(s, NULL);
 	mr_session_drop_cursors(s, false);
 	return tag(c, failed || c->statement->ast->txn.what == MR_AST_TXN_ROLLBACK ? "ROLLBACK"
 										   : "COMMIT");
@@ -472,7 +525,7 @@ int mr_command_run(struct mr_cursor *c, struct mr_diag *diag)
 	case MR_STMT_CHECKPOINT:
 		rc = env->ops->checkpoint(env, c->session->opts.cancelled, diag);
 		return rc < 0 ? rc : tag(c, "CHECKPOINT");
-	case MR_STMT_TRANSACTION: return run_transaction(c);
+	case MR_STMT_TRANSACTION: return run_transaction(c, diag);
 	case MR_STMT_SET: return run_set(c, diag);
 	case MR_STMT_RESET: return run_reset(c, diag);
 	case MR_STMT_DECLARE: return run_declare(c, diag);

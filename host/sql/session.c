@@ -95,6 +95,7 @@ static const struct mr_setting settings[] = {
 	{"client_encoding", "UTF8", R, check_encoding},
 	{"client_min_messages", "notice", 0, NULL},
 	{"DateStyle", "ISO, MDY", R, check_datestyle},
+	{"default_table_access_method", "heap", F, NULL},
 	{"default_transaction_isolation", "read committed", 0, NULL},
 	{"default_transaction_read_only", "off", R, check_bool},
 	{"enable_seqscan", "on", 0, check_bool},
@@ -106,6 +107,7 @@ static const struct mr_setting settings[] = {
 	{"is_superuser", "on", R | F, NULL},
 	{"lock_timeout", "0", 0, check_ms},
 	{"max_identifier_length", "63", F, NULL},
+	{"max_index_keys", "32", F, NULL},
 	{"role", "none", 0, NULL},
 	{"row_security", "on", 0, check_bool},
 	{"search_path", "\"$user\", public", 0, NULL},
@@ -282,6 +284,7 @@ void mr_session_destroy(struct mr_session *s)
 	if (!s)
 		return;
 	mr_session_drop_cursors(s, true);
+	mr_session_drop_savepoints(s, NULL);
 	mr_session_drop_statement(s, NULL);
 	for (size_t i = 0; i < MR_COUNT_OF(settings); i++)
 		free(s->values[i]);
@@ -337,6 +340,17 @@ void mr_session_drop_cursors(struct mr_session *s, bool held_too)
 		mr_statement_destroy(c->statement);
 		free(c->name);
 		free(c);
+	}
+}
+
+void mr_session_drop_savepoints(struct mr_session *s, const struct mr_savepoint *last)
+{
+	while (s->savepoints != last) {
+		struct mr_savepoint *p = s->savepoints;
+
+		s->savepoints = p->older;
+		free(p->name);
+		free(p);
 	}
 }
 

@@ -36,12 +36,20 @@ struct mr_named_statement {
 	struct mr_statement *statement;
 };
 
+// Of the transaction block; a new one stands before the older ones.
+#define MR_SAVEPOINTS_MAX 1000
+struct mr_savepoint {
+	struct mr_savepoint *older;
+	char *name;
+};
+
 struct mr_session {
 	struct mr_session_opts opts;
 	char *user;
 	char *database;
 	char status;
 	int64_t txn_us; // now() of the transaction block
+	struct mr_savepoint *savepoints;
 	const struct mr_tz *tz;
 	char **values; // by place in the table of settings; NULL = initial
 	bool *changed;
@@ -108,6 +116,8 @@ int64_t mr_setting_timeout_ms(const struct mr_session *s);
 
 struct mr_statement *mr_statement_get(struct mr_statement *st);
 void mr_session_drop_cursors(struct mr_session *s, bool held_too);
+// Forgets the savepoints that are newer than `last`; NULL: all.
+void mr_session_drop_savepoints(struct mr_session *s, const struct mr_savepoint *last);
 struct mr_named_cursor *mr_session_cursor(struct mr_session *s, const char *name);
 struct mr_named_statement *mr_session_statement(struct mr_session *s, const char *name);
 void mr_session_drop_statement(struct mr_session *s, const char *name); // NULL = all

@@ -161,10 +161,12 @@ static void finish_params(struct mr_statement *st)
 			st->bind.params[i].type = MR_TYPE_TEXT;
 }
 
-static bool ends_transaction(const struct mr_ast_stmt *ast)
+// COMMIT, ROLLBACK and ROLLBACK TO: what a block that failed still takes.
+static bool ends_failure(const struct mr_ast_stmt *ast)
 {
 	return ast->kind == MR_STMT_TRANSACTION &&
-	       (ast->txn.what == MR_AST_TXN_COMMIT || ast->txn.what == MR_AST_TXN_ROLLBACK);
+	       (ast->txn.what == MR_AST_TXN_COMMIT || ast->txn.what == MR_AST_TXN_ROLLBACK ||
+		       ast->txn.what == MR_AST_TXN_ROLLBACK_TO);
 }
 
 static int prepare(struct mr_statement *st, struct mr_span whole, struct mr_span *text,
@@ -175,7 +177,7 @@ static int prepare(struct mr_statement *st, struct mr_span whole, struct mr_span
 
 	if (rc < 0 || !st->ast)
 		return rc;
-	if (s->status == 'E' && !ends_transaction(st->ast))
+	if (s->status == 'E' && !ends_failure(st->ast))
 		return mr_diag_set(diag, -EINVAL, "25P02", 0,
 			"current transaction is aborted, commands ignored until end of transaction "
 			"block");
@@ -310,7 +312,7 @@ int mr_cursor_open(struct mr_session *s, struct mr_statement *st, const struct m
 		.cancelled = s->opts.cancelled,
 		.now_us = now_us(s),
 		.tz = s->tz};
-	rc = s->status == 'E' && !ends_transaction(st->ast)
+	rc = s->status == 'E' && !ends_failure(st->ast)
 		     ? mr_diag_set(diag, -EINVAL, "25P02", 0,
 			       "current transaction is aborted, commands ignored until end of "
 			       "transaction block")

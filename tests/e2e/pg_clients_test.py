@@ -300,6 +300,21 @@ def too_many_clients_are_told(_):
             assert False, "the place was not given back"
 
 
+def savepoints_are_limited(server):
+    c = server.connect()
+    with c.cursor() as cur:
+        for i in range(1000):
+            cur.execute("savepoint s%d" % i)
+        try:
+            cur.execute("savepoint one_more")
+            assert False
+        except psycopg2.Error as e:
+            assert e.pgcode == "54000", e
+        cur.execute("rollback to s0")
+        cur.execute("savepoint one_more")
+    c.close()
+
+
 def statement_timeout_cancels(_):
     with Server(10, 200) as server:
         c = server.connect()
@@ -376,7 +391,7 @@ CHECKS = [psql_runs_statements, psql_reads_a_million_rows, wrong_names_are_refus
           sql_prepared_statements_run, copy_is_refused,
           cancel_from_another_thread, wrong_secret_cancels_nothing,
           ten_sessions_at_once, slow_reader_stalls_only_itself, too_many_clients_are_told,
-          statement_timeout_cancels, stop_ends_every_session, garbage_breaks_nothing]
+          savepoints_are_limited, statement_timeout_cancels, stop_ends_every_session, garbage_breaks_nothing]
 
 
 def main():
