@@ -1,9 +1,9 @@
 // Aggregate functions: one table of rows of function pointers.
 //
 // A state is a fixed number of zeroed bytes inside its group's row; what grows beside it comes from
-// an arena. Rows whose argument is NULL never reach `update`, except of count(*). Order of calls:
-// update and merge in any order and number, then finish any number of times; save writes a state so
-// that load rebuilds it bit for bit on top of a zeroed one.
+// an arena. Rows whose argument is NULL never reach `update`, except of count(*) and MR_AGG_NULLS.
+// Order of calls: update and merge in any order and number, then finish any number of times; save
+// writes a state so that load rebuilds it bit for bit on top of a zeroed one.
 #pragma once
 
 #include "host/base/buf.h"
@@ -52,6 +52,8 @@ enum mr_agg_flags {
 	MR_AGG_UNBOUNDED = 8,    // the state grows with the rows: no materialized views of it
 	MR_AGG_RET_ARG = 16,     // the result has the argument's type
 	MR_AGG_TOP = 32,         // the second argument is a constant number of items
+	MR_AGG_NULLS = 64,       // rows whose argument is NULL reach `update` too
+	MR_AGG_ARRAY = 128,      // takes any type, as text
 };
 
 struct mr_agg_fn {
@@ -59,7 +61,7 @@ struct mr_agg_fn {
 	uint8_t args_count;
 	uint8_t args[2]; // enum mr_type or MR_FN_ANY
 	uint8_t ret;
-	uint8_t flags;
+	uint8_t flags; // enum mr_agg_flags
 	uint16_t state_bytes;
 	// rows[k] is the group row of the k-th selected row. 0, MR_ERR_LIMIT, or negative with
 	// diag.

@@ -1,8 +1,10 @@
-// min, max, bool_and, bool_or, bit_and, bit_or, bit_xor, string_agg, and the exact percentiles.
+// min, max, bool_and, bool_or, bit_and, bit_or, bit_xor, string_agg, array_agg, and the exact
+// percentiles.
 #include "host/sql/agg.h"
 
 #include "host/sql/fn.h"
 #include "host/sql/groups.h"
+#include "host/sql/pgcatalog.h"
 
 #include <errno.h>
 #include <math.h>
@@ -485,6 +487,50 @@ static int text_finish(struct mr_agg_run *x, const void *state, void *out)
 	return !s->set;
 }
 
+// ---- array_agg: as text, '{a,b}' ----
+
+static int array_update(struct mr_agg_run *x, uint8_t *const *rows, const struct mr_vec *args,
+	const uint32_t *sel, uint32_t n)
+{
+	struct mr_buf item = {.budget = x->arena->budget};
+	int rc = 0;
+
+	for (uint32_t k = 0; k < n && rc >= 0; k++) {
+		struct text_state *s = mr_agg_state(x, rows[k]);
+		const void *v = mr_vec_at(&args[0], mr_sel(sel, k));
+		const struct mr_str *text = v;
+
+		mr_buf_reset(&item);
+		mr_buf_u8(&item, s->set ? ',' : '{');
+		if (mr_vec_is_null(&args[0], mr_sel(sel, k)))
+			mr_buf_str(&item, "NULL");
+		else if (arg_type(x).type == MR_TYPE_BOOL)
+			mr_buf_u8(&item, *(const uint8_t *)v ? 't' : 'f');
+		else
+			mr_pg_array_add(&item, mr_span(text->data, text->bytes));
+		s->set = true;
+		rc = item.failed ? mr_agg_limit(x)
+				 : text_add(x, s, item.data, (uint32_t)item.bytes);
+	}
+	mr_buf_fini(&item);
+	return rc;
+}
+
+static int array_finish(struct mr_agg_run *x, const void *state, void *out)
+{
+	const struct text_state *s = state;
+	uint8_t *p = s->set ? mr_arena_alloc(x->arena, s->bytes + 1) : NULL;
+
+	if (!s->set)
+		return 1;
+	if (!p)
+		return mr_agg_limit(x);
+	memcpy(p, s->data, s->bytes);
+	p[s->bytes] = '}';
+	*(struct mr_str *)out = (struct mr_str){p, s->bytes + 1, 0};
+	return 0;
+}
+
 // ---- percentile_cont, percentile_disc, mode ----
 
 static int list_update(struct mr_agg_run *x, uint8_t *const *rows, const struct mr_vec *args,
@@ -600,6 +646,9 @@ const struct mr_agg_fn mr_agg_misc[] = {
 	BITS("bit_xor"),
 	{"string_agg", 2, {MR_TYPE_TEXT, MR_TYPE_TEXT}, MR_TYPE_TEXT, MR_AGG_UNBOUNDED,
 		sizeof(struct text_state), text_update, NULL, text_finish, NULL, NULL, NULL, NULL},
+	{"array_agg", 1, {MR_FN_ANY}, MR_TYPE_TEXT, MR_AGG_UNBOUNDED | MR_AGG_NULLS | MR_AGG_ARRAY,
+		sizeof(struct text_state), array_update, NULL, array_finish, NULL, NULL, NULL,
+		NULL},
 	{"percentile_disc", 2, {MR_FN_ANY, MR_TYPE_FLOAT8}, MR_TYPE_NULL,
 		MR_AGG_WITHIN_GROUP | MR_AGG_FRACTION | MR_AGG_UNBOUNDED | MR_AGG_RET_ARG,
 		sizeof(struct list_state), list_update, NULL, disc_finish, NULL, NULL, NULL, NULL},

@@ -60,6 +60,9 @@ struct mr_scope {
 	struct mr_agg_call *calls;
 	uint32_t calls_count;
 	uint32_t calls_max;
+	struct mr_expr **order; // in which the aggregates take rows; NULL: in any
+	struct mr_plan_sort *order_sorts;
+	uint32_t order_count;
 	const char *no_over; // "HAVING": where aggregates are allowed, but not window functions
 	bool in_over;        // in the arguments of a window function
 	const struct mr_ast_window *windows; // the WINDOW clause
@@ -119,6 +122,14 @@ struct mr_expr **mr_bind_over_expr(struct mr_over_call *c, uint32_t i);
 // the column of the first call's values.
 [[nodiscard]] int mr_bind_over_plan(
 	struct mr_bind *b, struct mr_scope *s, struct mr_plan **plan, uint32_t *first);
+// A PROJECT of all columns of `child` that has room for `more` expressions; NULL: no memory.
+struct mr_plan *mr_bind_pass_through(struct mr_bind *b, struct mr_plan *child, uint32_t more);
+// The column of such a PROJECT that is the expression: appended when it is new.
+[[nodiscard]] int mr_bind_place(
+	struct mr_bind *b, struct mr_plan *p, struct mr_expr *e, uint32_t *column);
+// Binds a list of ORDER BY, not of result columns, into `exprs` and `sorts`.
+[[nodiscard]] int mr_bind_sorts(struct mr_bind *b, struct mr_scope *s,
+	const struct mr_ast_sorts *list, struct mr_expr **exprs, struct mr_plan_sort *sorts);
 // Makes columns of the calls in an expression.
 void mr_bind_over_columns(struct mr_expr *e, uint32_t first);
 
@@ -133,6 +144,9 @@ void mr_bind_over_columns(struct mr_expr *e, uint32_t first);
 [[nodiscard]] int mr_bind_any(
 	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out);
 [[nodiscard]] int mr_bind_subscript(
+	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out);
+// (x).field, for the items of arrays that drivers ask the catalog for.
+[[nodiscard]] int mr_bind_field(
 	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out);
 // A cast to a type that only the catalog has. 1: it is not one.
 [[nodiscard]] int mr_bind_catalog_cast(
@@ -152,6 +166,13 @@ struct mr_expr *mr_bind_make_call(struct mr_bind *b, const struct mr_fn *fn, str
 struct mr_expr *mr_bind_fold(struct mr_bind *b, struct mr_expr *e);
 [[nodiscard]] int mr_bind_from(struct mr_bind *b, struct mr_scope *s,
 	const struct mr_ast_from *const *from, uint32_t count, struct mr_plan **out);
+// Sorts the parts of ON into keys of the join and what is left.
+[[nodiscard]] int mr_bind_join_on(struct mr_bind *b, struct mr_plan *join, struct mr_expr *on);
+// Gives the joins below a FILTER what its condition says about them, when no more columns are
+// asked of them; the FILTER is gone when nothing is left of it.
+[[nodiscard]] int mr_bind_join_where(struct mr_bind *b, struct mr_plan **plan);
+// Notes what a condition over a scan's columns says about their bounds.
+[[nodiscard]] int mr_bind_ranges(struct mr_bind *b, struct mr_plan *scan, const struct mr_expr *e);
 [[nodiscard]] int mr_bind_select(struct mr_bind *b, struct mr_scope *parent,
 	const struct mr_ast_select *ast, struct mr_plan **out, uint32_t *columns);
 // The column of the scope's root that is column `column` of `rel`: appended when it is new.

@@ -231,7 +231,10 @@ static int agg_types(
 	if (small && fn->args[0] == MR_TYPE_NUMERIC && mr_agg_small(fn))
 		call->fn = mr_agg_small(fn);
 	for (uint32_t i = 0; i < call->args_count && rc >= 0; i++) {
-		if (fn->args[i] == MR_FN_ANY || call->fn != fn)
+		if (fn->flags & MR_AGG_ARRAY && args[i]->type.type != MR_TYPE_BOOL)
+			rc = mr_bind_coerce(b, args[i], (struct mr_typeref){.type = MR_TYPE_TEXT},
+				MR_COERCE_EXPLICIT, &call->args[i]);
+		else if (fn->args[i] == MR_FN_ANY || call->fn != fn)
 			rc = mr_bind_known(b, args[i], &call->args[i]);
 		else
 			rc = mr_bind_coerce(b, args[i], (struct mr_typeref){.type = fn->args[i]},
@@ -282,8 +285,6 @@ int mr_bind_agg_call(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_
 
 	if (rc < 0)
 		return rc;
-	if (c->order_by.count && !c->within_group)
-		return mr_bind_unsupported(b, ast->pos, "ORDER BY inside an aggregate");
 	for (uint32_t i = 0; i < count && count <= 2; i++)
 		types[i] = args[i]->type;
 	*out = (struct mr_agg_call){.distinct = c->distinct};
@@ -300,6 +301,72 @@ int mr_bind_agg_call(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_
 	return rc;
 }
 
+// DISTINCT sees the values in their order; another one would need another sort of the same rows.
+static int check_distinct(struct mr_bind *b, const struct mr_ast_expr *ast,
+	const struct mr_agg_call *call, const struct mr_expr *value, struct mr_expr *const *order,
+	const struct mr_plan_sort *sorts, uint32_t count)
+{
+	if (count != 1 || !mr_expr_equal(order[0], value))
+		return mr_bind_error(b, ast->pos, "42P10",
+			"in an aggregate with DISTINCT, ORDER BY expressions must appear in "
+			"argument list");
+	if (!(call->fn->flags & MR_AGG_ARRAY) && (sorts[0].desc || sorts[0].nulls_first))
+		return mr_bind_unsupported(b, ast->pos, "DISTINCT with ORDER BY … DESC");
+	return 0;
+}
+
+// Notes the order in which the scope's aggregates take rows: there is one.
+static int note_order(struct mr_bind *b, struct mr_scope *s, int pos, struct mr_expr **order,
+	const struct mr_plan_sort *sorts, uint32_t count)
+{
+	bool same = !s->order || s->order_count == count;
+
+	for (uint32_t i = 0; s->order && same && i < count; i++)
+		same = mr_expr_equal(order[i], s->order[i]) &&
+		       sorts[i].desc == s->order_sorts[i].desc &&
+		       sorts[i].nulls_first == s->order_sorts[i].nulls_first;
+	if (!same)
+		return mr_bind_unsupported(b, pos, "aggregates of different orders in one query");
+	if (s->order)
+		return 0;
+	s->order = order;
+	s->order_sorts = mr_arena_zalloc(b->arena, count, sizeof(*s->order_sorts));
+	s->order_count = count;
+	if (!s->order_sorts)
+		return mr_bind_no_memory(b);
+	memcpy(s->order_sorts, sorts, count * sizeof(*sorts));
+	return 0;
+}
+
+// f(x ORDER BY …), and array_agg(DISTINCT x), whose values are in their order.
+static int bind_order(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast,
+	const struct mr_agg_call *call)
+{
+	const struct mr_ast_sorts *list = &ast->call->order_by;
+	bool array = call->distinct && call->fn->flags & MR_AGG_ARRAY;
+	uint32_t count = MR_MAX(list->count, 1u);
+	struct mr_expr *value;
+	struct mr_expr **order = mr_arena_zalloc(b->arena, count, sizeof(*order));
+	struct mr_plan_sort *sorts = mr_arena_zalloc(b->arena, count, sizeof(*sorts));
+
+	if (ast->call->within_group || (!list->count && !array))
+		return 0;
+	if (!order || !sorts)
+		return mr_bind_no_memory(b);
+	if (mr_bind_sorts(b, s, list, order, sorts) < 0)
+		return -1;
+	if (!call->distinct || !ast->call->args_count)
+		return note_order(b, s, ast->pos, order, sorts, count);
+	if (mr_bind_expr(b, s, ast->call->args[0].value, &value) < 0 ||
+		mr_bind_known(b, value, &value) < 0)
+		return -1;
+	if (!list->count)
+		order[0] = value;
+	if (check_distinct(b, ast, call, value, order, sorts, count) < 0)
+		return -1;
+	return !array ? 0 : note_order(b, s, ast->pos, order, sorts, count);
+}
+
 static int bind_agg(
 	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out)
 {
@@ -314,6 +381,7 @@ static int bind_agg(
 			b, ast->pos, "42803", "aggregate function calls cannot be nested");
 	s->in_aggregate = true;
 	rc = mr_bind_agg_call(b, s, ast, &call);
+	rc = rc < 0 ? rc : bind_order(b, s, ast, &call);
 	s->in_aggregate = false;
 	return rc < 0 ? rc : add_call(b, s, &call, ast->pos, out);
 }
@@ -404,7 +472,9 @@ static int call_shape(struct mr_bind *b, const struct mr_ast_expr *ast, bool is_
 {
 	const struct mr_ast_call *c = ast->call;
 
-	if (c->schema && strcmp(c->schema, "pg_catalog") != 0 && !is_ours(c))
+	if (c->schema && strcmp(c->schema, "pg_catalog") != 0 && !is_ours(c) &&
+		!(strcmp(c->schema, "information_schema") == 0 &&
+			strcmp(c->name, "_pg_expandarray") == 0))
 		return mr_bind_unsupported(b, ast->pos, "function %s.%s", c->schema, c->name);
 	if (c->variadic)
 		return mr_bind_unsupported(b, ast->pos, "VARIADIC");
@@ -417,8 +487,6 @@ static int call_shape(struct mr_bind *b, const struct mr_ast_expr *ast, bool is_
 	if (is_agg || c->over ||
 		!(c->distinct || c->star || c->filter || c->within_group || c->order_by.count))
 		return 0;
-	if (strcmp(c->name, "array_agg") == 0)
-		return mr_bind_unsupported(b, ast->pos, "%s", c->name);
 	return mr_bind_error(b, ast->pos, "42809",
 		"%s specified, but %s is not an aggregate function",
 		c->distinct ? "DISTINCT"
@@ -452,8 +520,6 @@ int mr_bind_call(
 	rc = bind_special(b, c->name, args, count, ast->pos, out);
 	if (rc <= 0)
 		return rc;
-	if (strcmp(c->name, "array_agg") == 0)
-		return mr_bind_unsupported(b, ast->pos, "%s", c->name);
 	name = c->name;
 	if (is_ours(c))
 		name = mr_arena_printf(b->arena, "millrace.%s", c->name);

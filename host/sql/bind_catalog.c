@@ -106,7 +106,7 @@ int mr_bind_any(
 static bool holds_numbers(const struct mr_ast_expr *array)
 {
 	static const char *const names[] = {"indkey", "indclass", "indcollation", "indoption",
-		"conkey", "confkey", "prattrs", "proargtypes"};
+		"conkey", "confkey", "prattrs", "proargtypes", "i_indoption"};
 	const struct mr_ast_idents *parts = &array->column.parts;
 
 	if (array->kind != MR_AST_COLUMN || parts->count == 0)
@@ -130,4 +130,21 @@ int mr_bind_subscript(
 	return call(b,
 		holds_numbers(ast->subscript.arg) ? "catalog.array_get" : "catalog.array_item",
 		array, i, ast->pos, out);
+}
+
+// (information_schema._pg_expandarray(array)).n and .x: there are no such values, see set_returning
+// in fn_catalog.c, but JDBC asks for those of pg_index, which has no rows.
+int mr_bind_field(
+	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast, struct mr_expr **out)
+{
+	static const char *const names[] = {"n", "x", NULL};
+	struct mr_expr *e;
+
+	if (!ast->field.name || !is_one_of(ast->field.name, names))
+		return mr_bind_unsupported(b, ast->pos, "a composite value's field");
+	if (mr_bind_expr(b, s, ast->field.arg, &e) < 0)
+		return -1;
+	if (e->type.type != MR_TYPE_TEXT)
+		return mr_bind_unsupported(b, ast->pos, "a composite value's field");
+	return call(b, "catalog.field", e, NULL, ast->pos, out);
 }

@@ -614,7 +614,7 @@ int mr_bind_expr(
 		[MR_AST_COLLATE] = bind_collate,
 		[MR_AST_CALL] = mr_bind_call,
 		[MR_AST_SUBSCRIPT] = mr_bind_subscript,
-		[MR_AST_FIELD] = bind_no,
+		[MR_AST_FIELD] = mr_bind_field,
 		[MR_AST_DEFAULT] = bind_no,
 		[MR_AST_GROUPING_SETS] = bind_no,
 	};

@@ -421,6 +421,8 @@ static int function_rel(struct mr_bind *b, struct mr_scope *s, const struct mr_a
 			b, e->pos, "%s", name[0] == 'c' ? "CUMULATE" : "SESSION");
 	if (!*name)
 		return mr_bind_unsupported(b, e->pos, "this call in FROM");
+	if (strcmp(name, "pg_get_keywords") == 0 && e->call->args_count == 0)
+		return scan_rel(b, MR_PG_FUNCTIONS, name, e->pos, rel);
 	rc = strcmp(name, "generate_series") == 0 ? series_rel(b, s, e, rel)
 	     : strcmp(name, "unnest") == 0        ? unnest_rel(b, s, e, rel)
 						  : value_rel(b, s, e, rel);
@@ -431,105 +433,6 @@ static int function_rel(struct mr_bind *b, struct mr_scope *s, const struct mr_a
 }
 
 // ---- Joins ----
-
-// Whether an expression's columns are all of one side; `*right` tells which.
-static bool one_side(const struct mr_plan *join, const struct mr_expr *e, int *side)
-{
-	if (e->kind == MR_EXPR_COLUMN) {
-		int here = join->columns[e->index].right ? 2 : 1;
-
-		*side |= here;
-		return *side != 3;
-	}
-	for (uint32_t i = 0; i < e->args_count; i++)
-		if (!one_side(join, e->args[i], side))
-			return false;
-	return true;
-}
-
-// A copy whose columns are those of the side.
-static struct mr_expr *to_side(struct mr_bind *b, const struct mr_plan *join, struct mr_expr *e)
-{
-	struct mr_expr *copy = mr_bind_new(b, e->kind, e->type.type, e->args_count, e->position);
-	struct mr_expr **args;
-
-	if (!copy)
-		return NULL;
-	args = copy->args;
-	*copy = *e;
-	copy->args = args;
-	if (e->kind == MR_EXPR_COLUMN)
-		copy->index = join->columns[e->index].source;
-	for (uint32_t i = 0; i < e->args_count; i++)
-		if (!(copy->args[i] = to_side(b, join, e->args[i])))
-			return NULL;
-	return copy;
-}
-
-static bool is_equality(const struct mr_plan *join, struct mr_expr *e, struct mr_expr **left,
-	struct mr_expr **right)
-{
-	int a = 0, c = 0;
-
-	if (e->kind != MR_EXPR_CALL || strcmp(e->fn->name, "=") != 0)
-		return false;
-	if (!one_side(join, e->args[0], &a) || !one_side(join, e->args[1], &c) || a + c != 3 ||
-		!a || !c)
-		return false;
-	*left = e->args[a == 1 ? 0 : 1];
-	*right = e->args[a == 1 ? 1 : 0];
-	return true;
-}
-
-// A condition of one side only is an equality with TRUE: LEFT JOIN must not filter by it.
-static int one_sided(struct mr_bind *b, const struct mr_plan *join, struct mr_expr *e,
-	struct mr_expr **left, struct mr_expr **right)
-{
-	struct mr_expr *yes = mr_bind_new(b, MR_EXPR_CONST, MR_TYPE_BOOL, 0, e->position);
-	int side = 0;
-
-	if (!yes)
-		return mr_bind_no_memory(b);
-	if (!join->outer || !one_side(join, e, &side))
-		return 0;
-	yes->value.u8 = 1;
-	*left = side == 2 ? yes : e;
-	*right = side == 2 ? e : yes;
-	return 1;
-}
-
-static int split_condition(struct mr_bind *b, struct mr_plan *join, struct mr_expr *on)
-{
-	uint32_t n = on->kind == MR_EXPR_AND ? on->args_count : 1, rest = 0;
-	struct mr_expr **items = on->kind == MR_EXPR_AND ? on->args : &on;
-	struct mr_expr *residual = mr_bind_new(b, MR_EXPR_AND, MR_TYPE_BOOL, n, on->position);
-
-	join->exprs = mr_arena_zalloc(b->arena, n + 1, sizeof(*join->exprs));
-	join->right_exprs = mr_arena_zalloc(b->arena, n + 1, sizeof(*join->right_exprs));
-	if (!residual || !join->exprs || !join->right_exprs)
-		return mr_bind_no_memory(b);
-	for (uint32_t i = 0; i < n; i++) {
-		struct mr_expr *l = NULL, *r = NULL;
-		int rc = is_equality(join, items[i], &l, &r) ? 1
-							     : one_sided(b, join, items[i], &l, &r);
-
-		if (rc < 0)
-			return rc;
-		if (rc == 0) {
-			residual->args[rest++] = items[i];
-			continue;
-		}
-		join->exprs[join->exprs_count] = to_side(b, join, l);
-		join->right_exprs[join->exprs_count] = to_side(b, join, r);
-		if (!join->exprs[join->exprs_count] || !join->right_exprs[join->exprs_count])
-			return mr_bind_no_memory(b);
-		join->exprs_count++;
-	}
-	residual->args_count = rest;
-	if (rest)
-		join->condition = residual;
-	return 0;
-}
 
 static int from_item(
 	struct mr_bind *b, struct mr_scope *s, const struct mr_ast_from *f, struct mr_plan **out);
@@ -675,7 +578,7 @@ static int join_item(
 		rc = mr_bind_condition(b, &here, f->join.on, "JOIN/ON", &on);
 	else if (rc >= 0 && names.count)
 		rc = using_condition(b, &here, middle - first, &names, &on);
-	return rc < 0 || !on ? rc : split_condition(b, *out, on);
+	return rc < 0 || !on ? rc : mr_bind_join_on(b, *out, on);
 }
 
 static int from_item(

@@ -90,35 +90,40 @@ static int bind_frame(struct mr_bind *b, struct mr_scope *s, const struct mr_ast
 	return bind_offset(b, s, written && w->between ? &w->end : &current, &out->end);
 }
 
+int mr_bind_sorts(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_sorts *list,
+	struct mr_expr **exprs, struct mr_plan_sort *sorts)
+{
+	for (uint32_t i = 0; i < list->count; i++) {
+		const struct mr_ast_sort *o = &list->items[i];
+
+		if (o->using_op)
+			return mr_bind_unsupported(b, o->expr->pos, "ORDER BY … USING");
+		if (mr_bind_expr(b, s, o->expr, &exprs[i]) < 0 ||
+			mr_bind_known(b, exprs[i], &exprs[i]) < 0)
+			return -1;
+		sorts[i].desc = o->desc;
+		sorts[i].nulls_first =
+			o->nulls == MR_AST_NULLS_DEFAULT ? o->desc : o->nulls == MR_AST_NULLS_FIRST;
+	}
+	return 0;
+}
+
 static int bind_keys(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_window *w,
 	struct mr_over_window *out)
 {
-	uint32_t count = w->partition_by.count + w->order_by.count;
-	int rc = 0;
+	uint32_t first = w->partition_by.count, count = first + w->order_by.count;
 
 	out->exprs = mr_arena_zalloc(b->arena, count + 1, sizeof(*out->exprs));
 	out->sorts = mr_arena_zalloc(b->arena, count + 1, sizeof(*out->sorts));
 	if (!out->exprs || !out->sorts)
 		return mr_bind_no_memory(b);
-	out->partition_count = w->partition_by.count;
+	out->partition_count = first;
 	out->sorts_count = count;
-	for (uint32_t i = 0; i < count && rc >= 0; i++) {
-		const struct mr_ast_sort *o =
-			i < out->partition_count ? NULL
-						 : &w->order_by.items[i - out->partition_count];
-		const struct mr_ast_expr *e = o ? o->expr : w->partition_by.items[i];
-
-		rc = mr_bind_expr(b, s, e, &out->exprs[i]);
-		rc = rc < 0 ? rc : mr_bind_known(b, out->exprs[i], &out->exprs[i]);
-		if (!o)
-			continue;
-		if (o->using_op)
-			return mr_bind_unsupported(b, e->pos, "ORDER BY … USING");
-		out->sorts[i].desc = o->desc;
-		out->sorts[i].nulls_first =
-			o->nulls == MR_AST_NULLS_DEFAULT ? o->desc : o->nulls == MR_AST_NULLS_FIRST;
-	}
-	return rc;
+	for (uint32_t i = 0; i < first; i++)
+		if (mr_bind_expr(b, s, w->partition_by.items[i], &out->exprs[i]) < 0 ||
+			mr_bind_known(b, out->exprs[i], &out->exprs[i]) < 0)
+			return -1;
+	return mr_bind_sorts(b, s, &w->order_by, out->exprs + first, out->sorts + first);
 }
 
 // `count`: how many items of the WINDOW clause the window may refer to.
@@ -360,8 +365,7 @@ static uint32_t *column_of(struct mr_over_call *c, uint32_t i)
 	return &c->window.sorts[i].column;
 }
 
-// The column of the PROJECT that is the expression: appended when it is new.
-static int place(struct mr_bind *b, struct mr_plan *p, struct mr_expr *e, uint32_t *column)
+int mr_bind_place(struct mr_bind *b, struct mr_plan *p, struct mr_expr *e, uint32_t *column)
 {
 	uint32_t i = 0;
 
@@ -375,8 +379,7 @@ static int place(struct mr_bind *b, struct mr_plan *p, struct mr_expr *e, uint32
 		b, p, (struct mr_plan_column){.name = mr_span_str("?column?"), .type = e->type});
 }
 
-// A PROJECT of all columns of `child` that has room for `more` expressions.
-static struct mr_plan *pass_through(struct mr_bind *b, struct mr_plan *child, uint32_t more)
+struct mr_plan *mr_bind_pass_through(struct mr_bind *b, struct mr_plan *child, uint32_t more)
 {
 	struct mr_plan *p = mr_bind_plan(b, MR_PLAN_PROJECT, child);
 
@@ -448,13 +451,13 @@ int mr_bind_over_plan(struct mr_bind *b, struct mr_scope *s, struct mr_plan **pl
 
 	for (uint32_t i = 0; i < s->overs_count; i++)
 		more += MR_OVER_ARGS_MAX + 1 + s->overs[i].window.sorts_count;
-	below = pass_through(b, *plan, more);
+	below = mr_bind_pass_through(b, *plan, more);
 	over = below ? mr_bind_plan(b, MR_PLAN_OVER, below) : NULL;
 	if (!over)
 		return mr_bind_no_memory(b);
 	for (uint32_t i = 0; i < s->overs_count; i++)
 		for (uint32_t k = 0; rc >= 0 && (e = mr_bind_over_expr(&s->overs[i], k)); k++)
-			rc = place(b, below, *e, column_of(&s->overs[i], k));
+			rc = mr_bind_place(b, below, *e, column_of(&s->overs[i], k));
 	for (uint32_t i = 0; i < below->columns_count && rc >= 0; i++)
 		rc = mr_plan_add_column(b, over, below->columns[i]);
 	*first = below->columns_count;

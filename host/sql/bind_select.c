@@ -337,10 +337,33 @@ static int over_groups(struct mr_bind *b, struct select *q, struct mr_expr *e, s
 	return 0;
 }
 
+// The rows in the order that the aggregates want.
+static int plan_agg_order(struct mr_bind *b, struct select *q, struct mr_plan **plan)
+{
+	const struct mr_scope *s = &q->scope;
+	struct mr_plan *keys = mr_bind_pass_through(b, *plan, s->order_count);
+	struct mr_plan *sort = keys ? mr_bind_plan(b, MR_PLAN_SORT, keys) : NULL;
+	int rc = sort ? 0 : mr_bind_no_memory(b);
+
+	for (uint32_t i = 0; i < s->order_count && rc >= 0; i++)
+		rc = mr_bind_place(b, keys, s->order[i], &s->order_sorts[i].column);
+	if (rc < 0)
+		return rc;
+	sort->sorts = s->order_sorts;
+	sort->sorts_count = s->order_count;
+	sort->columns = keys->columns;
+	sort->columns_count = keys->columns_count;
+	*plan = sort;
+	return 0;
+}
+
 static int plan_groups(struct mr_bind *b, struct select *q, struct mr_plan **plan)
 {
-	struct mr_plan *agg = mr_bind_plan(b, MR_PLAN_AGG, *plan);
-	int rc = agg ? 0 : mr_bind_no_memory(b);
+	int rc = q->scope.order ? plan_agg_order(b, q, plan) : 0;
+	struct mr_plan *agg = rc < 0 ? NULL : mr_bind_plan(b, MR_PLAN_AGG, *plan);
+
+	if (rc >= 0 && !agg)
+		rc = mr_bind_no_memory(b);
 
 	for (uint32_t i = 0; i < q->keys_count && rc >= 0; i++)
 		rc = mr_plan_add_column(b, agg,
@@ -420,7 +443,7 @@ static int note_range(struct mr_bind *b, struct mr_plan *scan, const struct mr_e
 	return 0;
 }
 
-static int note_ranges(struct mr_bind *b, struct mr_plan *scan, const struct mr_expr *where)
+int mr_bind_ranges(struct mr_bind *b, struct mr_plan *scan, const struct mr_expr *where)
 {
 	uint32_t n = where->kind == MR_EXPR_AND ? where->args_count : 1;
 	int rc = 0;
@@ -440,7 +463,7 @@ static int plan_where(struct mr_bind *b, struct select *q, struct mr_plan **plan
 	rc = mr_bind_condition(b, &q->scope, q->ast->where, "WHERE", &where);
 	q->scope.clause = NULL;
 	if (rc >= 0 && (*plan)->kind == MR_PLAN_SCAN)
-		rc = note_ranges(b, *plan, where);
+		rc = mr_bind_ranges(b, *plan, where);
 	if (rc < 0)
 		return rc;
 	f = mr_bind_plan(b, MR_PLAN_FILTER, *plan);
@@ -553,6 +576,8 @@ static int plain_select(struct mr_bind *b, struct mr_scope *parent, const struct
 		rc = bind_having(b, &q);
 	if (rc >= 0)
 		rc = bind_order_by(b, &q, &ast->order_by);
+	if (rc >= 0 && ast->where)
+		rc = mr_bind_join_where(b, out);
 	if (rc >= 0 && (q.keys_count || q.scope.calls_count || ast->having))
 		rc = plan_groups(b, &q, out);
 	if (rc >= 0 && q.scope.overs_count)

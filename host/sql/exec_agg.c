@@ -75,7 +75,7 @@ static int prepare(struct mr_eval *ev, const struct mr_agg_call *call, const uin
 	}
 	for (uint32_t a = 0; a < call->args_count && rc >= 0; a++)
 		rc = mr_expr_eval(ev, call->args[a], in->which.sel, in->which.count, &in->args[a]);
-	if (rc < 0 || call->args_count == 0)
+	if (rc < 0 || call->args_count == 0 || call->fn->flags & MR_AGG_NULLS)
 		return rc;
 	if (!in->args[0].constant)
 		in->which.mask = in->args[0].col.valid;

@@ -49,6 +49,12 @@ static int userbyid(struct mr_fn_call *c, const void *const *a, void *out)
 	return text(c, unknown, out);
 }
 
+// current_schemas(implicit ones too)
+static int schemas(struct mr_fn_call *c, const void *const *a, void *out)
+{
+	return text(c, ARG(uint8_t, 0) ? "{pg_catalog,public}" : "{public}", out);
+}
+
 static int encoding_name(struct mr_fn_call *c, const void *const *a, void *out)
 {
 	return text(c, ARG(int32_t, 0) == 6 ? "UTF8" : "", out);
@@ -546,6 +552,11 @@ static const struct mr_fn fns[] = {
 	{"pg_function_is_visible", T_B, 1, {T_I8}, ST, yes, NULL},
 	{"pg_relation_is_publishable", T_B, 1, {T_I8}, ST, yes, NULL},
 	{"pg_operator_is_visible", T_B, 1, {T_I8}, ST, yes, NULL},
+	{"pg_collation_is_visible", T_B, 1, {T_I8}, ST, yes, NULL},
+	{"pg_opclass_is_visible", T_B, 1, {T_I8}, ST, yes, NULL},
+	{"pg_conversion_is_visible", T_B, 1, {T_I8}, ST, yes, NULL},
+	{"pg_ts_config_is_visible", T_B, 1, {T_I8}, ST, yes, NULL},
+	{"current_schemas", T_T, 1, {T_B}, ST, schemas, NULL},
 	{"pg_statistics_obj_is_visible", T_B, 1, {T_I8}, ST, yes, NULL},
 	{"pg_has_role", T_B, 2, {T_T, T_T}, ST, yes, NULL},
 	{"pg_size_pretty", T_T, 1, {T_I8}, 0, size_pretty, NULL},
@@ -580,6 +591,13 @@ static const struct mr_fn fns[] = {
 	{"pg_total_relation_size", T_I8, 1, {T_I8}, ST, null, NULL},
 	{"has_table_privilege", T_B, 2, {T_I8, T_T}, ST, yes, NULL},
 	{"has_table_privilege", T_B, 3, {T_T, T_I8, T_T}, ST, yes, NULL},
+	{"has_table_privilege", T_B, 2, {T_T, T_T}, ST, yes, NULL},
+	{"has_table_privilege", T_B, 3, {T_T, T_T, T_T}, ST, yes, NULL},
+	{"has_any_column_privilege", T_B, 2, {T_I8, T_T}, ST, yes, NULL},
+	{"has_any_column_privilege", T_B, 2, {T_T, T_T}, ST, yes, NULL},
+	{"has_any_column_privilege", T_B, 3, {T_T, T_T, T_T}, ST, yes, NULL},
+	{"has_schema_privilege", T_B, 3, {T_T, T_T, T_T}, ST, yes, NULL},
+	{"has_database_privilege", T_B, 3, {T_T, T_T, T_T}, ST, yes, NULL},
 	{"has_schema_privilege", T_B, 2, {T_I8, T_T}, ST, yes, NULL},
 	{"has_schema_privilege", T_B, 2, {T_T, T_T}, ST, yes, NULL},
 	{"has_database_privilege", T_B, 2, {T_T, T_T}, ST, yes, NULL},
@@ -598,6 +616,8 @@ static const struct mr_fn fns[] = {
 	{"catalog.array_item", T_T, 2, {T_T, T_I8}, ST, array_item, NULL},
 	{"unnest", T_I8, 1, {T_T}, ST, set_returning, NULL},
 	{"generate_subscripts", T_I4, 2, {T_T, T_I4}, ST, set_returning, NULL},
+	{"_pg_expandarray", T_T, 1, {T_T}, ST, set_returning, NULL},
+	{"catalog.field", T_I4, 1, {T_T}, ST, set_returning, NULL},
 	{"catalog.array_has", T_B, 2, {T_T, T_T}, ST, array_has, NULL},
 	{"catalog.regclass", T_I8, 1, {T_T}, ST, regclass_in, NULL},
 	{"catalog.regclass", T_T, 1, {T_I8}, ST, regclass_out, NULL},

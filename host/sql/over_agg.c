@@ -101,7 +101,8 @@ static int take(struct mr_over_agg *a, uint8_t *state, const struct mr_rowset *s
 	if (c->filter && (mr_rowset_is_null(row, c->filter_column) ||
 				 !*(const uint8_t *)mr_rowset_at(set, row, c->filter_column)))
 		return 0;
-	if (c->agg.args_count && mr_rowset_is_null(row, c->columns[0]))
+	if (c->agg.args_count && !(c->agg.fn->flags & MR_AGG_NULLS) &&
+		mr_rowset_is_null(row, c->columns[0]))
 		return 0;
 	for (uint32_t i = 0; i < c->agg.args_count; i++) {
 		struct mr_typeref t = c->agg.args[i]->type;

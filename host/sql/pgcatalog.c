@@ -191,7 +191,7 @@ static int64_t oid_of(const struct mr_relation *r)
 int mr_pg_classes(struct mr_env *env, struct mr_arena *arena, struct mr_pg_class **out)
 {
 	const struct mr_relation **list = NULL;
-	int n = env->ops->relations ? env->ops->relations(env, arena, &list) : 0, rc = 0;
+	int n = env->ops->relations ? env->ops->relations(env, arena, &list) : 0, rc = 0, count;
 	struct mr_pg_class *c =
 		n < 0 ? NULL : mr_arena_zalloc(arena, (size_t)n + mr_pg_defs_count, sizeof(*c));
 
@@ -204,9 +204,13 @@ int mr_pg_classes(struct mr_env *env, struct mr_arena *arena, struct mr_pg_class
 	if (!c)
 		return MR_ERR_LIMIT;
 	*out = c;
+	count = n;
 	for (size_t i = 0; i < mr_pg_defs_count && rc >= 0; i++) {
-		struct mr_pg_class *p = &c[n + (int)i];
+		struct mr_pg_class *p = &c[count];
 
+		if (strcmp(mr_pg_defs[i].schema, MR_PG_FUNCTIONS) == 0)
+			continue;
+		count++;
 		p->oid = MR_PG_OID_VIRTUAL + (int64_t)i;
 		p->schema = mr_span_str(mr_pg_defs[i].schema);
 		p->name = mr_span_str(mr_pg_defs[i].name);
@@ -214,7 +218,7 @@ int mr_pg_classes(struct mr_env *env, struct mr_arena *arena, struct mr_pg_class
 	}
 	if (rc < 0)
 		mr_pg_classes_put(env, c, n);
-	return rc < 0 ? MR_ERR_LIMIT : n + (int)mr_pg_defs_count;
+	return rc < 0 ? MR_ERR_LIMIT : count;
 }
 
 void mr_pg_classes_put(struct mr_env *env, struct mr_pg_class *c, int count)

@@ -23,6 +23,9 @@ enum {
 // What a fill function writes to. Memory is the scan's.
 struct mr_pg_fill;
 
+// The schema of those that are functions of pg_catalog in FROM and not listed as relations.
+#define MR_PG_FUNCTIONS "pg_catalog()"
+
 struct mr_pg_def {
 	const char *schema;
 	const char *name;

@@ -5,6 +5,7 @@
 #include "host/sql/pgcatalog.h"
 
 #include "host/base/value.h"
+#include "host/sql/lex.h"
 #include "host/sql/session_int.h"
 
 #include <errno.h>
@@ -342,6 +343,32 @@ static int fill_collation(struct mr_pg_fill *f)
 	return 0;
 }
 
+static int fill_keywords(struct mr_pg_fill *f)
+{
+	static const struct {
+		const char *code, *text;
+	} classes[] = {
+		[MR_KW_UNRESERVED] = {"U", "unreserved"},
+		[MR_KW_COL_NAME] = {"C", "unreserved (cannot be function or type name)"},
+		[MR_KW_TYPE_FUNC] = {"T", "reserved (can be function or type name)"},
+		[MR_KW_RESERVED] = {"R", "reserved"},
+	};
+
+	for (int i = MR_NO_KEYWORD + 1; i < MR_KW_COUNT; i++) {
+		const struct mr_keyword_info *k = &mr_keywords[i];
+		int rc = mr_pg_row(f);
+
+		if (rc < 0)
+			return rc;
+		mr_pg_str(f, "word", k->text);
+		mr_pg_str(f, "catcode", classes[k->class].code);
+		mr_pg_int(f, "barelabel", k->bare_label);
+		mr_pg_str(f, "catdesc", classes[k->class].text);
+		mr_pg_str(f, "baredesc", k->bare_label ? "can be bare label" : "requires AS");
+	}
+	return 0;
+}
+
 // ---- Types ----
 
 static int type_row(struct mr_pg_fill *f, const struct mr_pg_type *t, bool array)
@@ -557,6 +584,11 @@ const struct mr_pg_def mr_pg_defs[] = {
 		"collisdeterministic:b=t collencoding:i=-1 collcollate:t=C collctype:t=C "
 		"colliculocale:t collversion:t",
 		fill_collation},
+	{PG, "pg_opclass",
+		"oid:o opcmethod:o opcname:t opcnamespace:o opcowner:o opcfamily:o opcintype:o "
+		"opcdefault:b opckeytype:o",
+		NULL},
+	{PG, "pg_opfamily", "oid:o opfmethod:o opfname:t opfnamespace:o opfowner:o", NULL},
 	{PG, "pg_am", "oid:o=2 amname:t=heap amhandler:t=heap_tableam_handler amtype:t=t", one_row},
 	{PG, "pg_tablespace", "oid:o=1663 spcname:t=pg_default spcowner:o=10 spcacl:t spcoptions:t",
 		one_row},
@@ -642,6 +674,8 @@ const struct mr_pg_def mr_pg_defs[] = {
 		NULL},
 	{PG, "pg_prepared_statements", "name:t statement:t prepare_time:z from_sql:b", NULL},
 	{PG, "pg_locks", "locktype:t database:o relation:o pid:i mode:t granted:b", NULL},
+	{MR_PG_FUNCTIONS, "pg_get_keywords", "word:t catcode:t barelabel:b catdesc:t baredesc:t",
+		fill_keywords},
 	{IS, "tables",
 		"table_catalog:t table_schema:t table_name:t table_type:t "
 		"self_referencing_column_name:t reference_generation:t user_defined_type_catalog:t "
