@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 
-from kafka_raw import Client, Daemon, batch
+from kafka_raw import Client, Daemon, batch, until
 
 LIMIT = 300
 SETTINGS = [a for s in ("log.file_bytes=1MiB", "log.ring_bytes=4MiB", "kafka.message_bytes_max=256KiB",
@@ -26,13 +26,6 @@ ROWS = batch([b'{"id":%d,"s":"%s"}' % (i, b"x" * 1000) for i in range(100)])
 
 def few():
     resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, LIMIT))
-
-
-def until(what, true, seconds=60):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
 
 
 def descriptors(d):

@@ -1,6 +1,10 @@
 # net.mtu=9000 from end to end: large records over jumbo frames; to a peer whose MTU is 1500; to one
 # behind a router whose next link takes 1400, which says so (path MTU discovery); and the ports that
 # carry no such frames say what they carry.
+. tests/e2e/namespace.sh
+# The ring of net_af_packet is locked memory, 32 MiB with such frames.
+locked=$(ulimit -l)
+[ "$(id -u)" = 0 ] || [ "$locked" = unlimited ] || [ "$locked" -ge 65536 ] || skip "only $locked KiB may be locked here"
 . tests/e2e/dpdk.sh
 export WIRE_MTU=9000
 wire veth --set net.gateway=10.77.0.1

@@ -51,6 +51,14 @@ def text(s):
     return struct.pack(">h", len(s)) + s.encode()
 
 
+def until(what, true, seconds=60):
+    """Waits until that holds; `what` is said when it does not come to hold."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
 class Client:
     def __init__(self, address):
         host, port = address.rsplit(":", 1)
@@ -106,7 +114,6 @@ class Client:
                   struct.pack(">iiq", 1, 0, timestamp))
         r = self.receive()
         return struct.unpack(">hqq", r[-18:])
-
 
     def newest_of(self, topic):
         """ListOffsets of the highest timestamp: error, timestamp, offset."""

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-from kafka_raw import Client, Daemon, batch
+from kafka_raw import Client, Daemon, batch, until
 
 TIMED_OUT = 7
 FILE_LIMIT = 17 << 20  # above every file of the daemon but a large segment
@@ -28,13 +28,6 @@ def limit():
 def lift(d):
     resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE,
                      (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-
-
-def until(what, true, seconds=60):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
 
 
 def waiting(d):
