@@ -1,4 +1,4 @@
-// Conditions of joins: ON, and what WHERE says about the rows of a join.
+// Conditions of joins and scans: ON, and what WHERE says about their rows.
 //
 // An equality between the two sides is a key of the hash table. What else stands in ON is checked
 // for each pair. Once a query is bound, the parts of WHERE that are joined by AND sink as far down
@@ -107,6 +107,50 @@ int mr_bind_join_on(struct mr_bind *b, struct mr_plan *join, struct mr_expr *on)
 	if (rest)
 		join->condition = residual;
 	return 0;
+}
+
+// ---- Scan ranges ----
+
+static int note_range(struct mr_bind *b, struct mr_plan *scan, const struct mr_expr *e)
+{
+	const struct mr_expr *col, *val;
+	struct mr_plan_range *r;
+	const char *op = e->kind == MR_EXPR_CALL ? e->fn->name : "";
+	bool flipped;
+
+	if (e->args_count != 2 || !strchr("=<>", op[0]) || strcmp(op, "<>") == 0 || !op[0])
+		return 0;
+	flipped = e->args[1]->kind == MR_EXPR_COLUMN;
+	col = e->args[flipped];
+	val = e->args[!flipped];
+	if (col->kind != MR_EXPR_COLUMN || mr_expr_has_columns(val) ||
+		mr_type_phys(col->type) != mr_type_phys(val->type) ||
+		(mr_type_phys(col->type) == MR_PHYS_BYTES && op[0] != '='))
+		return 0;
+	if (val->kind == MR_EXPR_SUBQUERY)
+		return 0;
+	r = mr_arena_alloc(b->arena, (scan->ranges_count + 1) * sizeof(*r));
+	if (!r)
+		return mr_bind_no_memory(b);
+	if (scan->ranges_count)
+		memcpy(r, scan->ranges, scan->ranges_count * sizeof(*r));
+	scan->ranges = r;
+	r[scan->ranges_count++] = (struct mr_plan_range){
+		.column = scan->columns[col->index].source,
+		.low = op[0] == '=' || (op[0] == '>') != flipped ? (struct mr_expr *)val : NULL,
+		.high = op[0] == '=' || (op[0] == '<') != flipped ? (struct mr_expr *)val : NULL,
+	};
+	return 0;
+}
+
+int mr_bind_ranges(struct mr_bind *b, struct mr_plan *scan, const struct mr_expr *where)
+{
+	uint32_t n = where->kind == MR_EXPR_AND ? where->args_count : 1;
+	int rc = 0;
+
+	for (uint32_t i = 0; i < n && rc >= 0; i++)
+		rc = note_range(b, scan, where->kind == MR_EXPR_AND ? where->args[i] : where);
+	return rc;
 }
 
 // ---- WHERE ----

@@ -22,6 +22,8 @@ struct select {
 	struct mr_expr *having;
 	struct mr_plan_sort *sorts;
 	uint32_t sorts_count;
+	struct mr_plan_sort *on; // DISTINCT ON
+	uint32_t on_count;
 };
 
 static int add_target(struct mr_bind *b, struct select *q, struct mr_expr *e, struct mr_span name)
@@ -278,7 +280,7 @@ static int bind_order_by(struct mr_bind *b, struct select *q, const struct mr_as
 			for (uint32_t t = 0; t < q->targets_count && at < 0; t++)
 				if (mr_expr_equal(q->targets[t], e))
 					at = (int)t;
-			if (at < 0 && q->ast->distinct)
+			if (at < 0 && q->ast->distinct && !q->ast->distinct_on.count)
 				return mr_bind_error(b, s->expr->pos, "42P10",
 					"for SELECT DISTINCT, ORDER BY expressions must appear in "
 					"select list");
@@ -294,6 +296,54 @@ static int bind_order_by(struct mr_bind *b, struct select *q, const struct mr_as
 					       : s->nulls == MR_AST_NULLS_FIRST};
 	}
 	return 0;
+}
+
+static bool has_column(const struct mr_plan_sort *list, uint32_t count, uint32_t column)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (list[i].column == column)
+			return true;
+	return false;
+}
+
+static int check_on_order(struct mr_bind *b, const struct select *q)
+{
+	uint32_t good = 0, k = 0;
+
+	while (good < q->sorts_count && has_column(q->on, q->on_count, q->sorts[good].column))
+		good++;
+	while (k < q->on_count && has_column(q->sorts, good, q->on[k].column))
+		k++;
+	if (k == q->on_count || good == q->sorts_count)
+		return 0;
+	return mr_bind_error(b, q->ast->distinct_on.items[k]->pos, "42P10",
+		"SELECT DISTINCT ON expressions must match initial ORDER BY expressions");
+}
+
+// DISTINCT ON (exprs): the first row of each, in the order of ORDER BY, which begins with them.
+static int bind_distinct_on(struct mr_bind *b, struct select *q)
+{
+	const struct mr_ast_exprs *list = &q->ast->distinct_on;
+
+	q->on = mr_arena_zalloc(b->arena, list->count + 1, sizeof(*q->on));
+	if (!q->on)
+		return mr_bind_no_memory(b);
+	for (uint32_t i = 0; i < list->count; i++) {
+		int at = output_column(b, q, list->items[i], "DISTINCT ON");
+		struct mr_expr *e;
+
+		if (at == -2 || (at == -1 && mr_bind_expr(b, &q->scope, list->items[i], &e) < 0))
+			return -1;
+		for (uint32_t t = 0; t < q->targets_count && at < 0; t++)
+			if (mr_expr_equal(q->targets[t], e))
+				at = (int)t;
+		if (at < 0)
+			at = add_target(b, q, e, mr_span_str("?column?"));
+		if (at < 0)
+			return at;
+		q->on[q->on_count++].column = (uint32_t)at;
+	}
+	return check_on_order(b, q);
 }
 
 // ---- Grouping ----
@@ -409,50 +459,6 @@ static int plan_overs(struct mr_bind *b, struct select *q, struct mr_plan **plan
 	return rc;
 }
 
-// ---- Scan ranges ----
-
-static int note_range(struct mr_bind *b, struct mr_plan *scan, const struct mr_expr *e)
-{
-	const struct mr_expr *col, *val;
-	struct mr_plan_range *r;
-	const char *op = e->kind == MR_EXPR_CALL ? e->fn->name : "";
-	bool flipped;
-
-	if (e->args_count != 2 || !strchr("=<>", op[0]) || strcmp(op, "<>") == 0 || !op[0])
-		return 0;
-	flipped = e->args[1]->kind == MR_EXPR_COLUMN;
-	col = e->args[flipped];
-	val = e->args[!flipped];
-	if (col->kind != MR_EXPR_COLUMN || mr_expr_has_columns(val) ||
-		mr_type_phys(col->type) != mr_type_phys(val->type) ||
-		(mr_type_phys(col->type) == MR_PHYS_BYTES && op[0] != '='))
-		return 0;
-	if (val->kind == MR_EXPR_SUBQUERY)
-		return 0;
-	r = mr_arena_alloc(b->arena, (scan->ranges_count + 1) * sizeof(*r));
-	if (!r)
-		return mr_bind_no_memory(b);
-	if (scan->ranges_count)
-		memcpy(r, scan->ranges, scan->ranges_count * sizeof(*r));
-	scan->ranges = r;
-	r[scan->ranges_count++] = (struct mr_plan_range){
-		.column = scan->columns[col->index].source,
-		.low = op[0] == '=' || (op[0] == '>') != flipped ? (struct mr_expr *)val : NULL,
-		.high = op[0] == '=' || (op[0] == '<') != flipped ? (struct mr_expr *)val : NULL,
-	};
-	return 0;
-}
-
-int mr_bind_ranges(struct mr_bind *b, struct mr_plan *scan, const struct mr_expr *where)
-{
-	uint32_t n = where->kind == MR_EXPR_AND ? where->args_count : 1;
-	int rc = 0;
-
-	for (uint32_t i = 0; i < n && rc >= 0; i++)
-		rc = note_range(b, scan, where->kind == MR_EXPR_AND ? where->args[i] : where);
-	return rc;
-}
-
 static int plan_where(struct mr_bind *b, struct select *q, struct mr_plan **plan)
 {
 	struct mr_expr *where;
@@ -507,41 +513,66 @@ static int bind_limit(struct mr_bind *b, const struct mr_ast_expr *ast, struct m
 		b, *out, (struct mr_typeref){.type = MR_TYPE_INT8}, MR_COERCE_ASSIGN, out);
 }
 
-// DISTINCT, ORDER BY, LIMIT above a plan whose columns are the result's (and more, to sort by).
-static int plan_tail(struct mr_bind *b, const struct mr_ast_select *ast, bool distinct,
-	struct mr_plan_sort *sorts, uint32_t sorts_count, struct mr_plan **plan)
+// A step above that has the same columns; NULL: no memory.
+static struct mr_plan *put_above(struct mr_bind *b, enum mr_plan_kind kind, struct mr_plan *below)
 {
-	struct mr_expr *limit, *offset;
-	struct mr_plan *below = *plan;
+	struct mr_plan *p = mr_bind_plan(b, kind, below);
 
-	if (ast->limit_with_ties)
-		return mr_bind_unsupported(b, ast->pos, "FETCH … WITH TIES");
-	if (bind_limit(b, ast->limit, &limit) < 0 || bind_limit(b, ast->offset, &offset) < 0)
-		return -1;
-	if (distinct)
-		*plan = mr_bind_plan(b, MR_PLAN_DISTINCT, *plan);
-	if (*plan && sorts_count) {
-		*plan = mr_bind_plan(b, MR_PLAN_SORT, *plan);
-		if (*plan) {
-			(*plan)->sorts = sorts;
-			(*plan)->sorts_count = sorts_count;
-			(*plan)->limit = limit;
-			(*plan)->offset = offset;
-		}
-	}
-	if (*plan && (limit || offset)) {
-		*plan = mr_bind_plan(b, MR_PLAN_LIMIT, *plan);
-		if (*plan) {
-			(*plan)->limit = limit;
-			(*plan)->offset = offset;
-		}
-	}
-	if (!*plan)
-		return mr_bind_no_memory(b);
-	for (struct mr_plan *p = *plan; p != below; p = p->child) {
+	if (p) {
 		p->columns = below->columns;
 		p->columns_count = below->columns_count;
 	}
+	return p;
+}
+
+// DISTINCT, ORDER BY, LIMIT above a plan whose columns are the result's (and more, to sort by).
+static int plan_tail(
+	struct mr_bind *b, const struct select *q, bool distinct, struct mr_plan **plan)
+{
+	struct mr_expr *limit, *offset;
+	struct mr_plan *p = *plan;
+
+	if (q->ast->limit_with_ties)
+		return mr_bind_unsupported(b, q->ast->pos, "FETCH … WITH TIES");
+	if (bind_limit(b, q->ast->limit, &limit) < 0 || bind_limit(b, q->ast->offset, &offset) < 0)
+		return -1;
+	if (distinct && !q->on_count)
+		p = put_above(b, MR_PLAN_DISTINCT, p);
+	if (p && q->sorts_count) {
+		p = put_above(b, MR_PLAN_SORT, p);
+		if (p) {
+			p->sorts = q->sorts;
+			p->sorts_count = q->sorts_count;
+			p->limit = q->on_count ? NULL : limit;
+			p->offset = q->on_count ? NULL : offset;
+		}
+	}
+	if (p && q->on_count) {
+		p = put_above(b, MR_PLAN_DISTINCT, p);
+		if (p) {
+			p->sorts = q->on;
+			p->sorts_count = q->on_count;
+		}
+	}
+	if (p && (limit || offset)) {
+		p = put_above(b, MR_PLAN_LIMIT, p);
+		if (p) {
+			p->limit = limit;
+			p->offset = offset;
+		}
+	}
+	*plan = p;
+	return p ? 0 : mr_bind_no_memory(b);
+}
+
+static int bind_with(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_select *ast)
+{
+	if (!ast->with)
+		return 0;
+	if (ast->with->recursive)
+		return mr_bind_unsupported(b, ast->with->pos, "WITH RECURSIVE");
+	s->with = ast->with;
+	s->with_count = ast->with->count;
 	return 0;
 }
 
@@ -554,15 +585,9 @@ static int plain_select(struct mr_bind *b, struct mr_scope *parent, const struct
 			.windows_count = ast->windows_count}};
 	int rc;
 
-	if (ast->distinct_on.count)
-		return mr_bind_unsupported(b, ast->pos, "DISTINCT ON");
-	if (ast->with) {
-		if (ast->with->recursive)
-			return mr_bind_unsupported(b, ast->with->pos, "WITH RECURSIVE");
-		q.scope.with = ast->with;
-		q.scope.with_count = ast->with->count;
-	}
-	rc = mr_bind_from(b, &q.scope, ast->from, ast->from_count, out);
+	rc = bind_with(b, &q.scope, ast);
+	if (rc >= 0)
+		rc = mr_bind_from(b, &q.scope, ast->from, ast->from_count, out);
 	q.scope.root = *out;
 	if (rc >= 0 && ast->where)
 		rc = plan_where(b, &q, out);
@@ -576,6 +601,8 @@ static int plain_select(struct mr_bind *b, struct mr_scope *parent, const struct
 		rc = bind_having(b, &q);
 	if (rc >= 0)
 		rc = bind_order_by(b, &q, &ast->order_by);
+	if (rc >= 0 && ast->distinct_on.count)
+		rc = bind_distinct_on(b, &q);
 	if (rc >= 0 && ast->where)
 		rc = mr_bind_join_where(b, out);
 	if (rc >= 0 && (q.keys_count || q.scope.calls_count || ast->having))
@@ -585,7 +612,7 @@ static int plain_select(struct mr_bind *b, struct mr_scope *parent, const struct
 	if (rc >= 0)
 		rc = plan_project(b, &q, out);
 	*columns = q.visible;
-	return rc < 0 ? rc : plan_tail(b, ast, ast->distinct, q.sorts, q.sorts_count, out);
+	return rc < 0 ? rc : plan_tail(b, &q, ast->distinct, out);
 }
 
 static int bind_values(
@@ -697,13 +724,13 @@ static int bind_set(struct mr_bind *b, struct mr_scope *parent, const struct mr_
 	struct mr_plan **out, uint32_t *columns)
 {
 	struct select q = {.ast = ast, .scope = {.parent = parent}};
-	int rc = ast->kind == MR_AST_VALUES ? bind_values(b, ast, out, columns)
-					    : bind_union(b, parent, ast, out, columns);
+	int rc = bind_with(b, &q.scope, ast);
 
+	if (rc >= 0)
+		rc = ast->kind == MR_AST_VALUES ? bind_values(b, ast, out, columns)
+						: bind_union(b, &q.scope, ast, out, columns);
 	if (rc < 0)
 		return rc;
-	if (ast->with)
-		return mr_bind_unsupported(b, ast->with->pos, "WITH over a set operation");
 	q.visible = *columns;
 	q.names = mr_arena_zalloc(b->arena, *columns + 1, sizeof(*q.names));
 	q.targets = mr_arena_zalloc(b->arena, *columns + 1, sizeof(*q.targets));
@@ -730,8 +757,8 @@ static int bind_set(struct mr_bind *b, struct mr_scope *parent, const struct mr_
 			s->nulls == MR_AST_NULLS_DEFAULT ? s->desc
 							 : s->nulls == MR_AST_NULLS_FIRST};
 	}
-	return plan_tail(
-		b, ast, ast->kind == MR_AST_UNION && !ast->all, q.sorts, ast->order_by.count, out);
+	q.sorts_count = ast->order_by.count;
+	return plan_tail(b, &q, ast->kind == MR_AST_UNION && !ast->all, out);
 }
 
 int mr_bind_select(struct mr_bind *b, struct mr_scope *parent, const struct mr_ast_select *ast,

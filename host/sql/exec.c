@@ -233,26 +233,37 @@ static int project_next(struct mr_op *op, struct mr_batch *out)
 
 // ---- DISTINCT ----
 
+// ON: only some of the columns.
+static uint32_t distinct_count(const struct mr_plan *p)
+{
+	return p->sorts_count ? p->sorts_count : p->columns_count;
+}
+
+static uint32_t distinct_column(const struct mr_plan *p, uint32_t i)
+{
+	return p->sorts_count ? p->sorts[i].column : i;
+}
+
 static int distinct_open(struct mr_op *op)
 {
 	const struct mr_plan *p = op->plan;
 	struct mr_typeref types[64];
 	struct mr_groups *g = mr_arena_zalloc(op->run->query->arena, 1, sizeof(*g));
 
-	if (p->columns_count > 64)
+	if (distinct_count(p) > 64)
 		return mr_diag_set(op->run->diag, MR_ERR_UNSUPPORTED, "0A000", 0,
 			"DISTINCT of more than 64 columns is not supported");
-	for (uint32_t i = 0; i < p->columns_count; i++)
-		types[i] = p->columns[i].type;
+	for (uint32_t i = 0; i < distinct_count(p); i++)
+		types[i] = p->columns[distinct_column(p, i)].type;
 	op->state = g;
-	if (!g || mr_groups_init(g, op->run->query->arena, types, p->columns_count, 0) < 0)
+	if (!g || mr_groups_init(g, op->run->query->arena, types, distinct_count(p), 0) < 0)
 		return mr_op_no_memory(op);
 	return 0;
 }
 
 static int distinct_next(struct mr_op *op, struct mr_batch *out)
 {
-	uint32_t count = op->plan->columns_count, n = 0;
+	uint32_t count = distinct_count(op->plan), n = 0;
 	struct mr_vec *keys;
 	uint32_t *numbers, *sel;
 	bool *fresh;
@@ -268,7 +279,7 @@ static int distinct_next(struct mr_op *op, struct mr_batch *out)
 	if (!keys || !numbers || !sel || !fresh)
 		return mr_op_no_memory(op);
 	for (uint32_t i = 0; i < count; i++)
-		keys[i].col = out->columns[i];
+		keys[i].col = out->columns[distinct_column(op->plan, i)];
 	if (mr_groups_put(op->state, &op->scratch, keys, out->sel, out->n, numbers, fresh) < 0)
 		return mr_op_no_memory(op);
 	for (uint32_t k = 0; k < out->n; k++)

@@ -21,7 +21,7 @@ enum mr_plan_kind {
 	MR_PLAN_FILTER,   // child's rows where `condition`
 	MR_PLAN_PROJECT,  // exprs over child
 	MR_PLAN_AGG,      // exprs = keys, then calls
-	MR_PLAN_DISTINCT, // child's rows, each once
+	MR_PLAN_DISTINCT, // child's rows, each once; with `sorts`: the first of each value of those
 	MR_PLAN_SORT,
 	MR_PLAN_LIMIT,
 	MR_PLAN_OVER,   // child's rows and the values of `overs`, window functions
