@@ -1,6 +1,7 @@
 // Sixteen classes of bugs that user-space TCPs have had in the field, each as a test that would
-// find it here. The numbers are theirs; 11 and 16 begin below TCP (stack_test.c, stack_ip_test.c), 14
-// is a mistake of an algorithm that is not used: what stands for it is tests/unit/tcp_loss_test.c.
+// find it here. The numbers are theirs; 11 and 16 begin below TCP (stack_test.c, stack_ip_test.c),
+// 14 is a mistake of an algorithm that is not used: what stands for it is
+// tests/unit/tcp_loss_test.c.
 #include "tests/lib/mr_test.h"
 #include "tests/lib/tcp_hand.h"
 #include "tests/lib/tcp_net.h"
