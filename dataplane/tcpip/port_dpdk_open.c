@@ -6,6 +6,7 @@
 #include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
+#include <rte_mbuf_pool_ops.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +31,8 @@ enum {
 	FRAME_BYTES_MAX = 65000,  // a buffer's length has 16 bits
 	FLOW_FAMILIES = 2,
 	XDP_FILL_FRAMES = 2048, // of af_xdp's fill ring
+	XDP_BYTES = 256,        // the kernel keeps them free before each frame that it fills
+	XDP_MTU_MAX = 3422,     // of a frame that lies in a page with all that surrounds it
 	TAP_QUEUES = 4,
 };
 
@@ -195,6 +198,8 @@ static uint32_t mtu_max(const struct mr_dpdk *d)
 		 mtu = d->info.max_mtu ? d->info.max_mtu : UINT16_MAX;
 	uint32_t buffer = buffer_bytes(d);
 
+	if (is_driver(d, "net_af_xdp"))
+		return XDP_MTU_MAX;
 	if (buffer)
 		return buffer > RING_HEADER_BYTES ? buffer - RING_HEADER_BYTES : 0;
 	return mtu == UINT16_MAX || frame <= mtu ? frame - MR_ETH_BYTES - CRC_BYTES : mtu;
@@ -226,19 +231,53 @@ static int configure(struct mr_dpdk *d, uint16_t mtu, struct mr_diag *diag)
 
 // ---- memory
 
+// rte_pktmbuf_pool_create leaves gaps, so that no frame crosses a page: on ordinary memory two
+// frames of five lie behind one. af_xdp tells the kernel of frames without gaps (DPDK 22.11), which
+// refuses those behind the end of that and drops them, to be sent or to be filled, without a word.
+// So its frames are packed; the kernel wants them in one piece besides.
+static struct rte_mempool *make_packed_pool(
+	const char *name, unsigned frames, uint16_t room, unsigned node)
+{
+	struct rte_pktmbuf_pool_private sizes = {.mbuf_data_room_size = room};
+	struct rte_mempool *pool =
+		rte_mempool_create_empty(name, frames, (unsigned)sizeof(struct rte_mbuf) + room,
+			POOL_CACHE, sizeof(sizes), (int)node, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+	int rc;
+
+	if (!pool)
+		return NULL;
+	rc = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL);
+	rte_pktmbuf_pool_init(pool, &sizes);
+	if (rc == 0)
+		rc = rte_mempool_populate_default(pool);
+	if (rc >= 0 && pool->nb_mem_chunks == 1) {
+		rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+		return pool;
+	}
+	rte_mempool_free(pool);
+	rte_errno = rc < 0 ? -rc : ENOMEM;
+	return NULL;
+}
+
 static struct rte_mempool *make_pool(struct mr_dpdk *d, const char *kind, unsigned index,
 	unsigned frames, uint16_t mtu, int node)
 {
-	uint32_t frame = (uint32_t)mtu + L2_BYTES_MAX + CRC_BYTES + VIRTIO_BYTES;
+	bool xdp = is_driver(d, "net_af_xdp");
+	uint32_t frame =
+		(uint32_t)mtu + L2_BYTES_MAX + CRC_BYTES + VIRTIO_BYTES + (xdp ? XDP_BYTES : 0);
 	// af_packet copies whatever its ring's frames hold, room or not (DPDK 22.11).
 	uint32_t room = MR_MAX(MR_MAX(frame, buffer_bytes(d)), RING_BUFFER_BYTES);
+	unsigned on = node < 0 ? (unsigned)SOCKET_ID_ANY : (unsigned)node;
 	struct rte_mempool *pool;
 	char name[32];
 
 	room = (uint32_t)mr_round_up(room, 64) + RTE_PKTMBUF_HEADROOM;
 	snprintf(name, sizeof(name), "mr_%s_%u", kind, index);
-	pool = rte_pktmbuf_pool_create(
-		name, frames, POOL_CACHE, 0, (uint16_t)room, node < 0 ? SOCKET_ID_ANY : node);
+	if (xdp)
+		pool = make_packed_pool(name, frames, (uint16_t)room, on);
+	else
+		pool = rte_pktmbuf_pool_create(
+			name, frames, POOL_CACHE, 0, (uint16_t)room, (int)on);
 	if (pool)
 		d->pool_bytes += (uint64_t)frames * (room + sizeof(struct rte_mbuf));
 	return pool;

@@ -59,7 +59,7 @@ tap) eal="--vdev net_tap0,iface=mr$n" ;;
 veth)
 	eal="--vdev net_af_packet0,iface=mrp$n,qdisc_bypass=1,framesz=$frame,framecnt=2048,blocksz=1048576"
 	;;
-xdp) eal="--vdev net_af_xdp0,iface=mrp$n,busy_budget=0" ;;
+xdp) eal="--vdev net_af_xdp0,iface=mrp$n" ;;
 pcap) eal="--vdev net_pcap0,iface=mrp$n" ;;
 memif)
 	eal="--vdev $memif,role=server"

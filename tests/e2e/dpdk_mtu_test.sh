@@ -66,3 +66,4 @@ refused() {
 refused 1504 net_tap0,iface=mr9
 refused 1920 net_af_packet0,iface=r0
 refused 1920 "net_memif0,role=server,id=0,socket=$TMP/m,socket-abstract=no"
+! grep -q '^XDP ' /proc/net/protocols || refused 3422 net_af_xdp0,iface=r0

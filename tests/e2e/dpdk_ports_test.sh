@@ -4,7 +4,7 @@ set -e
 OUT=$(mktemp)
 trap 'rm -f "$OUT"' EXIT
 ran=
-for kind in ${PORTS:-pcap memif virtio vhost}; do
+for kind in ${PORTS:-xdp pcap memif virtio vhost}; do
 	if [ "$kind" = xdp ] && ! grep -q '^XDP ' /proc/net/protocols; then
 		echo "xdp: this kernel has no AF_XDP"
 		continue
