@@ -46,6 +46,7 @@ struct mr_config {
 	uint64_t log_open_files_max;
 	uint64_t log_clean_bytes_per_s;
 	uint64_t log_index_memory_bytes;
+	uint64_t segment_footer_memory_bytes;
 	uint64_t disk_reserve_bytes;
 
 	bool kafka_auto_create;

@@ -386,6 +386,9 @@ static int open_store(struct mr_control *c, struct mr_diag *diag)
 	if (rc == 0)
 		rc = mr_segment_store_create(c->disk, c->manifest, &c->segments);
 	if (rc == 0)
+		mr_footer_cache_limit(mr_segment_store_footers(c->segments),
+			c->config->segment_footer_memory_bytes);
+	if (rc == 0)
 		rc = mr_run_store_create(c->disk, c->manifest, &c->runs);
 	if (rc == 0)
 		rc = mr_manifest_open(c->manifest, diag);

@@ -8,6 +8,7 @@
 #include "host/seal.h"
 #include "host/view/view_metrics.h"
 #include "host/worker.h"
+#include "storage/segment_store.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -440,6 +441,19 @@ static const struct mr_metric_entry log_entries[] = {
 		COUNTER, L(index_scans)},
 };
 
+static void emit_fields(struct mr_metrics_out *out, const struct mr_metric_entry *entries,
+	size_t count, const void *stats)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct mr_metric_entry *e = &entries[i];
+		const struct mr_metric k = {.kind = e->kind, .name = e->name, .help = e->help};
+		uint64_t value;
+
+		memcpy(&value, (const char *)stats + e->offset, sizeof(value));
+		mr_metrics_emit(out, &k, (double)value);
+	}
+}
+
 static void emit_log(struct mr_metrics_out *out, void *owner)
 {
 	const struct mr_control *c = owner;
@@ -449,14 +463,28 @@ static void emit_log(struct mr_metrics_out *out, void *owner)
 		.help = "1 when nothing can be made, sealed or given back any more."};
 
 	mr_metrics_emit(out, &stopped, mr_manifest_is_stopped(c->manifest));
-	for (size_t i = 0; i < MR_COUNT_OF(log_entries); i++) {
-		const struct mr_metric_entry *e = &log_entries[i];
-		const struct mr_metric k = {.kind = e->kind, .name = e->name, .help = e->help};
-		uint64_t value;
+	emit_fields(out, log_entries, MR_COUNT_OF(log_entries), &st);
+}
 
-		memcpy(&value, (const char *)&st + e->offset, sizeof(value));
-		mr_metrics_emit(out, &k, (double)value);
-	}
+// ---- footers of segments
+
+#define F(field) offsetof(struct mr_footer_stats, field)
+
+static const struct mr_metric_entry footer_entries[] = {
+	{"millrace_segment_footer_bytes", "Of footers of segments, in memory.", GAUGE, F(bytes)},
+	{"millrace_segment_footer_loads_total", "Footers of segments that were read.", COUNTER,
+		F(loads)},
+	{"millrace_segment_footer_evictions_total",
+		"Footers that went because of segment.footer_memory_bytes.", COUNTER, F(evictions)},
+};
+
+static void emit_footers(struct mr_metrics_out *out, void *owner)
+{
+	const struct mr_control *c = owner;
+	struct mr_footer_stats st;
+
+	mr_footer_cache_stats(mr_segment_store_footers(c->segments), &st);
+	emit_fields(out, footer_entries, MR_COUNT_OF(footer_entries), &st);
 }
 
 // ---- watermarks
@@ -530,6 +558,8 @@ int mr_daemon_metrics(struct mr_metrics *m, struct mr_control *c)
 		rc = add_background(m, c);
 	if (rc == 0)
 		rc = mr_metrics_add_source(m, emit_log, c);
+	if (rc == 0)
+		rc = mr_metrics_add_source(m, emit_footers, c);
 	if (rc == 0)
 		rc = mr_metrics_add_source(m, emit_watermarks, c);
 	for (uint32_t i = 0; rc == 0 && i < c->workers_count; i++)

@@ -69,6 +69,8 @@ void mr_memory_plan(const struct mr_config *c, struct mr_memory_plan *out)
 	add(out, "views", "view.memory_bytes", c->view_memory_bytes, 1);
 	add(out, "a step of views", NULL, MR_VIEW_STEP_BYTES + text, w + VIEW_WORKS);
 	add(out, "runs being written", NULL, MR_VIEW_TOOLS_BYTES + text, VIEW_WRITERS);
+	add(out, "footers of segments", "segment.footer_memory_bytes",
+		c->segment_footer_memory_bytes, 1);
 	add(out, "merging segments", "merge.memory_bytes", c->merge_memory_bytes, 1);
 	add(out, "large blocks merged", "table.chunk_bytes_max",
 		MERGE_BLOCKS * c->table_chunk_bytes_max, 1);

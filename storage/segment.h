@@ -144,7 +144,10 @@ struct mr_segment_section_info {
 
 struct mr_segment_footer {
 	struct mr_segment_section_info sections[MR_SEGMENT_SECTIONS];
+	size_t bytes; // in memory
 };
+
+struct mr_footer_cache;
 
 struct mr_segment {
 	struct mr_segment_info info;
@@ -153,8 +156,12 @@ struct mr_segment {
 	_Atomic bool dropped; // the file goes with the last reference
 	_Atomic bool placed;  // in the versions that readers pin: it may be replaced
 	_Atomic bool damaged; // some reader has found it so
-	pthread_mutex_t lock;
-	struct mr_segment_footer *footer; // read at first use
+	pthread_mutex_t lock; // held while the footer is read
+	// footer_cache.h: read when it is pinned.
+	struct mr_segment_footer *footer;
+	struct mr_footer_cache *cache; // or NULL: the footer stays
+	struct mr_segment *newer, *older;
+	uint32_t footer_pins;
 };
 
 // Takes info->ranges. Touches no file. Returns owned, one reference.
@@ -178,8 +185,8 @@ void mr_segment_reader_destroy(struct mr_segment_reader *r); // NULL does nothin
 // Memory it holds now.
 size_t mr_segment_reader_bytes(const struct mr_segment_reader *r);
 
-// Turns to a section of a segment, which is borrowed until the next call, and to some of its
-// columns. 0, or negative with diag.
+// Turns to a section of a segment, of which it keeps a reference and the footer until it turns to
+// another, and to some of its columns. 0, or negative with diag.
 [[nodiscard]] int mr_segment_reader_open(struct mr_segment_reader *r, struct mr_segment *s,
 	enum mr_segment_section section, const uint32_t *columns, uint32_t columns_count,
 	struct mr_diag *diag);

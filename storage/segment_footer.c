@@ -180,14 +180,21 @@ int mr_segment_footer_load(struct mr_span raw, struct mr_segment_footer **out)
 	struct mr_reader r = mr_reader(raw);
 	int rc = f ? 0 : -ENOMEM;
 
-	for (int i = 0; rc == 0 && i < MR_SEGMENT_SECTIONS; i++)
+	for (int i = 0; rc == 0 && i < MR_SEGMENT_SECTIONS; i++) {
+		const struct mr_segment_section_info *s = &f->sections[i];
+
 		rc = load_section(&r, &f->sections[i]);
+		f->bytes += s->columns_count * sizeof(*s->columns) +
+			    s->blocks_count * sizeof(*s->block_rows) +
+			    (size_t)s->columns_count * s->blocks_count * sizeof(*s->blocks);
+	}
 	if (rc == 0 && mr_read_left(&r))
 		rc = MR_ERR_CORRUPT;
 	if (rc < 0) {
 		mr_segment_footer_destroy(f);
 		return rc;
 	}
+	f->bytes += sizeof(*f);
 	*out = f;
 	return 0;
 }

@@ -1,6 +1,8 @@
 // Merging segments column by column: a source for the writer that reads the inputs' blocks.
 #include "storage/segment_merge.h"
 
+#include "storage/footer_cache.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -37,6 +39,7 @@ struct merging {
 	struct mr_diag *diag;
 	struct mr_segment_reader *reader;
 	struct mr_segment_writer *writer;
+	uint32_t pinned; // footers of inputs
 	struct plan plans[MR_SEGMENT_SECTIONS];
 	struct gather gather;
 	// What the reader is open on.
@@ -170,11 +173,15 @@ static int plan(struct merging *x)
 {
 	int rc = 0;
 
-	for (uint32_t i = 0; rc == 0 && i < x->merge->inputs_count; i++)
-		rc = mr_segment_reader_open(
-			x->reader, x->merge->inputs[i], MR_SEGMENT_ROWS, NULL, 0, x->diag);
-	if (rc < 0)
-		return rc;
+	while (x->pinned < x->merge->inputs_count) {
+		struct mr_segment *s = x->merge->inputs[x->pinned];
+
+		rc = mr_segment_reader_open(x->reader, s, MR_SEGMENT_ROWS, NULL, 0, x->diag);
+		if (rc < 0)
+			return rc;
+		MR_ASSERT(mr_footer_pin(s));
+		x->pinned++;
+	}
 	for (int s = 0; rc == 0 && s < MR_SEGMENT_SECTIONS; s++)
 		rc = plan_section(x, s);
 	if (rc == -ENOMEM)
@@ -492,6 +499,8 @@ static void merging_fini(struct merging *x)
 	mr_buf_fini(&x->gather.heap);
 	for (int s = 0; s < MR_SEGMENT_SECTIONS; s++)
 		plan_fini(&x->plans[s]);
+	for (uint32_t i = 0; i < x->pinned; i++)
+		mr_footer_unpin(x->merge->inputs[i]);
 }
 
 int mr_segment_merge_run(

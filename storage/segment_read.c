@@ -1,5 +1,6 @@
 // Reading segments: heads and footers once, blocks as they are asked for, everything verified.
 #include "host/base/hash.h"
+#include "storage/footer_cache.h"
 #include "storage/segment_int.h"
 
 #include <errno.h>
@@ -38,7 +39,7 @@ void mr_segment_put(struct mr_segment *s)
 	// A file that stays behind is removed at the next start.
 	if (atomic_load_explicit(&s->dropped, memory_order_acquire))
 		(void)!mr_disk_unlink(s->disk, name);
-	mr_segment_footer_destroy(s->footer);
+	mr_footer_drop(s);
 	pthread_mutex_destroy(&s->lock);
 	free(s->info.ranges);
 	free(s);
@@ -146,13 +147,24 @@ static void slot_fini(struct slot *s)
 	free(s->out.valid);
 }
 
+static void leave(struct mr_segment_reader *r)
+{
+	mr_file_close(r->file);
+	r->file = NULL;
+	if (r->section)
+		mr_footer_unpin(r->segment);
+	mr_segment_put(r->segment);
+	r->segment = NULL;
+	r->section = NULL;
+}
+
 void mr_segment_reader_destroy(struct mr_segment_reader *r)
 {
 	if (!r)
 		return;
+	leave(r);
 	for (uint32_t i = 0; r->slots && i < r->columns_max; i++)
 		slot_fini(&r->slots[i]);
-	mr_file_close(r->file);
 	mr_coder_fini(&r->coder);
 	if (r->zip)
 		mr_zip_destroy(r->zip);
@@ -278,6 +290,7 @@ static int check_ends(struct mr_segment_reader *r, struct mr_segment *s, struct 
 	return 0;
 }
 
+// Pins it.
 static int read_footer(struct mr_segment_reader *r, struct mr_segment *s, struct mr_diag *diag)
 {
 	const struct mr_segment_info *i = &s->info;
@@ -306,7 +319,7 @@ static int read_footer(struct mr_segment_reader *r, struct mr_segment *s, struct
 		return damaged(s, i->footer_at, "the footer counts other rows", diag);
 	}
 	if (rc == 0)
-		s->footer = f;
+		mr_footer_add(s, f);
 	return rc;
 }
 
@@ -379,15 +392,14 @@ int mr_segment_reader_open(struct mr_segment_reader *r, struct mr_segment *s,
 
 	MR_ASSERT(columns_count <= r->columns_max);
 	mr_segment_name(s->info.id, name);
-	mr_file_close(r->file);
-	r->file = NULL;
+	mr_segment_get(s);
+	leave(r);
 	r->segment = s;
-	r->section = NULL;
 	rc = mr_file_open(s->disk, name, MR_FILE_READ, &r->file);
 	if (rc < 0)
 		return cannot_read(s, 0, rc, diag);
 	pthread_mutex_lock(&s->lock);
-	if (!s->footer)
+	if (!mr_footer_pin(s))
 		rc = read_footer(r, s, diag);
 	pthread_mutex_unlock(&s->lock);
 	if (rc < 0)

@@ -29,6 +29,7 @@ struct table {
 struct mr_segment_store {
 	struct mr_disk *disk;
 	struct mr_manifest *manifest;
+	struct mr_footer_cache *footers;
 	pthread_mutex_t commits;
 	pthread_mutex_t lock; // of everything below
 	struct node **slots;  // by id
@@ -229,6 +230,7 @@ static int add(
 		free(info.ranges);
 		return rc;
 	}
+	mr_footer_cache_join(s->footers, seg);
 	insert(s, seg, before);
 	s->next_id = MR_MAX(s->next_id, info.id + 1);
 	return 0;
@@ -415,8 +417,10 @@ int mr_segment_store_create(
 	const struct mr_manifest_owner owner = {MR_SEGMENT_RECORD, MR_SEGMENT_RECORD_LAST,
 		MR_SEGMENT_INFO_VERSION, s, replay, snapshot};
 
-	if (!s)
+	if (!s || mr_footer_cache_create(MR_SEGMENT_FOOTER_BYTES, &s->footers) < 0) {
+		free(s);
 		return -ENOMEM;
+	}
 	s->disk = disk;
 	s->manifest = manifest;
 	s->next_id = 1;
@@ -436,9 +440,15 @@ void mr_segment_store_destroy(struct mr_segment_store *s)
 		while (s->tables[i])
 			drop_table(s, s->tables[i]->id);
 	free(s->slots);
+	mr_footer_cache_put(s->footers);
 	pthread_mutex_destroy(&s->commits);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
+}
+
+struct mr_footer_cache *mr_segment_store_footers(struct mr_segment_store *s)
+{
+	return s->footers;
 }
 
 static_assert(MR_SEGMENT_NAME_BYTES <= MR_DIR_NAME_BYTES);

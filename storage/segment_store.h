@@ -10,6 +10,7 @@
 // as the statement does. Look-ups by id or table are hashed.
 #pragma once
 
+#include "storage/footer_cache.h"
 #include "storage/manifest.h"
 #include "storage/segment.h"
 
@@ -33,6 +34,10 @@ struct mr_segment_store;
 [[nodiscard]] int mr_segment_store_create(
 	struct mr_disk *disk, struct mr_manifest *manifest, struct mr_segment_store **out);
 void mr_segment_store_destroy(struct mr_segment_store *s); // NULL does nothing
+
+// Footers of its segments, of which it keeps at most MR_SEGMENT_FOOTER_BYTES before it is told.
+#define MR_SEGMENT_FOOTER_BYTES (64u << 20)
+struct mr_footer_cache *mr_segment_store_footers(struct mr_segment_store *s);
 
 // After mr_manifest_open: removes files in seg/ that no record names.
 [[nodiscard]] int mr_segment_store_clean(struct mr_segment_store *s);

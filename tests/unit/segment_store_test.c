@@ -225,11 +225,122 @@ static void store_refuses_records_that_make_no_sense(void **)
 	}
 }
 
+// ---- footers
+
+enum { FOOTERS = 20, KEPT = 5, BLOCKS = 3 };
+
+static void seal_one(struct segment_rig *s, int32_t value)
+{
+	int32_t values[64] = {value};
+	const struct mr_col col = {
+		.type = {MR_TYPE_INT4, 0, 0}, .phys = MR_PHYS_I32, .values = values};
+	const struct mr_segment_rows blocks[BLOCKS] = {{1, &col}, {1, &col}, {1, &col}};
+	const struct mr_segment_column head = {.id = 1, .type = {MR_TYPE_INT4, 0, 0}};
+	const struct mr_segment_source rows = {.columns = &head,
+		.columns_count = 1,
+		.blocks = blocks,
+		.blocks_count = BLOCKS,
+		.time_column = MR_SEGMENT_NO_COLUMN,
+		.time_fallback = MR_SEGMENT_NO_COLUMN};
+	struct mr_segment_info info = {
+		.id = mr_segment_store_id(s->segments), .table_id = 1, .ranges_count = 1};
+
+	info.ranges = malloc(sizeof(*info.ranges));
+	*info.ranges = (struct mr_offset_range){0, value, value + 1};
+	assert_int_equal(segment_rig_seal(s, &rows, &info), 0);
+}
+
+static void check_value(struct mr_segment_reader *r, int32_t value)
+{
+	struct mr_diag diag;
+	const struct mr_col *cols;
+
+	assert_int_equal(mr_segment_reader_section(r)->blocks_count, BLOCKS);
+	assert_int_equal(mr_segment_reader_block(r, BLOCKS - 1, &cols, &diag), 1);
+	assert_int_equal(*(const int32_t *)cols[0].values, value);
+}
+
+static struct mr_segment_reader *reader_of(struct mr_segment *s)
+{
+	const uint32_t column = 0;
+	struct mr_segment_reader *r;
+	struct mr_diag diag;
+
+	assert_int_equal(mr_segment_reader_create(1, &r), 0);
+	assert_int_equal(mr_segment_reader_open(r, s, MR_SEGMENT_ROWS, &column, 1, &diag), 0);
+	return r;
+}
+
+static void read_one(struct mr_segment *s, int32_t value)
+{
+	struct mr_segment_reader *r = reader_of(s);
+
+	check_value(r, value);
+	mr_segment_reader_destroy(r);
+}
+
+static struct mr_footer_stats stats_of(struct segment_rig *s)
+{
+	struct mr_footer_stats st;
+
+	mr_footer_cache_stats(mr_segment_store_footers(s->segments), &st);
+	return st;
+}
+
+static void store_keeps_the_footers_that_were_used_last(void **)
+{
+	struct mr_segment_reader *readers[FOOTERS];
+	struct mr_segment **list;
+	struct mr_io_sim sim;
+	struct segment_rig s;
+	uint64_t one;
+
+	mr_io_sim_init(&sim, &(struct mr_io_sim_options){.seed = 3});
+	assert_int_equal(segment_rig_open(&s, &sim, SNAPSHOT_RECORDS), 0);
+	for (int32_t i = 0; i < FOOTERS; i++)
+		seal_one(&s, i);
+	assert_int_equal(mr_segment_store_list(s.segments, 1, &list), FOOTERS);
+	assert_int_equal(stats_of(&s).loads, 0);
+	read_one(list[0], 0);
+	one = stats_of(&s).bytes;
+	assert_true(one > BLOCKS * sizeof(struct mr_segment_block));
+	mr_footer_cache_limit(mr_segment_store_footers(s.segments), KEPT * one + one / 2);
+	for (int32_t i = 1; i < FOOTERS; i++) {
+		read_one(list[i], i);
+		assert_int_equal(stats_of(&s).bytes, (uint64_t)MR_MIN(i + 1, KEPT) * one);
+	}
+	assert_int_equal(stats_of(&s).loads, FOOTERS);
+	assert_int_equal(stats_of(&s).evictions, FOOTERS - KEPT);
+	for (int32_t i = FOOTERS - KEPT; i < FOOTERS; i++)
+		read_one(list[i], i);
+	assert_int_equal(stats_of(&s).loads, FOOTERS);
+	// What readers are at stays, whatever the limit.
+	for (int32_t i = 0; i < FOOTERS; i++)
+		readers[i] = reader_of(list[i]);
+	assert_int_equal(stats_of(&s).bytes, FOOTERS * one);
+	for (int32_t i = 0; i < FOOTERS; i++)
+		check_value(readers[i], i);
+	for (int32_t i = 0; i < FOOTERS; i++)
+		mr_segment_reader_destroy(readers[i]);
+	assert_int_equal(stats_of(&s).bytes, KEPT * one);
+	// A dropped segment's goes with it; one that outlives the store keeps what it needs.
+	for (int32_t i = 0; i < FOOTERS - 1; i++)
+		mr_segment_put(list[i]);
+	readers[0] = reader_of(list[FOOTERS - 1]);
+	segment_rig_close(&s);
+	mr_segment_put(list[FOOTERS - 1]);
+	check_value(readers[0], FOOTERS - 1);
+	mr_segment_reader_destroy(readers[0]);
+	free(list);
+	mr_io_sim_fini(&sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(store_is_the_same_after_every_start),
 		cmocka_unit_test(store_refuses_records_that_make_no_sense),
+		cmocka_unit_test(store_keeps_the_footers_that_were_used_last),
 	};
 
 	return cmocka_run_group_tests_name("segment_store", tests, NULL, NULL);
