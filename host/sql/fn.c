@@ -9,7 +9,7 @@
 
 static const struct mr_fn_family *const families[] = {&mr_fn_cmp, &mr_fn_arith, &mr_fn_math,
 	&mr_fn_numeric, &mr_fn_text, &mr_fn_time, &mr_fn_format, &mr_fn_number, &mr_fn_digest,
-	&mr_fn_scan, &mr_fn_system, &mr_fn_regex, &mr_fn_bytes, &mr_fn_catalog};
+	&mr_fn_scan, &mr_fn_system, &mr_fn_regex, &mr_fn_bytes, &mr_fn_catalog, &mr_fn_quote};
 
 // What a function gave for the entries of one dictionary, each computed when first met.
 struct mr_memo {

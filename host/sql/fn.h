@@ -55,7 +55,7 @@ struct mr_fn_family {
 
 extern const struct mr_fn_family mr_fn_arith, mr_fn_cmp, mr_fn_cast, mr_fn_math, mr_fn_numeric,
 	mr_fn_text, mr_fn_time, mr_fn_format, mr_fn_number, mr_fn_digest, mr_fn_scan, mr_fn_system,
-	mr_fn_regex, mr_fn_bytes, mr_fn_catalog;
+	mr_fn_regex, mr_fn_bytes, mr_fn_catalog, mr_fn_quote;
 
 // Calls the function for (sel, n): NULLs, constants and dictionaries are handled here.
 [[nodiscard]] int mr_fn_eval(struct mr_eval *ev, const struct mr_expr *e, const uint32_t *sel,

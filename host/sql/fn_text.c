@@ -467,36 +467,6 @@ static int to_hex(struct mr_fn_call *c, const void *const *a, void *out)
 	return mr_fn_str(c, text + at, sizeof(text) - at, out);
 }
 
-static int quote_ident(struct mr_fn_call *c, const void *const *a, void *out)
-{
-	struct mr_span s = fn_span(a[0]);
-	struct mr_buf b = {.bytes_limit = TEXT_BYTES_MAX, .budget = c->ev->query->memory};
-	bool plain = s.bytes && !(s.data[0] >= '0' && s.data[0] <= '9');
-
-	for (size_t i = 0; i < s.bytes; i++)
-		plain &= (is_alnum(s.data[i]) && !(s.data[i] >= 'A' && s.data[i] <= 'Z')) ||
-			 s.data[i] == '_';
-	if (plain)
-		return borrow(s, 0, s.bytes, out);
-	mr_buf_u8(&b, '"');
-	for (size_t i = 0; i < s.bytes; i++)
-		mr_buf_printf(&b, s.data[i] == '"' ? "\"\"" : "%c", s.data[i]);
-	mr_buf_u8(&b, '"');
-	return finish_buf(c, &b, out);
-}
-
-static int quote_literal(struct mr_fn_call *c, const void *const *a, void *out)
-{
-	struct mr_span s = fn_span(a[0]);
-	struct mr_buf b = {.bytes_limit = TEXT_BYTES_MAX, .budget = c->ev->query->memory};
-
-	mr_buf_u8(&b, '\'');
-	for (size_t i = 0; i < s.bytes; i++)
-		mr_buf_printf(&b, s.data[i] == '\'' ? "''" : "%c", s.data[i]);
-	mr_buf_u8(&b, '\'');
-	return finish_buf(c, &b, out);
-}
-
 // ---- LIKE ----
 
 static uint8_t fold_byte(uint8_t b, bool fold)
@@ -587,8 +557,6 @@ static const struct mr_fn fns[] = {
 	TT("upper", upper),
 	TT("initcap", initcap),
 	TT("reverse", reverse),
-	TT("quote_ident", quote_ident),
-	TT("quote_literal", quote_literal),
 	TT("btrim", btrim),
 	TT("ltrim", ltrim),
 	TT("rtrim", rtrim),
