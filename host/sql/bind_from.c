@@ -303,6 +303,29 @@ static int window_rel(struct mr_bind *b, struct mr_scope *, const struct mr_ast_
 	return 0;
 }
 
+static bool is_time(uint8_t type)
+{
+	return type == MR_TYPE_DATE || type == MR_TYPE_TIMESTAMP || type == MR_TYPE_TIMESTAMPTZ;
+}
+
+// All of one type; or two times and an interval, of which PostgreSQL prefers timestamptz.
+static int series_types(struct mr_bind *b, struct mr_expr **e, uint32_t count)
+{
+	struct mr_typeref t = {.type = MR_TYPE_TIMESTAMPTZ};
+	uint8_t x = e[0]->type.type, y = e[1]->type.type;
+	int rc = 0;
+
+	if (count < 3 || (!is_time(x) && !is_time(y) && e[2]->type.type != MR_TYPE_INTERVAL))
+		return mr_bind_unify(b, "generate_series", e, count, 1);
+	if ((x == MR_TYPE_TIMESTAMP || y == MR_TYPE_TIMESTAMP) && x != t.type && y != t.type)
+		t.type = MR_TYPE_TIMESTAMP;
+	for (uint32_t i = 0; i < 3 && rc >= 0; i++)
+		rc = mr_bind_coerce(b, e[i],
+			i < 2 ? t : (struct mr_typeref){.type = MR_TYPE_INTERVAL},
+			MR_COERCE_IMPLICIT, &e[i]);
+	return rc;
+}
+
 static int series_rel(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_expr *ast,
 	struct mr_scope_rel *rel)
 {
@@ -324,9 +347,11 @@ static int series_rel(struct mr_bind *b, struct mr_scope *s, const struct mr_ast
 	for (uint32_t i = 0; i < c->args_count; i++)
 		if (mr_bind_expr(b, &around, c->args[i].value, &p->exprs[i]) < 0)
 			return -1;
-	if (mr_bind_unify(b, "generate_series", p->exprs, c->args_count, 1) < 0)
+	if (series_types(b, p->exprs, c->args_count) < 0)
 		return -1;
-	if (p->exprs[0]->type.type != MR_TYPE_INT4 && p->exprs[0]->type.type != MR_TYPE_INT8)
+	if (p->exprs[0]->type.type != MR_TYPE_INT4 && p->exprs[0]->type.type != MR_TYPE_INT8 &&
+		p->exprs[0]->type.type != MR_TYPE_TIMESTAMP &&
+		p->exprs[0]->type.type != MR_TYPE_TIMESTAMPTZ)
 		return mr_bind_unsupported(b, ast->pos, "generate_series over %s",
 			mr_type_info((enum mr_type)p->exprs[0]->type.type)->name);
 	rel->alias = mr_span_str("generate_series");

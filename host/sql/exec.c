@@ -1,6 +1,7 @@
 // Opening and running operator trees, and the operators that are a few lines each.
 #include "host/sql/exec.h"
 
+#include "host/base/datetime.h"
 #include "host/sql/fn.h"
 
 #include <errno.h>
@@ -52,7 +53,9 @@ int mr_op_next(struct mr_op *op, struct mr_batch *out)
 
 struct rows_state {
 	uint32_t at;
-	int64_t value, last, step;
+	int64_t value, last, step;   // SERIES; of times, the step is its sign
+	struct mr_interval interval; // SERIES of times
+	bool timed;
 	bool done;
 };
 
@@ -109,7 +112,8 @@ static int values_next(struct mr_op *op, struct mr_batch *out)
 	return 1;
 }
 
-static int series_bound(struct mr_op *op, uint32_t i, int64_t *out)
+// A bound or the step; 1: NULL.
+static int series_value(struct mr_op *op, uint32_t i, union mr_value *out)
 {
 	struct mr_batch one = {.rows = 1, .n = 1};
 	struct mr_vec v;
@@ -121,22 +125,34 @@ static int series_bound(struct mr_op *op, uint32_t i, int64_t *out)
 		return rc;
 	if (mr_vec_is_null(&v, 0))
 		return 1;
-	*out = v.col.phys == MR_PHYS_I32 ? *(const int32_t *)mr_vec_at(&v, 0)
-					 : *(const int64_t *)mr_vec_at(&v, 0);
+	memcpy(out, mr_vec_at(&v, 0), mr_phys_bytes((enum mr_phys)v.col.phys));
+	if (v.col.phys == MR_PHYS_I32)
+		out->i64 = out->i32;
 	return 0;
 }
 
 static int series_begin(struct mr_op *op, struct rows_state *s)
 {
+	union mr_value v[3] = {{0}, {0}, {.i64 = 1}};
 	int null = 0;
 
-	s->step = 1;
 	for (uint32_t i = 0; i < op->plan->exprs_count; i++) {
-		int rc = series_bound(op, i, i == 0 ? &s->value : i == 1 ? &s->last : &s->step);
+		int rc = series_value(op, i, &v[i]);
 
 		if (rc < 0)
 			return rc;
 		null |= rc;
+	}
+	s->value = v[0].i64;
+	s->last = v[1].i64;
+	s->step = v[2].i64;
+	s->timed = op->plan->columns[0].type.type != MR_TYPE_INT4 &&
+		   op->plan->columns[0].type.type != MR_TYPE_INT8;
+	if (s->timed) {
+		__int128 span = mr_interval_span_us(v[2].interval);
+
+		s->interval = v[2].interval;
+		s->step = (span > 0) - (span < 0);
 	}
 	if (!null && s->step == 0)
 		return mr_diag_set(
@@ -146,10 +162,27 @@ static int series_begin(struct mr_op *op, struct rows_state *s)
 	return 0;
 }
 
+// The next value. An integer's overflow ends the series, a time's is an error.
+static int series_step(struct mr_op *op, struct rows_state *s)
+{
+	const struct mr_tz *tz = op->run->query->tz;
+	int rc;
+
+	if (!s->timed) {
+		s->done = __builtin_add_overflow(s->value, s->step, &s->value);
+		return 0;
+	}
+	rc = op->plan->columns[0].type.type == MR_TYPE_TIMESTAMPTZ
+		     ? mr_tstz_add(s->value, s->interval, tz, &s->value)
+		     : mr_ts_add(s->value, s->interval, &s->value);
+	return rc < 0 ? mr_diag_set(op->run->diag, -ERANGE, "22008", 0, "timestamp out of range")
+		      : 0;
+}
+
 static int series_next(struct mr_op *op, struct mr_batch *out)
 {
 	struct rows_state *s = op->state;
-	bool wide = op->plan->columns[0].type.type == MR_TYPE_INT8;
+	enum mr_phys phys = mr_type_phys(op->plan->columns[0].type);
 	struct mr_batch none = {0};
 	struct mr_col *c;
 	int64_t *i64;
@@ -164,15 +197,15 @@ static int series_next(struct mr_op *op, struct mr_batch *out)
 		return mr_op_no_memory(op);
 	while (n < MR_EXEC_ROWS && !s->done &&
 		(s->step > 0 ? s->value <= s->last : s->value >= s->last)) {
-		if (wide)
+		if (phys == MR_PHYS_I64)
 			i64[n++] = s->value;
 		else
 			((int32_t *)i64)[n++] = (int32_t)s->value;
-		s->done = __builtin_add_overflow(s->value, s->step, &s->value);
+		if (series_step(op, s) < 0)
+			return -ERANGE;
 	}
-	*c = (struct mr_col){.type = op->plan->columns[0].type,
-		.phys = wide ? MR_PHYS_I64 : MR_PHYS_I32,
-		.values = i64};
+	*c = (struct mr_col){
+		.type = op->plan->columns[0].type, .phys = (uint8_t)phys, .values = i64};
 	*out = (struct mr_batch){.rows = n, .n = n, .columns = c};
 	return n > 0;
 }
