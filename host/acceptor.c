@@ -49,6 +49,7 @@ struct mr_acceptor {
 	int stop_fd;
 	uint16_t port;
 	pthread_t thread;
+	int accept_error; // that has been told; the thread's
 	uint32_t slots_count;
 	struct slot slots[];
 };
@@ -208,16 +209,20 @@ static void accept_one(struct mr_acceptor *l)
 	struct sockaddr_storage from;
 	socklen_t bytes = sizeof(from);
 	int fd = accept4(l->fd, (struct sockaddr *)&from, &bytes, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int err = errno;
 
 	if (fd >= 0) {
+		l->accept_error = 0;
 		atomic_fetch_add_explicit(&l->stats.accepted, 1, memory_order_relaxed);
 		connection_begin(l, fd, &from);
 		return;
 	}
-	if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+	if (err == EAGAIN || err == EINTR || err == ECONNABORTED)
 		return;
 	atomic_fetch_add_explicit(&l->stats.accept_errors, 1, memory_order_relaxed);
-	mr_note(MR_NOTE_WARN, l->opts.name, "accept=failed errno=%d", errno);
+	if (err != l->accept_error)
+		mr_note(MR_NOTE_WARN, l->opts.name, "accept=failed errno=%d", err);
+	l->accept_error = err;
 	poll(&(struct pollfd){l->stop_fd, POLLIN, 0}, 1, ACCEPT_PAUSE_MS);
 }
 

@@ -1,6 +1,7 @@
 // Operator lines on stderr, with a rate limit for each call site's format.
 #include "host/base/note.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -22,6 +23,7 @@ static struct note_site {
 
 static pthread_mutex_t sites_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic int level_now = MR_NOTE_NOTICE;
+static _Atomic unsigned lost; // lines that nobody took
 
 static const char *const level_names[] = {"error", "warning", "notice", "info", "debug"};
 
@@ -50,12 +52,21 @@ static bool site_admit(const char *fmt, time_t now, unsigned *held)
 	return admit;
 }
 
+// A pipe or socket that its reader has left full must not stop the thread that has something to
+// say. One that can be written has room for several lines.
+static bool stderr_takes_a_line(void)
+{
+	struct pollfd p = {STDERR_FILENO, POLLOUT, 0};
+
+	return poll(&p, 1, 0) != 0;
+}
+
 void mr_note(enum mr_note_level level, const char *subsystem, const char *fmt, ...)
 {
 	char line[1024];
 	struct timespec ts;
 	struct tm tm;
-	unsigned held;
+	unsigned held, unread;
 	va_list args;
 	size_t at;
 	int bytes;
@@ -73,7 +84,15 @@ void mr_note(enum mr_note_level level, const char *subsystem, const char *fmt, .
 	bytes = vsnprintf(line + at, sizeof(line) - at, fmt, args);
 	va_end(args);
 	at += bytes > 0 ? (size_t)bytes : 0;
-	at = MR_MIN(at, sizeof(line) - 48);
+	at = MR_MIN(at, sizeof(line) - 96);
+	if (!stderr_takes_a_line()) {
+		atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
+		return;
+	}
+	unread = atomic_exchange_explicit(&lost, 0, memory_order_relaxed);
+	if (unread)
+		at += (size_t)snprintf(
+			line + at, sizeof(line) - at, " lines_lost_before=%u", unread);
 	if (held)
 		at += (size_t)snprintf(line + at, sizeof(line) - at, " repeated_unsaid=%u", held);
 	line[at++] = '\n';

@@ -1,7 +1,9 @@
 // Lines for the operator, on stderr. One event a line: `TIME LEVEL subsystem: key=value …`.
 //
 // Never called on the packet path: workers count there, and the control thread writes. A line that
-// repeats is held back after `MR_NOTE_BURST` in a second, and the next one says how many were.
+// repeats is held back after `MR_NOTE_BURST` in a second, and the next one says how many were. When
+// nobody reads stderr and its pipe is full, lines are lost instead of waiting, and counted
+// likewise.
 #pragma once
 
 #include "host/base/def.h"
