@@ -57,7 +57,7 @@ static int resolve(struct mr_bind *b, const struct mr_scope *s, uint32_t count,
 }
 
 static int bind_offset(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_bound *ast,
-	struct mr_over_bound *out)
+	bool by_rows, struct mr_over_bound *out)
 {
 	*out = (struct mr_over_bound){.kind = ast->kind};
 	if (!ast->offset)
@@ -66,9 +66,75 @@ static int bind_offset(struct mr_bind *b, struct mr_scope *s, const struct mr_as
 		return -1;
 	if (mr_expr_has_columns(out->offset))
 		return mr_bind_error(b, ast->offset->pos, "42P10",
-			"argument of ROWS must not contain variables");
-	return mr_bind_coerce(b, out->offset, (struct mr_typeref){.type = MR_TYPE_INT8},
-		MR_COERCE_ASSIGN, &out->offset);
+			"argument of %s must not contain variables", by_rows ? "ROWS" : "RANGE");
+	return by_rows ? mr_bind_coerce(b, out->offset, (struct mr_typeref){.type = MR_TYPE_INT8},
+				 MR_COERCE_ASSIGN, &out->offset)
+		       : 0;
+}
+
+// The types that a key and an offset of RANGE are counted in, wide enough for their sums.
+static bool range_types(uint8_t key, uint8_t *counted, uint8_t *offset)
+{
+	static const uint8_t types[MR_TYPE_COUNT][2] = {
+		[MR_TYPE_INT2] = {MR_TYPE_INT8, MR_TYPE_INT8},
+		[MR_TYPE_INT4] = {MR_TYPE_INT8, MR_TYPE_INT8},
+		[MR_TYPE_INT8] = {MR_TYPE_NUMERIC, MR_TYPE_INT8},
+		[MR_TYPE_FLOAT4] = {MR_TYPE_FLOAT8, MR_TYPE_FLOAT8},
+		[MR_TYPE_FLOAT8] = {MR_TYPE_FLOAT8, MR_TYPE_FLOAT8},
+		[MR_TYPE_NUMERIC] = {MR_TYPE_NUMERIC, MR_TYPE_NUMERIC},
+		[MR_TYPE_DATE] = {MR_TYPE_TIMESTAMP, MR_TYPE_INTERVAL},
+		[MR_TYPE_TIMESTAMP] = {MR_TYPE_TIMESTAMP, MR_TYPE_INTERVAL},
+		[MR_TYPE_TIMESTAMPTZ] = {MR_TYPE_TIMESTAMPTZ, MR_TYPE_INTERVAL},
+	};
+
+	*counted = types[key][0];
+	*offset = types[key][1];
+	return *counted;
+}
+
+// limit = key - offset or key + offset, by the direction of the order.
+static int bind_limit(struct mr_bind *b, const struct mr_over_window *w, uint8_t type, int pos,
+	struct mr_over_bound *out)
+{
+	bool desc = w->sorts[w->partition_count].desc;
+	bool back = (out->kind == MR_AST_PRECEDING) != desc;
+	uint8_t key = w->exprs[w->partition_count]->type.type, has;
+	struct mr_expr *pair[2] = {w->key};
+
+	if (!out->offset)
+		return 0;
+	has = out->offset->type.type;
+	if (has != MR_TYPE_NULL && has != type && !mr_fn_implicit(has, type))
+		return mr_bind_unsupported(b, pos,
+			"RANGE with offset PRECEDING/FOLLOWING for column type %s and offset type "
+			"%s",
+			mr_type_info(key)->name, mr_type_info(has)->name);
+	if (mr_bind_coerce(b, out->offset, (struct mr_typeref){.type = type}, MR_COERCE_IMPLICIT,
+		    &out->offset) < 0)
+		return -1;
+	pair[1] = out->offset;
+	return mr_bind_function(b, mr_span_str(back ? "-" : "+"), pair, 2, pos, true, &out->limit);
+}
+
+static int bind_range(struct mr_bind *b, const struct mr_ast_window *w, struct mr_over_window *out)
+{
+	uint8_t key, counted, offset;
+
+	if (out->sorts_count != out->partition_count + 1)
+		return mr_bind_error(b, w->pos, "42P20",
+			"RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY "
+			"column");
+	key = out->exprs[out->partition_count]->type.type;
+	if (!range_types(key, &counted, &offset))
+		return mr_bind_unsupported(b, w->pos,
+			"RANGE with offset PRECEDING/FOLLOWING for column type %s",
+			mr_type_info(key)->name);
+	if (mr_bind_coerce(b, out->exprs[out->partition_count],
+		    (struct mr_typeref){.type = counted}, MR_COERCE_IMPLICIT, &out->key) < 0)
+		return -1;
+	if (bind_limit(b, out, offset, w->pos, &out->start) < 0)
+		return -1;
+	return bind_limit(b, out, offset, w->pos, &out->end);
 }
 
 static int bind_frame(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_window *w,
@@ -83,11 +149,12 @@ static int bind_frame(struct mr_bind *b, struct mr_scope *s, const struct mr_ast
 	if (w->exclude != MR_AST_EXCLUDE_NONE)
 		return mr_bind_unsupported(b, w->pos, "EXCLUDE of a frame");
 	out->by_rows = w->frame == MR_AST_ROWS;
-	if (w->frame == MR_AST_RANGE && (w->start.offset || w->end.offset))
-		return mr_bind_unsupported(b, w->pos, "a RANGE frame with an offset");
-	if (bind_offset(b, s, written ? &w->start : &begin, &out->start) < 0)
+	if (bind_offset(b, s, written ? &w->start : &begin, out->by_rows, &out->start) < 0)
 		return -1;
-	return bind_offset(b, s, written && w->between ? &w->end : &current, &out->end);
+	if (bind_offset(b, s, written && w->between ? &w->end : &current, out->by_rows, &out->end) <
+		0)
+		return -1;
+	return !out->by_rows && (out->start.offset || out->end.offset) ? bind_range(b, w, out) : 0;
 }
 
 int mr_bind_sorts(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_sorts *list,
@@ -352,7 +419,14 @@ struct mr_expr **mr_bind_over_expr(struct mr_over_call *c, uint32_t i)
 	i -= c->args_count;
 	if (c->filter && i-- == 0)
 		return &c->filter;
-	return i < c->window.sorts_count ? &c->window.exprs[i] : NULL;
+	if (i < c->window.sorts_count)
+		return &c->window.exprs[i];
+	i -= c->window.sorts_count;
+	if (c->window.key && i-- == 0)
+		return &c->window.key;
+	if (c->window.start.limit && i-- == 0)
+		return &c->window.start.limit;
+	return c->window.end.limit && i == 0 ? &c->window.end.limit : NULL;
 }
 
 static uint32_t *column_of(struct mr_over_call *c, uint32_t i)
@@ -362,7 +436,13 @@ static uint32_t *column_of(struct mr_over_call *c, uint32_t i)
 	i -= c->args_count;
 	if (c->filter && i-- == 0)
 		return &c->filter_column;
-	return &c->window.sorts[i].column;
+	if (i < c->window.sorts_count)
+		return &c->window.sorts[i].column;
+	i -= c->window.sorts_count;
+	if (c->window.key && i-- == 0)
+		return &c->window.key_column;
+	return c->window.start.limit && i == 0 ? &c->window.start.limit_column
+					       : &c->window.end.limit_column;
 }
 
 int mr_bind_place(struct mr_bind *b, struct mr_plan *p, struct mr_expr *e, uint32_t *column)
@@ -450,7 +530,7 @@ int mr_bind_over_plan(struct mr_bind *b, struct mr_scope *s, struct mr_plan **pl
 	int rc = 0;
 
 	for (uint32_t i = 0; i < s->overs_count; i++)
-		more += MR_OVER_ARGS_MAX + 1 + s->overs[i].window.sorts_count;
+		more += MR_OVER_ARGS_MAX + 4 + s->overs[i].window.sorts_count;
 	below = mr_bind_pass_through(b, *plan, more);
 	over = below ? mr_bind_plan(b, MR_PLAN_OVER, below) : NULL;
 	if (!over)

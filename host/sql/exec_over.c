@@ -5,6 +5,7 @@
 // order is served by it), and each call then goes through its partitions and writes its results
 // into the rows. Every call is linear in the rows: what changes from row to row is where its peers
 // and its frame begin and end, and these only move forward.
+#include "host/base/datetime.h"
 #include "host/sql/over.h"
 
 #include <errno.h>
@@ -50,6 +51,36 @@ static uint32_t clamp(int64_t at, uint32_t count)
 	return at < 0 ? 0 : at > count ? count : (uint32_t)at;
 }
 
+// RANGE with an offset: how a row stands to the current row's limit, by the order. NULLs are beyond
+// all limits on their side.
+static int compare_limit(const struct mr_op *op, const struct mr_over_rows *r,
+	const struct mr_over_window *w, const struct mr_over_bound *b, uint32_t at)
+{
+	const struct mr_plan_sort *order = &w->sorts[w->partition_count];
+	const uint8_t *row = r->rows[at];
+	int c;
+
+	if (mr_rowset_is_null(row, w->key_column))
+		return order->nulls_first ? -1 : 1;
+	c = mr_value_cmp(op->plan->columns[w->key_column].type,
+		mr_rowset_at(r->set, row, w->key_column),
+		mr_rowset_at(r->set, r->rows[r->at], b->limit_column));
+	return order->desc ? -c : c;
+}
+
+// The ends move forward from those of the row before.
+static uint32_t range_bound(const struct mr_op *op, const struct mr_over_rows *r,
+	const struct mr_over_window *w, const struct mr_over_bound *b, bool end)
+{
+	uint32_t at = end ? r->frame_end : r->frame_first;
+
+	if (mr_rowset_is_null(r->rows[r->at], w->key_column))
+		return end ? r->peers_end : r->peers_first;
+	while (at < r->count && compare_limit(op, r, w, b, at) < end)
+		at++;
+	return at;
+}
+
 // Where a bound cuts the partition. `end`: behind the rows it includes.
 static uint32_t bound_at(const struct mr_over_rows *r, const struct mr_over_window *w,
 	const struct mr_over_bound *b, int64_t offset, bool end)
@@ -66,12 +97,16 @@ static uint32_t bound_at(const struct mr_over_rows *r, const struct mr_over_wind
 	}
 }
 
-static void find_frame(const struct call_run *c, struct mr_over_rows *r)
+static void find_frame(const struct mr_op *op, const struct call_run *c, struct mr_over_rows *r)
 {
 	const struct mr_over_window *w = &c->call->window;
+	uint32_t end;
 
-	r->frame_first = bound_at(r, w, &w->start, c->from, false);
-	r->frame_end = MR_MAX(bound_at(r, w, &w->end, c->until, true), r->frame_first);
+	r->frame_first = w->start.limit ? range_bound(op, r, w, &w->start, false)
+					: bound_at(r, w, &w->start, c->from, false);
+	end = w->end.limit ? range_bound(op, r, w, &w->end, true)
+			   : bound_at(r, w, &w->end, c->until, true);
+	r->frame_end = MR_MAX(end, r->frame_first);
 }
 
 // ---- Calls ----
@@ -101,7 +136,7 @@ static int run_partition(struct mr_op *op, struct call_run *c, const struct mr_r
 		if (c->has_peers && r.at >= r.peers_end)
 			next_peers(op, c->call, &r);
 		if (c->has_frame)
-			find_frame(c, &r);
+			find_frame(op, c, &r);
 		rc = c->call->fn ? c->call->fn->value(&r, c->call, &v)
 				 : mr_over_agg_value(&c->agg, &r, &v);
 		if (rc >= 0)
@@ -136,6 +171,20 @@ static int run_call(struct mr_op *op, struct over_state *s, struct call_run *c)
 
 // ---- The step ----
 
+static bool is_negative(struct mr_typeref t, const void *v)
+{
+	switch (t.type) {
+	case MR_TYPE_INT8: return *(const int64_t *)v < 0;
+	case MR_TYPE_FLOAT8: return !(*(const double *)v >= 0);
+	case MR_TYPE_INTERVAL: return mr_interval_span_us(*(const struct mr_interval *)v) < 0;
+	default: {
+		struct mr_dec d = mr_value_to_dec(t, v);
+
+		return mr_dec_is_nan(d) || mr_dec_coefficient(d) < 0;
+	}
+	}
+}
+
 static int offset_of(
 	struct mr_op *op, const struct mr_over_bound *b, const char *which, int64_t *out)
 {
@@ -152,10 +201,14 @@ static int offset_of(
 	if (mr_vec_is_null(&v, 0))
 		return mr_diag_set(op->run->diag, -EINVAL, "22004", 0,
 			"frame %s offset must not be null", which);
-	*out = *(const int64_t *)mr_vec_at(&v, 0);
-	return *out >= 0 ? 0
-			 : mr_diag_set(op->run->diag, -EINVAL, "22013", 0,
-				   "frame %s offset must not be negative", which);
+	if (is_negative(b->offset->type, mr_vec_at(&v, 0)))
+		return b->limit ? mr_diag_set(op->run->diag, -EINVAL, "22013", 0,
+					  "invalid preceding or following size in window function")
+				: mr_diag_set(op->run->diag, -EINVAL, "22013", 0,
+					  "frame %s offset must not be negative", which);
+	if (!b->limit)
+		*out = *(const int64_t *)mr_vec_at(&v, 0);
+	return 0;
 }
 
 static int open_calls(struct mr_op *op, struct over_state *s)

@@ -13,7 +13,10 @@
 
 struct mr_over_bound {
 	uint8_t kind;           // enum mr_ast_bound_kind
-	struct mr_expr *offset; // bigint, without columns; or NULL
+	struct mr_expr *offset; // without columns, of ROWS a bigint; or NULL
+	// RANGE with an offset: the key of the last row that is inside, for each row.
+	struct mr_expr *limit; // or NULL
+	uint32_t limit_column; // set with the plan
 };
 
 // Which rows a call sees, and in what order.
@@ -25,6 +28,8 @@ struct mr_over_window {
 	bool by_rows; // ROWS; else RANGE
 	struct mr_over_bound start;
 	struct mr_over_bound end;
+	struct mr_expr *key; // RANGE with an offset: the order's key in the type of the limits
+	uint32_t key_column; // set with the plan
 };
 
 struct mr_over_fn;
