@@ -670,22 +670,23 @@ static int cast_branch(
 	return 0;
 }
 
-static int bind_union(struct mr_bind *b, struct mr_scope *parent, const struct mr_ast_select *ast,
+// UNION ALL, INTERSECT, EXCEPT.
+static int bind_two(struct mr_bind *b, struct mr_scope *parent, const struct mr_ast_select *ast,
 	struct mr_plan **out, uint32_t *columns)
 {
+	const char *word = ast->kind == MR_AST_UNION       ? "UNION"
+			   : ast->kind == MR_AST_INTERSECT ? "INTERSECT"
+							   : "EXCEPT";
 	struct mr_plan *side[2];
 	uint32_t width[2];
 	struct mr_expr **exprs[2];
 
-	if (ast->kind != MR_AST_UNION)
-		return mr_bind_unsupported(
-			b, ast->pos, "%s", ast->kind == MR_AST_INTERSECT ? "INTERSECT" : "EXCEPT");
 	if (mr_bind_select(b, parent, ast->left, &side[0], &width[0]) < 0 ||
 		mr_bind_select(b, parent, ast->right, &side[1], &width[1]) < 0)
 		return -1;
 	if (width[0] != width[1])
 		return mr_bind_error(b, ast->right->pos, "42601",
-			"each UNION query must have the same number of columns");
+			"each %s query must have the same number of columns", word);
 	for (int s = 0; s < 2; s++) {
 		exprs[s] = mr_arena_zalloc(b->arena, width[0] + 1, sizeof(**exprs));
 		if (!exprs[s])
@@ -701,7 +702,7 @@ static int bind_union(struct mr_bind *b, struct mr_scope *parent, const struct m
 	for (uint32_t i = 0; i < width[0]; i++) {
 		struct mr_expr *pair[2] = {exprs[0][i], exprs[1][i]};
 
-		if (mr_bind_unify(b, "UNION", pair, 2, 1) < 0)
+		if (mr_bind_unify(b, word, pair, 2, 1) < 0)
 			return -1;
 		exprs[0][i] = pair[0];
 		exprs[1][i] = pair[1];
@@ -709,17 +710,19 @@ static int bind_union(struct mr_bind *b, struct mr_scope *parent, const struct m
 	if (cast_branch(b, &side[0], exprs[0], width[0]) < 0 ||
 		cast_branch(b, &side[1], exprs[1], width[0]) < 0)
 		return -1;
-	*out = mr_bind_plan(b, MR_PLAN_APPEND, side[0]);
+	*out = mr_bind_plan(b, ast->kind == MR_AST_UNION ? MR_PLAN_APPEND : MR_PLAN_SETOP, side[0]);
 	if (!*out)
 		return mr_bind_no_memory(b);
 	(*out)->right = side[1];
+	(*out)->intersect = ast->kind == MR_AST_INTERSECT;
+	(*out)->all = ast->all;
 	(*out)->columns = side[0]->columns;
 	(*out)->columns_count = width[0];
 	*columns = width[0];
 	return 0;
 }
 
-// VALUES and UNION: ORDER BY may name result columns only.
+// VALUES and set operations: ORDER BY may name result columns only.
 static int bind_set(struct mr_bind *b, struct mr_scope *parent, const struct mr_ast_select *ast,
 	struct mr_plan **out, uint32_t *columns)
 {
@@ -728,7 +731,7 @@ static int bind_set(struct mr_bind *b, struct mr_scope *parent, const struct mr_
 
 	if (rc >= 0)
 		rc = ast->kind == MR_AST_VALUES ? bind_values(b, ast, out, columns)
-						: bind_union(b, &q.scope, ast, out, columns);
+						: bind_two(b, &q.scope, ast, out, columns);
 	if (rc < 0)
 		return rc;
 	q.visible = *columns;

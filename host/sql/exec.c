@@ -463,6 +463,7 @@ int mr_op_open(struct mr_run *r, const struct mr_plan *p, struct mr_op **out)
 	case MR_PLAN_SORT: return mr_op_sort_open(op);
 	case MR_PLAN_JOIN: return mr_op_join_open(op);
 	case MR_PLAN_OVER: return mr_op_over_open(op);
+	case MR_PLAN_SETOP: return mr_op_set_open(op);
 	case MR_PLAN_WINDOW: return mr_op_window_open(op);
 	default: return mr_op_small_open(op);
 	}

@@ -86,6 +86,7 @@ int mr_op_agg_open(struct mr_op *op);
 int mr_op_sort_open(struct mr_op *op);
 int mr_op_join_open(struct mr_op *op);
 int mr_op_over_open(struct mr_op *op);
+int mr_op_set_open(struct mr_op *op);
 int mr_op_window_open(struct mr_op *op);
 int mr_op_small_open(
 	struct mr_op *op); // ONE, VALUES, SERIES, FILTER, PROJECT, DISTINCT, LIMIT, APPEND

@@ -19,6 +19,7 @@ static const char *step_name(const struct mr_plan *p)
 		[MR_PLAN_SORT] = "Sort",
 		[MR_PLAN_LIMIT] = "Limit",
 		[MR_PLAN_OVER] = "WindowAgg",
+		[MR_PLAN_SETOP] = "SetOp Except",
 		[MR_PLAN_APPEND] = "Append",
 	};
 
@@ -26,6 +27,8 @@ static const char *step_name(const struct mr_plan *p)
 		return "Nested Loop";
 	if (p->kind == MR_PLAN_JOIN && p->outer)
 		return "Hash Left Join";
+	if (p->kind == MR_PLAN_SETOP && p->intersect)
+		return "SetOp Intersect";
 	if (p->kind == MR_PLAN_AGG && p->exprs_count == 0)
 		return "Aggregate";
 	if (p->kind == MR_PLAN_SORT && p->limit)

@@ -25,6 +25,7 @@ enum mr_plan_kind {
 	MR_PLAN_SORT,
 	MR_PLAN_LIMIT,
 	MR_PLAN_OVER,   // child's rows and the values of `overs`, window functions
+	MR_PLAN_SETOP,  // child's rows that are in right (`intersect`), or are not
 	MR_PLAN_APPEND, // child's rows, then right's: UNION ALL
 };
 
@@ -74,6 +75,8 @@ struct mr_plan {
 	uint32_t calls_count;
 	struct mr_expr **right_exprs; // JOIN: `exprs` of the child equal these of the right
 	bool outer;                   // JOIN: LEFT
+	bool intersect;               // SETOP: INTERSECT; else EXCEPT
+	bool all;                     // SETOP: by counts; else each row once
 	uint32_t time_column;         // WINDOW: of the child
 	int64_t slide;                // WINDOW: in units of the time column
 	int64_t size;
