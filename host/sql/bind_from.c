@@ -576,7 +576,7 @@ static int join_item(
 	struct mr_plan *left, *right;
 	struct mr_expr *on = NULL;
 	struct mr_ast_idents names = f->join.using;
-	bool mirrored = f->join.kind == MR_AST_JOIN_RIGHT;
+	bool mirrored = f->join.kind == MR_AST_JOIN_RIGHT, full = f->join.kind == MR_AST_JOIN_FULL;
 	struct mr_scope here;
 	int rc = from_item(b, s, f->join.left, &left);
 
@@ -586,14 +586,14 @@ static int join_item(
 		return rc;
 	if (f->alias || f->join.using_alias)
 		return mr_bind_unsupported(b, f->pos, "the alias of a join");
-	if (f->join.kind == MR_AST_JOIN_FULL)
-		return mr_bind_unsupported(b, f->pos, "FULL JOIN");
-	if (mirrored && !f->join.on)
-		return mr_bind_unsupported(b, f->pos, "RIGHT JOIN without ON");
+	if ((mirrored || full) && !f->join.on)
+		return mr_bind_unsupported(
+			b, f->pos, "%s JOIN without ON", full ? "FULL" : "RIGHT");
 	*out = mirrored ? make_join(b, right, left) : make_join(b, left, right);
 	if (!*out)
 		return mr_bind_no_memory(b);
-	(*out)->outer = mirrored || f->join.kind == MR_AST_JOIN_LEFT;
+	(*out)->outer = mirrored || full || f->join.kind == MR_AST_JOIN_LEFT;
+	(*out)->full = full;
 	here = *s;
 	here.rels += first;
 	here.rels_count -= first;

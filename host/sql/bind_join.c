@@ -229,7 +229,7 @@ static int sink(struct mr_bind *b, struct mr_plan **plan, struct mr_expr *e)
 		return add_filter(b, plan, e);
 	if (!one_side(p, e, &side))
 		return !p->outer && is_equality(p, e, &l, &r) ? add_key(b, p, l, r) : 0;
-	if (side == 0 || (side == 2 && p->outer))
+	if (side == 0 || p->full || (side == 2 && p->outer))
 		return 0;
 	e = to_side(b, p, e);
 	if (!e)

@@ -1,7 +1,10 @@
-// JOIN: inner and left, by a hash table over the right side, or by a loop when nothing is equated.
+// JOIN: inner, left and full, by a hash table over the right side, or by a loop when nothing is
+// equated.
 //
 // The right side is read whole. Rows with equal keys form a chain whose head hangs in the group's
-// state. A left batch is matched row by row into pairs, at most MR_EXEC_ROWS at a time.
+// state. A left batch is matched row by row into pairs, at most MR_EXEC_ROWS at a time. In an outer
+// join a left row that may stay alone has one more pair, without a right row, behind its others; it
+// is given if none of them was. A full join ends with the right rows that were in no pair given.
 #include "host/sql/rowset.h"
 
 #include <string.h>
@@ -9,7 +12,9 @@
 // A kept row of the right side, in the chain of its group.
 struct chained {
 	struct chained *next;
+	struct chained *older; // of all
 	uint8_t *row;
+	bool given;
 };
 
 struct join_state {
@@ -21,7 +26,11 @@ struct join_state {
 	struct chained *next; // candidates left for the row at left_at
 	bool have_left;
 	bool in_row;
+	bool alone_due; // the row at left_at has its pair without a right row yet to come
+	bool given;     // one of that row's pairs was given
+	bool left_done;
 	struct chained **heads; // per selected row of `left`
+	struct chained *newest; // of the right rows
 };
 
 static int keep_right(struct mr_op *op, struct join_state *s, const struct mr_batch *in)
@@ -51,8 +60,11 @@ static int keep_right(struct mr_op *op, struct join_state *s, const struct mr_ba
 		c->row = mr_rowset_copy(&s->rows, arena, in->columns, mr_sel(in->sel, k));
 		if (!c->row)
 			return mr_op_no_memory(op);
+		c->given = false;
 		c->next = *head;
 		*head = c;
+		c->older = s->newest;
+		s->newest = c;
 	}
 	return 0;
 }
@@ -116,12 +128,20 @@ static int find_heads(struct mr_op *op, struct join_state *s)
 	return 0;
 }
 
-// Pairs of a left row (place in the batch) and a right row; a NULL right row is an outer one.
+// Pairs of a left row (place in the batch) and a right row, or none: NULL.
 struct pairs {
 	uint32_t *left;
 	uint8_t **right;
+	struct chained **from; // the right row's
 	uint32_t n;
 };
+
+static void add_pair(const struct join_state *s, struct pairs *p, struct chained *right)
+{
+	p->left[p->n] = mr_sel(s->left.sel, s->left_at);
+	p->right[p->n] = right ? right->row : NULL;
+	p->from[p->n++] = right;
+}
 
 static bool more_pairs(struct mr_op *op, struct join_state *s, struct pairs *p)
 {
@@ -129,17 +149,17 @@ static bool more_pairs(struct mr_op *op, struct join_state *s, struct pairs *p)
 		if (!s->in_row) {
 			s->next = s->heads[s->left_at];
 			s->in_row = true;
-			if (!s->next && op->plan->outer) {
-				p->left[p->n] = mr_sel(s->left.sel, s->left_at);
-				p->right[p->n++] = NULL;
-			}
+			s->alone_due = op->plan->outer && (!s->next || op->plan->condition);
 		}
-		for (; s->next && p->n < MR_EXEC_ROWS; s->next = s->next->next) {
-			p->left[p->n] = mr_sel(s->left.sel, s->left_at);
-			p->right[p->n++] = s->next->row;
+		for (; s->next && p->n < MR_EXEC_ROWS; s->next = s->next->next)
+			add_pair(s, p, s->next);
+		if (s->alone_due && !s->next && p->n < MR_EXEC_ROWS) {
+			add_pair(s, p, NULL);
+			s->alone_due = false;
 		}
-		if (p->n == MR_EXEC_ROWS && (s->next || s->left_at + 1 < s->left.n)) {
-			if (!s->next) {
+		if (p->n == MR_EXEC_ROWS &&
+			(s->next || s->alone_due || s->left_at + 1 < s->left.n)) {
+			if (!s->next && !s->alone_due) {
 				s->left_at++;
 				s->in_row = false;
 			}
@@ -174,21 +194,37 @@ static int emit(struct mr_op *op, struct join_state *s, const struct pairs *p, s
 	return rc;
 }
 
-static int filter_pairs(struct mr_op *op, struct mr_batch *out)
+// Which pairs are given: those with a right row for which the condition is true, and those without
+// one whose left row has no such pair.
+static int filter_pairs(
+	struct mr_op *op, struct join_state *s, const struct pairs *p, struct mr_batch *out)
 {
 	struct mr_eval ev = op->eval;
-	uint32_t *sel = mr_arena_alloc(&op->scratch, (out->n + 1) * sizeof(*sel));
+	uint32_t *both = mr_arena_alloc(&op->scratch, (p->n + 1) * sizeof(*both)), n = 0, at = 0;
+	uint32_t *holds = mr_arena_alloc(&op->scratch, (p->n + 1) * sizeof(*holds));
+	uint32_t *sel = mr_arena_alloc(&op->scratch, (p->n + 1) * sizeof(*sel));
 	int rc;
 
-	if (!sel)
+	if (!both || !holds || !sel)
 		return mr_op_no_memory(op);
+	for (uint32_t k = 0; k < p->n; k++)
+		if (p->right[k])
+			both[n++] = k;
 	ev.columns = out->columns;
 	ev.rows = out->rows;
-	rc = mr_expr_filter(&ev, op->plan->condition, NULL, out->n, sel);
+	rc = mr_expr_filter(&ev, op->plan->condition, both, n, holds);
 	if (rc < 0)
 		return rc;
+	out->n = 0;
+	for (uint32_t k = 0; k < p->n; k++) {
+		bool here = at < (uint32_t)rc && holds[at] == k;
+
+		if (here || (!p->right[k] && !s->given))
+			sel[out->n++] = k;
+		at += here;
+		s->given = p->right[k] && (s->given || here);
+	}
 	out->sel = sel;
-	out->n = (uint32_t)rc;
 	return 0;
 }
 
@@ -196,8 +232,9 @@ static int filter_pairs(struct mr_op *op, struct mr_batch *out)
 static int next_left(struct mr_op *op, struct join_state *s)
 {
 	while (!s->have_left || s->left_at >= s->left.n) {
-		int rc = mr_op_next(op->child, &s->left);
+		int rc = s->left_done ? 0 : mr_op_next(op->child, &s->left);
 
+		s->left_done |= rc == 0;
 		if (rc <= 0)
 			return rc;
 		s->have_left = true;
@@ -219,7 +256,8 @@ static int next_pairs(struct mr_op *op, struct join_state *s, struct pairs *p)
 		rc = find_heads(op, s);
 		p->left = mr_arena_alloc(&op->scratch, (MR_EXEC_ROWS + 1) * sizeof(*p->left));
 		p->right = mr_arena_alloc(&op->scratch, (MR_EXEC_ROWS + 1) * sizeof(*p->right));
-		if (rc >= 0 && (!p->left || !p->right))
+		p->from = mr_arena_alloc(&op->scratch, (MR_EXEC_ROWS + 1) * sizeof(*p->from));
+		if (rc >= 0 && (!p->left || !p->right || !p->from))
 			rc = mr_op_no_memory(op);
 		if (rc < 0)
 			return rc;
@@ -228,23 +266,69 @@ static int next_pairs(struct mr_op *op, struct join_state *s, struct pairs *p)
 	}
 }
 
+static int null_column(struct mr_op *op, struct mr_typeref t, uint32_t n, struct mr_col *out)
+{
+	enum mr_phys phys = mr_type_phys(t);
+	void *values = mr_arena_column(&op->scratch, n * mr_phys_bytes(phys));
+	uint64_t *valid = mr_arena_column(&op->scratch, (size_t)(n + 63) / 64 * 8);
+
+	if (!values || !valid)
+		return mr_op_no_memory(op);
+	memset(values, 0, n * mr_phys_bytes(phys));
+	memset(valid, 0, (size_t)(n + 63) / 64 * 8);
+	*out = (struct mr_col){.type = t, .phys = (uint8_t)phys, .values = values, .valid = valid};
+	return 0;
+}
+
+// A full join's right rows that were in no pair given.
+static int emit_alone(struct mr_op *op, struct join_state *s, struct mr_batch *out)
+{
+	const struct mr_plan *plan = op->plan;
+	struct mr_batch none = {0};
+	struct mr_col *columns;
+	uint8_t **rows;
+	uint32_t n = 0;
+	int rc = 0;
+
+	mr_op_input(op, &none);
+	columns = mr_arena_zalloc(&op->scratch, plan->columns_count + 1, sizeof(*columns));
+	rows = mr_arena_alloc(&op->scratch, MR_EXEC_ROWS * sizeof(*rows));
+	if (!columns || !rows)
+		return mr_op_no_memory(op);
+	for (; s->newest && n < MR_EXEC_ROWS; s->newest = s->newest->older)
+		if (!s->newest->given)
+			rows[n++] = s->newest->row;
+	for (uint32_t c = 0; c < plan->columns_count && n && rc >= 0; c++) {
+		const struct mr_plan_column *col = &plan->columns[c];
+
+		rc = col->right ? mr_rowset_column(&s->rows, &op->eval, col->type, col->source,
+					  rows, n, &columns[c])
+				: null_column(op, col->type, n, &columns[c]);
+	}
+	*out = (struct mr_batch){.rows = n, .n = n, .columns = columns};
+	return rc < 0 ? rc : n > 0;
+}
+
 static int join_next(struct mr_op *op, struct mr_batch *out)
 {
 	struct join_state *s = op->state;
+	bool was_done = s->left_done;
 	struct pairs p = {0};
 	int rc = s->built ? 0 : join_build(op, s);
 
 	rc = rc < 0 ? rc : next_pairs(op, s, &p);
+	if (rc == 0 && op->plan->full) {
+		op->run->dict_epoch += !was_done;
+		return emit_alone(op, s, out);
+	}
 	if (rc <= 0)
 		return rc;
-	for (uint32_t k = 0; op->plan->outer && op->plan->condition && k < p.n; k++)
-		if (p.right[k])
-			return mr_diag_set(op->run->diag, MR_ERR_UNSUPPORTED, "0A000", 0,
-				"LEFT JOIN with a condition on both sides other than equality is "
-				"not supported");
 	rc = emit(op, s, &p, out);
-	if (rc >= 0 && op->plan->condition && !op->plan->outer)
-		rc = filter_pairs(op, out);
+	if (rc >= 0 && op->plan->condition)
+		rc = filter_pairs(op, s, &p, out);
+	for (uint32_t k = 0; op->plan->full && k < out->n && rc >= 0; k++)
+		if (p.from[mr_sel(out->sel, k)])
+			p.from[mr_sel(out->sel, k)]->given = true;
 	return rc < 0 ? rc : 1;
 }
 

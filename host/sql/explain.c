@@ -26,7 +26,7 @@ static const char *step_name(const struct mr_plan *p)
 	if (p->kind == MR_PLAN_JOIN && p->exprs_count == 0)
 		return "Nested Loop";
 	if (p->kind == MR_PLAN_JOIN && p->outer)
-		return "Hash Left Join";
+		return p->full ? "Hash Full Join" : "Hash Left Join";
 	if (p->kind == MR_PLAN_SETOP && p->intersect)
 		return "SetOp Intersect";
 	if (p->kind == MR_PLAN_AGG && p->exprs_count == 0)

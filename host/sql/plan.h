@@ -74,7 +74,8 @@ struct mr_plan {
 	struct mr_agg_call *calls;
 	uint32_t calls_count;
 	struct mr_expr **right_exprs; // JOIN: `exprs` of the child equal these of the right
-	bool outer;                   // JOIN: LEFT
+	bool outer;                   // JOIN: LEFT, FULL
+	bool full;                    // JOIN: FULL
 	bool intersect;               // SETOP: INTERSECT; else EXCEPT
 	bool all;                     // SETOP: by counts; else each row once
 	uint32_t time_column;         // WINDOW: of the child
