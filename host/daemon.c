@@ -56,10 +56,25 @@ static int seal_health(const struct mr_control *c, struct mr_diag *diag)
 		"no segment could be written for %lld s; the log says why", (long long)ms / 1000);
 }
 
-// Well: every worker's log acknowledges, what exists can change, and segments can be written.
+// Without its network device nobody reaches Kafka's ports.
+static int port_health(const struct mr_control *c, struct mr_diag *diag)
+{
+	struct mr_dpdk_info port;
+
+	if (!c->nic)
+		return 0;
+	mr_nic_describe(c->nic, &port);
+	return port.is_gone ? mr_diag_set(diag, -ENODEV, "58000", 0,
+				      "the port %s is gone; restart when it is back", port.name)
+			    : 0;
+}
+
+// Well: every worker's log acknowledges, what exists can change, segments can be written, and the
+// port is there.
 static int health(void *owner, struct mr_diag *diag)
 {
 	struct mr_daemon *d = owner;
+	int rc;
 
 	for (uint32_t i = 0; i < d->control.workers_count; i++) {
 		const struct mr_worker *w = d->control.workers[i];
@@ -71,7 +86,8 @@ static int health(void *owner, struct mr_diag *diag)
 	if (mr_manifest_is_stopped(d->control.manifest))
 		return mr_diag_set(diag, MR_ERR_STOPPED, "58030", 0,
 			"the manifest has stopped after a disk error");
-	return seal_health(&d->control, diag);
+	rc = seal_health(&d->control, diag);
+	return rc < 0 ? rc : port_health(&d->control, diag);
 }
 
 static void format_address(char out[300], const char *host, uint16_t port)

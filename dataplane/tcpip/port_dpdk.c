@@ -15,6 +15,8 @@
 #include "dataplane/tcpip/port_dpdk_int.h"
 #include "host/base/stat.h"
 
+#include <errno.h>
+#include <net/if.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -30,6 +32,11 @@ struct run {
 static struct dpdk_port *of(struct mr_port *p)
 {
 	return MR_CONTAINER(p, struct dpdk_port, port);
+}
+
+static bool is_gone(const struct mr_dpdk *d)
+{
+	return atomic_load_explicit(&d->is_gone, memory_order_relaxed);
 }
 
 // ---- giving frames to the device
@@ -59,7 +66,7 @@ static int give(struct dpdk_port *p, struct rte_mbuf **mbufs, int n)
 
 	for (int i = 0; i < n; i++)
 		sizes[i] = mbufs[i]->pkt_len;
-	if (n && !atomic_load_explicit(&p->dev->is_gone, memory_order_relaxed))
+	if (n && !is_gone(p->dev))
 		sent = transmit(p, mbufs, n);
 	for (int i = 0; i < sent; i++)
 		bytes += sizes[i];
@@ -70,8 +77,7 @@ static int give(struct dpdk_port *p, struct rte_mbuf **mbufs, int n)
 
 static bool is_carried(const struct dpdk_port *p)
 {
-	return atomic_load_explicit(&p->dev->link_up, memory_order_relaxed) &&
-	       !atomic_load_explicit(&p->dev->is_gone, memory_order_relaxed);
+	return atomic_load_explicit(&p->dev->link_up, memory_order_relaxed) && !is_gone(p->dev);
 }
 
 // Sends what the device had no room for before. True when none is left: without a link it is lost.
@@ -263,7 +269,7 @@ static int dpdk_rx(struct mr_port *port, struct mr_frame *out, int max)
 	struct dpdk_port *p = of(port);
 	int n;
 
-	if (MR_UNLIKELY(atomic_load_explicit(&p->dev->is_gone, memory_order_relaxed)))
+	if (MR_UNLIKELY(is_gone(p->dev)))
 		return -ENODEV;
 	send_backlog(p);
 	max = MR_MIN(max, MR_PORT_BURST);
@@ -391,6 +397,8 @@ static void go_to_sleep(struct dpdk_port *p)
 	atomic_thread_fence(memory_order_seq_cst);
 	if (rte_ring_count(p->in) && write(p->wake_fd, &one, sizeof(one)) < 0)
 		return; // its counter is at its limit: it polls readable all the same
+	if (is_gone(p->dev))
+		return;
 	rte_spinlock_lock(&p->rxq->lock);
 	// Not every driver has a switch; its descriptor polls readable then whenever frames wait.
 	(void)rte_eth_dev_rx_intr_enable(p->dev->port_id, p->share.rx_queue);
@@ -440,6 +448,37 @@ void mr_dpdk_link(struct mr_dpdk *d)
 		atomic_fetch_add_explicit(&d->link_changes, 1, memory_order_relaxed);
 }
 
+void mr_dpdk_gone(struct mr_dpdk *d)
+{
+	if (atomic_exchange_explicit(&d->is_gone, true, memory_order_relaxed))
+		return;
+	if (atomic_exchange_explicit(&d->link_up, false, memory_order_relaxed))
+		atomic_fetch_add_explicit(&d->link_changes, 1, memory_order_relaxed);
+	d->note(MR_NOTE_ERR, "net", "port=%s event=removed do=\"restart when it is back\"",
+		d->name);
+}
+
+// Drivers over a device of the kernel's do not tell that it has been deleted: its number is looked
+// up. One that is made anew has another, and does not become ours.
+static bool kernel_device_is_gone(const struct mr_dpdk *d)
+{
+	char name[IF_NAMESIZE];
+
+	return d->info.if_index && !if_indextoname(d->info.if_index, name) && errno == ENXIO;
+}
+
+// The descriptor of a device that is gone polls readable for ever.
+static void stop_watching(struct dpdk_port *p)
+{
+	int fds[] = {p->queue_fd, p->dev->is_tap ? rte_eth_dev_rx_intr_ctl_q_get_fd(
+							   p->dev->port_id, p->share.rx_queue)
+						 : -1};
+
+	for (size_t i = 0; i < MR_COUNT_OF(fds); i++)
+		if (fds[i] >= 0)
+			(void)epoll_ctl(p->wait_fd, EPOLL_CTL_DEL, fds[i], NULL);
+}
+
 static void set(_Atomic uint64_t *c, uint64_t v)
 {
 	atomic_store_explicit(c, v, memory_order_relaxed);
@@ -450,6 +489,10 @@ static void refresh_device(struct dpdk_port *p)
 {
 	struct rte_eth_stats s;
 
+	if (kernel_device_is_gone(p->dev)) {
+		mr_dpdk_gone(p->dev);
+		return;
+	}
 	mr_dpdk_link(p->dev);
 	if (rte_eth_stats_get(p->dev->port_id, &s) < 0)
 		return;
@@ -462,8 +505,10 @@ static void dpdk_refresh(struct mr_port *port)
 {
 	struct dpdk_port *p = of(port);
 
-	if (p->index == 0 && !atomic_load_explicit(&p->dev->is_gone, memory_order_relaxed))
+	if (p->index == 0 && !is_gone(p->dev))
 		refresh_device(p);
+	if (is_gone(p->dev) && p->wait_fd >= 0)
+		stop_watching(p);
 	port->link_up = atomic_load_explicit(&p->dev->link_up, memory_order_relaxed);
 	set(&port->counters.link_changes,
 		atomic_load_explicit(&p->dev->link_changes, memory_order_relaxed));

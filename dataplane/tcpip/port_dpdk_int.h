@@ -61,7 +61,7 @@ struct mr_dpdk {
 	struct dpdk_queue *rxqs;
 	struct dpdk_queue *txqs;
 	struct rte_eth_dev_info info;
-	// EAL's interrupt thread: rw, workers: ro.
+	// EAL's interrupt thread and worker 0: rw, workers: ro.
 	_Atomic bool is_gone;
 	_Atomic bool link_up;
 	_Atomic uint64_t link_changes;
@@ -72,6 +72,9 @@ extern const struct mr_port_ops mr_dpdk_port_ops;
 
 // The device's link as it is now; counts a change.
 void mr_dpdk_link(struct mr_dpdk *d);
+
+// The device has been taken away: nothing more is asked of it. Says so once.
+void mr_dpdk_gone(struct mr_dpdk *d);
 
 // Starts EAL once. -errno with a diagnostic.
 [[nodiscard]] int mr_dpdk_start_eal(const struct mr_dpdk_options *o, struct mr_diag *diag);

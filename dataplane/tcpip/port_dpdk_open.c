@@ -443,14 +443,10 @@ static int on_event(uint16_t, enum rte_eth_event_type type, void *arg, void *)
 {
 	struct mr_dpdk *d = arg;
 
-	if (type == RTE_ETH_EVENT_INTR_RMV) {
-		atomic_store_explicit(&d->is_gone, true, memory_order_relaxed);
-		if (atomic_exchange_explicit(&d->link_up, false, memory_order_relaxed))
-			atomic_fetch_add_explicit(&d->link_changes, 1, memory_order_relaxed);
-		d->note(MR_NOTE_ERR, "net", "port=%s event=removed", d->name);
-	} else {
+	if (type == RTE_ETH_EVENT_INTR_RMV)
+		mr_dpdk_gone(d);
+	else
 		mr_dpdk_link(d);
-	}
 	return 0;
 }
 
