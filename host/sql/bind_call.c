@@ -280,7 +280,7 @@ int mr_bind_agg_call(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_
 	struct mr_expr **args = mr_arena_alloc(b->arena, (c->args_count + 2) * sizeof(*args));
 	struct mr_typeref types[2] = {0};
 	enum mr_agg_found found;
-	uint32_t count;
+	uint32_t count = 0;
 	int rc = args ? agg_args(b, s, ast, args, &count) : mr_bind_no_memory(b);
 
 	if (rc < 0)
