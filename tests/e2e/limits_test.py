@@ -144,17 +144,17 @@ def fill_with_kafka(client):
 
 def look(d, sql, client):
     """Everything can be seen, in bounded time."""
-    with timed("Metadata of all topics", 10):
+    with timed("Metadata of all topics", 30):
         assert len(metadata(client)) == TOPICS
-    with timed("Metadata of ten topics", 2):
+    with timed("Metadata of ten topics", 10):
         assert len(metadata(client, [f"topic-{i}" for i in range(50000, 50010)])) == 10
-    with timed("pg_class", 10):
+    with timed("pg_class", 30):
         assert rows(sql, "SELECT count(*) FROM pg_class WHERE relname ~ '^[tv][0-9]+$'") == [(2 * TABLES,)]
-    with timed("the columns of a table", 10):
+    with timed("the columns of a table", 30):
         assert rows(sql, "SELECT count(*) FROM information_schema.columns WHERE table_name = 't4095'") == [(2,)]
-    with timed("millrace.partitions", 10):
+    with timed("millrace.partitions", 30):
         assert rows(sql, "SELECT count(*) FROM millrace.partitions") == [(TOPICS,)]
-    with timed("metrics", 20):
+    with timed("metrics", 60):
         counted = refusals(d)
     assert counted == {"topics": 2, "partitions": 0, "tables": 1, "materialized views": 1}, counted
     print(re.search(r"VmRSS.*", open(f"/proc/{d.process.pid}/status").read())[0])
@@ -172,14 +172,14 @@ def work(sql, client, round_number):
 
 def change(d, sql, client):
     """What is full takes others when some go."""
-    with timed("64 views and tables dropped and made again", 20):
+    with timed("64 views and tables dropped and made again", 60):
         for i in range(64, 128):
             sql.execute(f"DROP TABLE t{i} CASCADE")
         assert len(metadata(client)) == TOPICS - 64
         for i in range(64, 128):
             sql.execute(f"CREATE TABLE t{i} (a int, b text) WITH (partitions = 1)")
             sql.execute(f"CREATE MATERIALIZED VIEW v{i} AS SELECT b, count(*) AS n FROM t{i} GROUP BY b")
-    with timed("1000 topics deleted and made again", 20):
+    with timed("1000 topics deleted and made again", 60):
         names = [f"topic-{i}" for i in range(60000, 61000)]
         delete_topics(client, names)
         assert set(create_topics(client, names)) == {0}
@@ -194,7 +194,7 @@ def the_limits_are_reached(folder):
     work(sql, client, 0)
     change(d, sql, client)
     d.stop()
-    with timed("start with all of it", 60):
+    with timed("start with all of it", 180):
         d = k.Daemon(f"{folder}/full")
     sql, client = connect(d).cursor(), k.Client(d.kafka)
     assert len(metadata(client)) == TOPICS
