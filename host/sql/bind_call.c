@@ -257,7 +257,6 @@ static int agg_args(struct mr_bind *b, struct mr_scope *s, const struct mr_ast_e
 	const struct mr_ast_call *c = ast->call;
 	int rc = 0;
 
-	*count = 0;
 	if (c->within_group && c->order_by.count != 1)
 		return mr_bind_unsupported(b, ast->pos, "WITHIN GROUP over several columns");
 	if (c->within_group)
