@@ -30,11 +30,28 @@ static size_t active_bytes(const struct mr_view_part *p)
 	return atomic_load_explicit(&p->active_bytes, memory_order_relaxed);
 }
 
+// What a state of so many bytes may take at once: memory comes in blocks, each as large as all
+// before it and the first once more.
+static size_t growth_of(size_t bytes)
+{
+	return bytes ? bytes + MR_VIEW_STATE_BYTES : 0;
+}
+
+static void set_active_bytes(struct mr_view_part *p, size_t bytes)
+{
+	struct mr_view_budget *b = &p->view->host->budget;
+	size_t before = active_bytes(p);
+
+	atomic_fetch_add_explicit(&b->states, bytes - before, memory_order_relaxed);
+	atomic_fetch_add_explicit(
+		&b->growth, growth_of(bytes) - growth_of(before), memory_order_relaxed);
+	atomic_store_explicit(&p->active_bytes, bytes, memory_order_relaxed);
+}
+
 static void part_fini(struct mr_view_part *p)
 {
 	mr_fold_state_destroy(p->active);
-	atomic_fetch_sub_explicit(
-		&p->view->host->budget.states, active_bytes(p), memory_order_relaxed);
+	set_active_bytes(p, 0);
 	for (uint32_t i = 0; i < p->stored_count; i++)
 		mr_piece_put(p->stored[i].piece);
 	free(p->stored);
@@ -158,7 +175,9 @@ struct mr_view_state *mr_view_state_create(
 
 	MR_ASSERT(s);
 	mr_fold_state_trim(fold);
-	bytes = sizeof(*s) + mr_fold_state_bytes(fold);
+	// Who seals or reads it makes its order.
+	bytes = sizeof(*s) + mr_fold_state_bytes(fold) +
+		mr_fold_state_groups(fold) * sizeof(uint32_t);
 	atomic_init(&s->references, 1);
 	atomic_init(&s->bytes, bytes);
 	s->budget = &v->host->budget;
@@ -300,11 +319,11 @@ int mr_view_fold_chunk(
 
 static void account(struct mr_view_part *p)
 {
-	size_t bytes = p->active ? mr_fold_state_bytes(p->active) : 0;
-
-	atomic_fetch_add_explicit(
-		&p->view->host->budget.states, bytes - active_bytes(p), memory_order_relaxed);
-	atomic_store_explicit(&p->active_bytes, bytes, memory_order_relaxed);
+	set_active_bytes(p, p->active ? mr_fold_state_bytes(p->active) : 0);
+	atomic_store_explicit(&p->active_failed,
+		p->active ? mr_fold_state_rows_failed(p->active) : 0, memory_order_relaxed);
+	atomic_store_explicit(&p->active_untimed,
+		p->active ? mr_fold_state_rows_untimed(p->active) : 0, memory_order_relaxed);
 }
 
 static void part_freeze(struct mr_view_part *p)
@@ -367,14 +386,25 @@ static size_t row_bytes(const struct mr_view_part *list, size_t text_bytes)
 
 	for (; list; list = list->next)
 		bytes += list->view->row_bytes + (list->view->keeps_text ? text_bytes : 0);
+	return bytes * MR_VIEW_ROW_SHARES;
+}
+
+// What the first row adds beside: states that there are not yet.
+static size_t fresh_bytes(const struct mr_view_part *list)
+{
+	size_t bytes = 0;
+
+	for (; list; list = list->next)
+		bytes += list->active ? 0 : MR_VIEW_STATE_BYTES;
 	return bytes;
 }
 
 // How many rows that take `each` there is room for. One row always goes when there is nothing that
 // could make room by being sealed.
-static uint64_t rows_room(const struct mr_view_budget *b, size_t expected, size_t each)
+static uint64_t rows_room(
+	const struct mr_view_budget *b, size_t expected, size_t fresh, size_t each)
 {
-	size_t room = mr_view_budget_room(b, expected);
+	size_t room = mr_view_budget_room(b, expected + fresh);
 
 	return each <= room ? room / MR_MAX(each, (size_t)1)
 			    : !mr_view_budget_hurry(b) && !expected;
@@ -389,19 +419,20 @@ static void wait_views(struct mr_table_part *t)
 uint64_t mr_view_parts_take(struct mr_table_part *t, uint64_t rows, uint64_t bytes)
 {
 	struct mr_view_budget *b = t->views ? &t->views->view->host->budget : NULL;
-	size_t each, expected;
+	size_t each, fresh, expected;
 	uint64_t n;
 
 	if (!b || !rows)
 		return rows;
 	t->views_text_bytes = bytes / rows;
 	each = row_bytes(t->views, t->views_text_bytes);
+	fresh = t->views_expected ? 0 : fresh_bytes(t->views);
 	expected = atomic_load_explicit(&b->expected, memory_order_relaxed);
 	do {
-		n = MR_MIN(rows, rows_room(b, expected, each));
+		n = MR_MIN(rows, rows_room(b, expected, fresh, each));
 	} while (!atomic_compare_exchange_weak_explicit(&b->expected, &expected,
-		expected + n * each, memory_order_relaxed, memory_order_relaxed));
-	t->views_expected += n * each;
+		expected + (n ? fresh + n * each : 0), memory_order_relaxed, memory_order_relaxed));
+	t->views_expected += n ? fresh + n * each : 0;
 	if (n < rows)
 		wait_views(t);
 	return n;
@@ -409,7 +440,8 @@ uint64_t mr_view_parts_take(struct mr_table_part *t, uint64_t rows, uint64_t byt
 
 void mr_view_parts_expect(struct mr_table_part *t, uint64_t rows)
 {
-	size_t bytes = rows * row_bytes(t->views, t->views_text_bytes);
+	size_t bytes =
+		rows ? rows * row_bytes(t->views, t->views_text_bytes) + fresh_bytes(t->views) : 0;
 
 	if (!t->views || bytes == t->views_expected)
 		return;
@@ -427,7 +459,7 @@ bool mr_view_parts_full(struct mr_table_part *t)
 	const struct mr_view_budget *b = t->views ? &t->views->view->host->budget : NULL;
 
 	if (!b || rows_room(b, atomic_load_explicit(&b->expected, memory_order_relaxed),
-			  row_bytes(t->views, 0)))
+			  t->views_expected ? 0 : fresh_bytes(t->views), row_bytes(t->views, 0)))
 		return false;
 	wait_views(t);
 	return true;
@@ -533,13 +565,16 @@ static void figures_active(struct mr_view *v, struct mr_view_figures *f)
 {
 	*f = (struct mr_view_figures){0};
 	for (uint32_t i = 0; i < v->parts_count; i++) {
-		f->active_bytes += active_bytes(&v->parts[i]);
-		f->rows_folded +=
-			atomic_load_explicit(&v->parts[i].rows_folded, memory_order_relaxed);
+		const struct mr_view_part *p = &v->parts[i];
+
+		f->active_bytes += active_bytes(p);
+		f->rows_folded += atomic_load_explicit(&p->rows_folded, memory_order_relaxed);
+		f->rows_failed += atomic_load_explicit(&p->active_failed, memory_order_relaxed);
+		f->rows_untimed += atomic_load_explicit(&p->active_untimed, memory_order_relaxed);
 	}
 }
 
-static void figures_frozen(struct mr_view *v, struct mr_view_figures *f)
+static void figures_merged(struct mr_view *v, struct mr_view_figures *f)
 {
 	pthread_mutex_lock(&v->merging);
 	if (v->base) {
@@ -555,9 +590,8 @@ static void figures_frozen(struct mr_view *v, struct mr_view_figures *f)
 
 void mr_views_figures(struct mr_view *const *views, size_t count, struct mr_view_figures *out)
 {
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		figures_active(views[i], &out[i]);
-	mr_views_freeze(views, count);
-	for (size_t i = 0; i < count; i++)
-		figures_frozen(views[i], &out[i]);
+		figures_merged(views[i], &out[i]);
+	}
 }

@@ -43,10 +43,16 @@ struct mr_worker;
 // takes, or a block of a run. One row's text comes on top.
 #define MR_VIEW_STEP_BYTES (1u << 20)
 
+// What a row may take, of what its groups need.
+enum { MR_VIEW_ROW_SHARES = 4 };
+// What a state takes with its first group.
+#define MR_VIEW_STATE_BYTES (6u << 10)
+
 // Memory of all views together; bytes. Any thread, relaxed.
 struct mr_view_budget {
 	size_t bytes_max;
 	_Atomic size_t states;   // active and unsealed
+	_Atomic size_t growth;   // what active ones may take at once
 	_Atomic size_t expected; // what decoded rows that are not visible yet may add, at most
 	_Atomic size_t bases;
 	_Atomic size_t work;         // passes and fillings under way
@@ -55,16 +61,25 @@ struct mr_view_budget {
 	_Atomic uint64_t base_drops; // bases that outgrew their share
 };
 
+// What states have, and what those that grow may take at once.
+static inline size_t mr_view_budget_states(const struct mr_view_budget *b)
+{
+	return atomic_load_explicit(&b->states, memory_order_relaxed) +
+	       atomic_load_explicit(&b->growth, memory_order_relaxed);
+}
+
+// So early that a row always has room before it comes to that.
 static inline bool mr_view_budget_hurry(const struct mr_view_budget *b)
 {
-	return atomic_load_explicit(&b->states, memory_order_relaxed) >= b->bytes_max / 4;
+	return atomic_load_explicit(&b->states, memory_order_relaxed) >= b->bytes_max / 4 ||
+	       mr_view_budget_states(b) >= b->bytes_max / 8 * 3;
 }
 
 // What states may grow by before they have half of it. Rows that are decoded and not visible yet
 // count as if each made a group in each of its windows.
 static inline size_t mr_view_budget_room(const struct mr_view_budget *b, size_t expected)
 {
-	size_t used = atomic_load_explicit(&b->states, memory_order_relaxed) + expected;
+	size_t used = mr_view_budget_states(b) + expected;
 
 	return used < b->bytes_max / 2 ? b->bytes_max / 2 - used : 0;
 }
@@ -136,6 +151,7 @@ struct mr_view_part {
 	_Atomic uint64_t rows_folded;
 	_Atomic uint64_t freezes;
 	_Atomic uint64_t failures; // no memory for a state: the view is broken and says so
+	_Atomic uint64_t active_failed, active_untimed; // rows that the active state left out
 };
 
 struct mr_view_base {
@@ -234,8 +250,8 @@ struct mr_view_figures {
 	uint64_t rows_folded;
 	uint64_t rows_failed, rows_untimed; // left out since the view was made
 };
-// Fills one for each view. Sets active states aside, to count what they left out. SQL and HTTP
-// threads.
+// Fills one for each view. Workers are not asked: who looks often leaves no states behind. A row
+// that was left out may count twice for a moment, when its state is set aside.
 void mr_views_figures(struct mr_view *const *views, size_t count, struct mr_view_figures *out);
 
 // ---- filling (view_fill.c): SQL threads; 0 or negative with diag

@@ -95,7 +95,6 @@ int mr_view_state_order(struct mr_view_state *s, const struct mr_fold_order **ou
 {
 	struct mr_fold_order *o = atomic_load_explicit(&s->order, memory_order_acquire);
 	struct mr_fold_order *none = NULL;
-	size_t bytes = mr_fold_state_groups(s->fold) * sizeof(uint32_t);
 	int rc;
 
 	*out = o;
@@ -106,8 +105,6 @@ int mr_view_state_order(struct mr_view_state *s, const struct mr_fold_order **ou
 		return rc;
 	if (atomic_compare_exchange_strong_explicit(
 		    &s->order, &none, o, memory_order_acq_rel, memory_order_acquire)) {
-		atomic_fetch_add_explicit(&s->bytes, bytes, memory_order_relaxed);
-		atomic_fetch_add_explicit(&s->budget->states, bytes, memory_order_relaxed);
 		*out = o;
 	} else {
 		mr_fold_order_destroy(o);

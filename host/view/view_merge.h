@@ -24,7 +24,7 @@ void mr_view_sources_fini(struct mr_view_sources *s);
 // What they may take in memory when merged; groups that are in several count several times.
 size_t mr_view_sources_bytes(const struct mr_view *v, const struct mr_view_sources *s);
 
-// The order of a state, made by whoever needs it first, and counted with the state.
+// The order of a state, made by whoever needs it first; the state counts it from the beginning.
 [[nodiscard]] int mr_view_state_order(struct mr_view_state *s, const struct mr_fold_order **out);
 
 // A merging in passes.
