@@ -477,17 +477,17 @@ ATTACKS = [random_bytes, truncated_frames, oversized_frames, unknown_apis, mutat
 
 
 def run(folder):
-    d = Daemon(folder)
-    c = d.connect_sql().cursor()
-    for topic in ("events", "junk", "noise"):
-        c.execute(f"""CREATE TABLE {topic} (n bigint, category text, amount numeric(12,2),
-            event_time timestamptz) WITH (topic = '{topic}', format = 'json', partitions = 4)""")
-    acked = os.path.join(folder, "acked")
-    bootstrap = f"{HOSTS[d.kafka]}:{d.kafka}"
-    producer = subprocess.Popen(
-        [f"{BUILD}/tests/e2e/producer", "--bootstrap", bootstrap, "--topics", "events", "--acked",
-         acked, "--rate", "2000"], stdout=subprocess.PIPE, text=True)
+    d, producer = Daemon(folder), None
     try:
+        c = d.connect_sql().cursor()
+        for topic in ("events", "junk", "noise"):
+            c.execute(f"""CREATE TABLE {topic} (n bigint, category text, amount numeric(12,2),
+                event_time timestamptz) WITH (topic = '{topic}', format = 'json', partitions = 4)""")
+        acked = os.path.join(folder, "acked")
+        bootstrap = f"{HOSTS[d.kafka]}:{d.kafka}"
+        producer = subprocess.Popen(
+            [f"{BUILD}/tests/e2e/producer", "--bootstrap", bootstrap, "--topics", "events", "--acked",
+             acked, "--rate", "2000"], stdout=subprocess.PIPE, text=True)
         session = GoodSession(d)
         session.start()
         assert producer.stdout.readline() == "begun\n"
@@ -515,7 +515,7 @@ def run(folder):
         print(f"{said[3]} acknowledged, slowest {said[7]} ms; {session.asked} queries, slowest "
               f"{session.slowest * 1e3:.0f} ms; {EXPECT}")
     finally:
-        for p in (producer, d.process):
+        for p in filter(None, (producer, d.process)):
             if p.poll() is None:
                 p.kill()
             p.wait()
