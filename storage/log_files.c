@@ -127,8 +127,8 @@ static int use_spare(struct mr_log_store *s, uint64_t spare, uint64_t id, struct
 	return rc ? rc : mr_file_fill(*out, s->options.file_bytes);
 }
 
-static int make(
-	struct mr_log_store *s, uint64_t id, uint64_t *bytes, bool *recycled, struct mr_file **out)
+static int make(struct mr_log_store *s, uint64_t id, uint64_t bytes_free_min, uint64_t *bytes,
+	bool *recycled, struct mr_file **out)
 {
 	int64_t room = mr_disk_bytes_free(s->options.disk);
 	uint64_t spare;
@@ -139,7 +139,7 @@ static int make(
 		*bytes = s->options.file_bytes;
 		rc = use_spare(s, spare, id, out);
 	} else {
-		if (room >= 0 && (uint64_t)room < *bytes + s->options.bytes_free_min)
+		if (room >= 0 && (uint64_t)room < *bytes + bytes_free_min)
 			return -ENOSPC;
 		rc = mr_log_file_open_named(s, id, MR_FILE_CREATE | MR_FILE_EXCL, out);
 		if (!rc)
@@ -148,13 +148,14 @@ static int make(
 	return rc ? rc : mr_log_sync_dir(s);
 }
 
-int mr_log_file_make(struct mr_log_store *s, uint64_t id, uint64_t *bytes, struct mr_file **out)
+int mr_log_file_make(struct mr_log_store *s, uint64_t id, uint64_t bytes_free_min, uint64_t *bytes,
+	struct mr_file **out)
 {
 	bool recycled;
 	int rc;
 
 	*out = NULL;
-	rc = make(s, id, bytes, &recycled, out);
+	rc = make(s, id, bytes_free_min, bytes, &recycled, out);
 	pthread_mutex_lock(&s->lock);
 	s->stats.files_made += !rc && !recycled;
 	s->stats.files_recycled += !rc && recycled;

@@ -417,7 +417,8 @@ void mr_log_store_wake(struct mr_log_store *s);
 // log_files.c: files on disk. The caller holds work_lock where it says so.
 // A file of zeros (of `bytes`, or a spare's if that is as much) under the name of a new id,
 // durable. After an error none is left and *out is NULL. work_lock.
-int mr_log_file_make(struct mr_log_store *s, uint64_t id, uint64_t *bytes, struct mr_file **out);
+int mr_log_file_make(struct mr_log_store *s, uint64_t id, uint64_t bytes_free_min, uint64_t *bytes,
+	struct mr_file **out);
 // Opens (MR_FILE_ flags) the file of that id, and makes the names of `log` durable. Both give up
 // descriptors of sealed files when the process has none left.
 int mr_log_file_open_named(

@@ -15,7 +15,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { FILES_AHEAD = 2, BYTES_FREE_MIN = 64 << 20, OPEN_FILES_MAX = 256, REMOVE_AT_ONCE = 1024 };
+enum {
+	FILES_AHEAD = 2,
+	FIRST_BYTES_LEAST = 1 << 20,
+	BYTES_FREE_MIN = 64 << 20,
+	OPEN_FILES_MAX = 256,
+	REMOVE_AT_ONCE = 1024
+};
 
 static void fill_options(struct mr_log_store_options *o)
 {
@@ -230,7 +236,8 @@ int mr_log_store_seal(struct mr_log_store *s, uint64_t log_id, uint64_t end_lsn)
 // ---- background work
 
 // Makes one file ready for a log.
-static int assign_file(struct mr_log_store *s, uint64_t log_id, uint64_t sequence, uint64_t bytes)
+static int assign_file(struct mr_log_store *s, uint64_t log_id, uint64_t sequence, uint64_t bytes,
+	uint64_t bytes_free_min)
 {
 	struct mr_log_batch b = {0};
 	struct mr_file *file = NULL;
@@ -243,7 +250,7 @@ static int assign_file(struct mr_log_store *s, uint64_t log_id, uint64_t sequenc
 	pthread_mutex_lock(&s->lock);
 	id = s->file_id_next++;
 	pthread_mutex_unlock(&s->lock);
-	rc = mr_log_file_make(s, id, &bytes, &file);
+	rc = mr_log_file_make(s, id, bytes_free_min, &bytes, &file);
 	if (!rc) {
 		mr_log_batch_add(
 			&b, MR_LOG_M_FILE_ADD, (uint64_t[]){id, log_id, sequence, bytes}, 4);
@@ -292,7 +299,7 @@ static int work_assign(struct mr_log_store *s)
 	pthread_mutex_unlock(&s->lock);
 	if (!log_id)
 		return 0;
-	rc = assign_file(s, log_id, sequence, bytes);
+	rc = assign_file(s, log_id, sequence, bytes, s->options.bytes_free_min);
 	return rc == -ENOSPC ? 0 : rc ? rc : 1;
 }
 
@@ -302,15 +309,21 @@ static int make_first_files(
 {
 	uint64_t bytes = MR_MAX(s->options.file_bytes_first, mr_round_up(need_bytes, MR_IO_ALIGN));
 	uint64_t most = MR_MAX(s->options.file_bytes, file_bytes);
-	size_t want = s->options.files_ahead;
+	uint64_t least = MR_MIN(
+		most, MR_MAX((uint64_t)FIRST_BYTES_LEAST, mr_round_up(need_bytes, MR_IO_ALIGN)));
+	size_t want = s->options.files_ahead, made = 0;
 	int rc = 0;
 
 	if (bytes < most)
 		want = 1;
 	bytes = MR_MIN(bytes, most);
 	pthread_mutex_lock(&s->work_lock);
-	for (size_t i = 0; i < want && !rc; i++)
-		rc = assign_file(s, log_id, i, bytes);
+	for (; made < want && !rc; made += !rc)
+		rc = assign_file(s, log_id, made, bytes, s->options.bytes_free_min);
+	// Only a process that runs can give anything back on a full disk: a start may have a small
+	// file of what is kept free.
+	if (rc == -ENOSPC && made == 0)
+		rc = assign_file(s, log_id, 0, least, 0);
 	pthread_mutex_unlock(&s->work_lock);
 	return rc == -ENOSPC ? 0 : rc; // told by the writer, who finds no file
 }

@@ -42,7 +42,7 @@ int rig_start(struct rig *g)
 		.file_bytes_first = g->file_bytes_first,
 		.open_files_max = g->open_files_max,
 		.index_memory_bytes = g->index_memory_bytes,
-		.bytes_free_min = 1 << 20,
+		.bytes_free_min = g->bytes_free_min ? g->bytes_free_min : 1 << 20,
 		.seed = 9};
 	struct mr_manifest_options mo = {.file_bytes = 1 << 20};
 	int rc = 0;

@@ -20,6 +20,7 @@ struct rig {
 	bool plain;
 	uint64_t file_bytes;
 	uint64_t file_bytes_first;
+	uint64_t bytes_free_min; // 0: a mebibyte
 	unsigned open_files_max;
 	uint64_t index_memory_bytes;
 	uint64_t ring_bytes;

@@ -272,6 +272,46 @@ static void log_refuses_in_time_when_the_disk_is_full(void **)
 	rig_free(g);
 }
 
+// The disk is full up to what is kept free, and the process has to start: it does, again and again,
+// has everything, and can give something back.
+static void a_start_on_a_full_disk_takes_of_what_is_kept_free(void **)
+{
+	struct rig *g = rig_sim(24 << 20);
+	struct mr_log_entry e;
+	struct mr_log_info logs[4];
+	size_t logs_count;
+	int64_t offset = 0;
+	int rc;
+
+	g->file_bytes = 4 << 20;
+	g->bytes_free_min = 3 << 20;
+	assert_int_equal(rig_start(g), 0);
+	while ((rc = rig_append(g, 0, offset, 1, 20000)) == 0)
+		offset++;
+	assert_int_equal(rc, -ENOSPC);
+	rig_settle(g);
+	assert_true(mr_disk_bytes_free(g->disk) < 7 << 20);
+	for (int i = 0; i < 2; i++) {
+		rig_stop(g);
+		assert_int_equal(rig_start(g), 0);
+		for (int64_t at = 0; at < offset; at += 50)
+			assert_int_equal(rig_find(g, 0, at, &e), 0);
+		assert_int_equal(rig_append(g, 0, offset++, 1, 2000), 0);
+		rig_turn(g);
+	}
+	logs_count = mr_log_store_logs(g->store, logs, MR_COUNT_OF(logs));
+	for (size_t i = 0; i < logs_count; i++)
+		mr_log_store_retain_lsn(g->store, logs[i].id, UINT64_MAX);
+	mr_log_store_retain_offset(g->store, rig_topic, 0, offset - 1);
+	rig_settle(g);
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(rig_append(g, 0, offset++, 1, 20000), 0);
+		rig_turn(g);
+	}
+	rig_stop(g);
+	rig_free(g);
+}
+
 // Makes, seals and removes files; keeps the last hundred offsets and looks at the logs.
 static int background_turn(struct rig *g)
 {
@@ -680,6 +720,7 @@ int main(void)
 		cmocka_unit_test(log_abort_leaves_no_trace),
 		cmocka_unit_test(store_recycles_files_that_nobody_needs),
 		cmocka_unit_test(log_refuses_in_time_when_the_disk_is_full),
+		cmocka_unit_test(a_start_on_a_full_disk_takes_of_what_is_kept_free),
 		cmocka_unit_test(store_works_beside_a_writing_worker),
 		cmocka_unit_test(store_keeps_few_files_open),
 		cmocka_unit_test(store_goes_on_without_descriptors),
