@@ -3,6 +3,7 @@
 
 #include "host/base/datetime.h"
 #include "host/sql/fn.h"
+#include "host/sql/rowset.h"
 
 #include <errno.h>
 #include <string.h>
@@ -33,6 +34,26 @@ void mr_op_input(struct mr_op *op, const struct mr_batch *in)
 	}
 	op->eval.columns = in->columns;
 	op->eval.rows = in->rows;
+}
+
+int mr_op_rows(struct mr_op *op, const struct mr_rowset *r, uint32_t *at, struct mr_batch *out)
+{
+	const struct mr_plan *p = op->plan;
+	const uint32_t n = MR_MIN(r->count - *at, (uint32_t)MR_EXEC_ROWS);
+	struct mr_batch none = {0};
+	struct mr_col *columns;
+	int rc = 0;
+
+	mr_op_input(op, &none);
+	columns = mr_arena_zalloc(&op->scratch, p->columns_count + 1, sizeof(*columns));
+	if (!columns)
+		return mr_op_no_memory(op);
+	for (uint32_t c = 0; c < p->columns_count && rc >= 0; c++)
+		rc = mr_rowset_column(
+			r, &op->eval, p->columns[c].type, c, r->rows + *at, n, &columns[c]);
+	*at += n;
+	*out = (struct mr_batch){.rows = n, .n = n, .columns = columns};
+	return rc < 0 ? rc : n > 0;
 }
 
 int mr_op_next(struct mr_op *op, struct mr_batch *out)

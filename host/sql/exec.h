@@ -54,6 +54,8 @@ bool mr_run_stats(const struct mr_run *r, const struct mr_plan *p, struct mr_op_
 
 // ---- Between the operators ----
 
+struct mr_rowset;
+
 struct mr_op {
 	const struct mr_plan *plan;
 	struct mr_run *run;
@@ -77,6 +79,9 @@ struct mr_op {
 [[nodiscard]] int mr_op_next(struct mr_op *op, struct mr_batch *out);
 // Makes the batch the input of the operator's expressions; forgets what they gave before.
 void mr_op_input(struct mr_op *op, const struct mr_batch *in);
+// The rows of a set from *at on, in its order: a batch of the plan's columns. 1, 0 at the end or an
+// error.
+int mr_op_rows(struct mr_op *op, const struct mr_rowset *r, uint32_t *at, struct mr_batch *out);
 int mr_op_no_memory(struct mr_op *op);
 // 0, or negative with diag when the statement is cancelled or out of time.
 [[nodiscard]] int mr_run_poll(struct mr_run *r);

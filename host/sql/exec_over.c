@@ -273,25 +273,9 @@ static int over_build(struct mr_op *op, struct over_state *s)
 static int over_next(struct mr_op *op, struct mr_batch *out)
 {
 	struct over_state *s = op->state;
-	const struct mr_plan *p = op->plan;
-	struct mr_batch none = {0};
-	struct mr_col *columns;
-	uint32_t n;
 	int rc = s->built ? 0 : over_build(op, s);
 
-	if (rc < 0)
-		return rc;
-	mr_op_input(op, &none);
-	n = MR_MIN(s->rows.count - s->at, (uint32_t)MR_EXEC_ROWS);
-	columns = mr_arena_zalloc(&op->scratch, p->columns_count + 1, sizeof(*columns));
-	if (!columns)
-		return mr_op_no_memory(op);
-	for (uint32_t c = 0; c < p->columns_count && rc >= 0; c++)
-		rc = mr_rowset_column(&s->rows, &op->eval, p->columns[c].type, c,
-			s->rows.rows + s->at, n, &columns[c]);
-	s->at += n;
-	*out = (struct mr_batch){.rows = n, .n = n, .columns = columns};
-	return rc < 0 ? rc : n > 0;
+	return rc < 0 ? rc : mr_op_rows(op, &s->rows, &s->at, out);
 }
 
 static void over_close(struct mr_op *op)
