@@ -16,7 +16,7 @@ CFLAGS_tsan    := -O1 -DMR_DEBUG -fsanitize=thread
 CFLAGS_cover   := -O0 -DMR_DEBUG --coverage
 VERSION        := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-CPPFLAGS += -I. -D_GNU_SOURCE -DMR_VERSION='"0.1-$(VERSION)"' -MMD -MP
+CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP
 CFLAGS   += -std=gnu2x -g -fno-omit-frame-pointer -ffp-contract=off -pthread $(CFLAGS_$(MODE)) \
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion \
 	-Wno-sign-conversion -Wpointer-arith -Wundef $(if $(CI),-Werror) $(if $(WERROR),-Werror)
@@ -112,6 +112,13 @@ $B/client/%.o: CPPFLAGS += $(patsubst -I%,-isystem %,$(shell pkg-config --cflags
 $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+# What says the version is compiled again when that has changed.
+VERSIONED := $(patsubst %,$B/%.o,client/main host/main host/daemon host/sql/fn_system)
+$(VERSIONED): CPPFLAGS += -DMR_VERSION='"0.1-$(VERSION)"'
+$(VERSIONED): $B/version
+$B/version: FORCE
+	@mkdir -p $(@D); echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
+FORCE:
 
 define ISA_RULE
 $(B)/$1/kernels/%.o: kernels/%.c Makefile
