@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-from kafka_raw import Client, Daemon, batch
+from kafka_raw import Client, Daemon, batch, needs
 
 CORRUPT_MESSAGE, STORAGE_ERROR = 2, 56
 SETTINGS = [a for s in ("table.seal_after=1h", "log.file_bytes=4MiB", "log.ring_bytes=4MiB",
@@ -58,10 +58,7 @@ def offsets_read(c, topic):
 
 
 def main():
-    for program in ("psql", "kcat"):
-        if subprocess.run(["which", program], capture_output=True).returncode:
-            print(program, "is not installed")
-            sys.exit(77)
+    needs("psql", "kcat")
     with tempfile.TemporaryDirectory(prefix="millrace-test.") as tmp:
         data = os.path.join(tmp, "d")
         d = Daemon(data, *SETTINGS)

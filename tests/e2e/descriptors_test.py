@@ -7,14 +7,13 @@ import re
 import resource
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
 
-from kafka_raw import Client, Daemon, batch, until
+from kafka_raw import Client, Daemon, batch, needs, until
 
 LIMIT = 300
 SETTINGS = [a for s in ("log.file_bytes=1MiB", "log.ring_bytes=4MiB", "kafka.message_bytes_max=256KiB",
@@ -220,10 +219,7 @@ def warned(data):
 
 
 def main():
-    for program in ("psql", "kcat"):
-        if subprocess.run(["which", program], capture_output=True).returncode:
-            print(program, "is not installed")
-            sys.exit(77)
+    needs("psql", "kcat")
     with tempfile.TemporaryDirectory(prefix="millrace-test.") as folder:
         for io in ("auto", "plain"):
             over(io, folder)

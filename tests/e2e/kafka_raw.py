@@ -4,6 +4,7 @@ import re
 import socket
 import struct
 import subprocess
+import sys
 import time
 import urllib.request
 
@@ -49,6 +50,14 @@ def batch(values, producer=-1, epoch=-1, sequence=-1, timestamp=None):
 
 def text(s):
     return struct.pack(">h", len(s)) + s.encode()
+
+
+def needs(*programs):
+    """Skips the test where one of them is not installed."""
+    for program in programs:
+        if subprocess.run(["which", program], capture_output=True).returncode:
+            print(program, "is not installed")
+            sys.exit(77)
 
 
 def until(what, true, seconds=60):

@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 """Kafka requests that well-behaved clients rarely send: repeats, waiting Fetches, topics that go."""
 import os
-import subprocess
 import sys
 import tempfile
 import time
 
-from kafka_raw import Client, Daemon, batch
+from kafka_raw import Client, Daemon, batch, needs
 
 UNKNOWN_TOPIC, OUT_OF_ORDER = 3, 45
 
@@ -131,9 +130,7 @@ def stop_answers_waiting_requests(d):
 
 
 def main():
-    if subprocess.run(["which", "psql"], capture_output=True).returncode:
-        print("psql is not installed")
-        sys.exit(77)
+    needs("psql")
     with tempfile.TemporaryDirectory(prefix="millrace-test.") as tmp:
         data = os.path.join(tmp, "d")
         d = Daemon(data)

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-from kafka_raw import Client, Daemon, batch, until
+from kafka_raw import Client, Daemon, batch, needs, until
 
 TIMED_OUT = 7
 FILE_LIMIT = 17 << 20  # above every file of the daemon but a large segment
@@ -110,10 +110,7 @@ def stop_waits_for_nobody(d, producer, data):
 
 
 def main():
-    for program in ("psql", "kcat"):
-        if subprocess.run(["which", program], capture_output=True).returncode:
-            print(program, "is not installed")
-            sys.exit(77)
+    needs("psql", "kcat")
     rng = random.Random(1)
     mine = [batch([b'{"id":%d,"s":"m"}' % (ROWS + 1 + i)], producer=77, epoch=0, sequence=i)
             for i in range(2)]

@@ -10,7 +10,7 @@ import tempfile
 import urllib.error
 import urllib.request
 
-from kafka_raw import Client, Daemon, batch
+from kafka_raw import Client, Daemon, batch, needs
 
 
 def ignore():
@@ -55,9 +55,7 @@ def comes_back(d):
 
 
 def main():
-    if subprocess.run(["which", "psql"], capture_output=True).returncode:
-        print("psql is not installed")
-        sys.exit(77)
+    needs("psql")
     with tempfile.TemporaryDirectory(prefix="millrace-test.") as folder:
         d = Daemon(f"{folder}/d", before=ignore)
         try:
