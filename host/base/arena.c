@@ -131,6 +131,23 @@ void *mr_arena_zalloc(struct mr_arena *a, size_t count, size_t bytes)
 	return p;
 }
 
+void *mr_arena_room(
+	struct mr_arena *a, const void *items, uint32_t count, uint32_t *max, size_t bytes)
+{
+	const uint32_t more = MR_MAX(2 * *max, 8u);
+	void *p;
+
+	if (count < *max)
+		return (void *)(uintptr_t)items;
+	p = mr_arena_alloc(a, more * bytes);
+	if (!p)
+		return NULL;
+	if (count)
+		memcpy(p, items, count * bytes);
+	*max = more;
+	return p;
+}
+
 void *mr_arena_column(struct mr_arena *a, size_t bytes)
 {
 	uint8_t *p = mr_arena_alloc(a, bytes + COLUMN_ALIGN + COLUMN_PAD);

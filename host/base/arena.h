@@ -37,6 +37,11 @@ void *mr_arena_alloc(struct mr_arena *a, size_t bytes);
 // Cleared memory for `count` items.
 void *mr_arena_zalloc(struct mr_arena *a, size_t count, size_t bytes);
 
+// Room for one more behind `count` items of `bytes` each, of which there may be *max: `items`, or
+// twice the room with what was there, and *max is that. NULL as above; nothing has changed then.
+void *mr_arena_room(
+	struct mr_arena *a, const void *items, uint32_t count, uint32_t *max, size_t bytes);
+
 // 64-byte aligned, followed by 64 readable bytes, so that kernels may load whole vectors.
 void *mr_arena_column(struct mr_arena *a, size_t bytes);
 

@@ -381,17 +381,12 @@ static int text_add(struct mr_agg_run *x, struct text_state *s, const void *data
 
 static int text_piece(struct mr_agg_run *x, struct text_state *s)
 {
-	if (s->pieces_count == s->pieces_max) {
-		uint32_t max = MR_MAX(16u, s->pieces_max * 2);
-		uint32_t *p = mr_arena_alloc(x->arena, max * sizeof(*p));
+	uint32_t *p =
+		mr_arena_room(x->arena, s->pieces, s->pieces_count, &s->pieces_max, sizeof(*p));
 
-		if (!p)
-			return mr_agg_limit(x);
-		if (s->pieces_count)
-			memcpy(p, s->pieces, s->pieces_count * sizeof(*p));
-		s->pieces = p;
-		s->pieces_max = max;
-	}
+	if (!p)
+		return mr_agg_limit(x);
+	s->pieces = p;
 	s->pieces[s->pieces_count++] = s->bytes;
 	return 0;
 }

@@ -76,17 +76,12 @@ struct mr_plan *mr_bind_plan(struct mr_bind *b, enum mr_plan_kind kind, struct m
 
 int mr_plan_add_column(struct mr_bind *b, struct mr_plan *p, struct mr_plan_column column)
 {
-	if (p->columns_count == p->columns_max) {
-		uint32_t max = MR_MAX(p->columns_max * 2, 8u);
-		struct mr_plan_column *c = mr_arena_alloc(b->arena, max * sizeof(*c));
+	struct mr_plan_column *c =
+		mr_arena_room(b->arena, p->columns, p->columns_count, &p->columns_max, sizeof(*c));
 
-		if (!c)
-			return mr_bind_no_memory(b);
-		if (p->columns_count)
-			memcpy(c, p->columns, p->columns_count * sizeof(*c));
-		p->columns = c;
-		p->columns_max = max;
-	}
+	if (!c)
+		return mr_bind_no_memory(b);
+	p->columns = c;
 	p->columns[p->columns_count] = column;
 	return (int)p->columns_count++;
 }

@@ -193,21 +193,15 @@ static bool same_call(const struct mr_agg_call *a, const struct mr_agg_call *b)
 static int add_call(struct mr_bind *b, struct mr_scope *s, const struct mr_agg_call *call, int pos,
 	struct mr_expr **out)
 {
+	struct mr_agg_call *all;
 	uint32_t i = 0;
 
 	while (i < s->calls_count && !same_call(&s->calls[i], call))
 		i++;
-	if (i == s->calls_max) {
-		uint32_t max = MR_MAX(2 * s->calls_max, 8u);
-		struct mr_agg_call *c = mr_arena_alloc(b->arena, max * sizeof(*c));
-
-		if (!c)
-			return mr_bind_no_memory(b);
-		if (s->calls_count)
-			memcpy(c, s->calls, s->calls_count * sizeof(*c));
-		s->calls = c;
-		s->calls_max = max;
-	}
+	all = mr_arena_room(b->arena, s->calls, i, &s->calls_max, sizeof(*all));
+	if (!all)
+		return mr_bind_no_memory(b);
+	s->calls = all;
 	if (i == s->calls_count)
 		s->calls[s->calls_count++] = *call;
 	*out = mr_bind_new(b, MR_EXPR_AGG, call->type.type, 0, pos);

@@ -96,7 +96,7 @@ static int pin_relation(struct mr_bind *b, const char *schema, const char *name,
 	const struct mr_relation **out)
 {
 	struct mr_span sch = mr_span_str(schema ? schema : ""), nm = mr_span_str(name);
-	const struct mr_relation *r = NULL;
+	const struct mr_relation *r = NULL, **all;
 
 	// pg_catalog comes first on every search path. Its relations live as long as the arena.
 	if (mr_pg_relation(b->arena, b->env, b->session, sch, nm, out) < 0)
@@ -111,19 +111,13 @@ static int pin_relation(struct mr_bind *b, const char *schema, const char *name,
 			b->env->ops->relation_hint(b->env, nm, b->diag);
 		return -1;
 	}
-	if (b->relations_count == b->relations_max) {
-		uint32_t max = MR_MAX(2 * b->relations_max, 4u);
-		const struct mr_relation **all = mr_arena_alloc(b->arena, max * sizeof(*all));
-
-		if (!all) {
-			b->env->ops->relation_put(b->env, r);
-			return mr_bind_no_memory(b);
-		}
-		if (b->relations_count)
-			memcpy(all, b->relations, b->relations_count * sizeof(*all));
-		b->relations = all;
-		b->relations_max = max;
+	all = mr_arena_room(
+		b->arena, b->relations, b->relations_count, &b->relations_max, sizeof(*all));
+	if (!all) {
+		b->env->ops->relation_put(b->env, r);
+		return mr_bind_no_memory(b);
 	}
+	b->relations = all;
 	b->relations[b->relations_count++] = r;
 	*out = r;
 	return 0;

@@ -364,21 +364,15 @@ static bool same_call(const struct mr_over_call *x, const struct mr_over_call *y
 static int add_call(struct mr_bind *b, struct mr_scope *s, const struct mr_over_call *call, int pos,
 	struct mr_expr **out)
 {
+	struct mr_over_call *all;
 	uint32_t i = 0;
 
 	while (i < s->overs_count && !same_call(&s->overs[i], call))
 		i++;
-	if (i == s->overs_max) {
-		uint32_t max = MR_MAX(2 * s->overs_max, 4u);
-		struct mr_over_call *c = mr_arena_alloc(b->arena, max * sizeof(*c));
-
-		if (!c)
-			return mr_bind_no_memory(b);
-		if (s->overs_count)
-			memcpy(c, s->overs, s->overs_count * sizeof(*c));
-		s->overs = c;
-		s->overs_max = max;
-	}
+	all = mr_arena_room(b->arena, s->overs, i, &s->overs_max, sizeof(*all));
+	if (!all)
+		return mr_bind_no_memory(b);
+	s->overs = all;
 	if (i == s->overs_count)
 		s->overs[s->overs_count++] = *call;
 	*out = mr_bind_new(b, MR_EXPR_OVER, call->type.type, 0, pos);

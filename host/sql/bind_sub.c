@@ -28,20 +28,12 @@ static int add_subquery(struct mr_bind *b, const struct mr_ast_expr *ast,
 	struct mr_plan_subquery query, struct mr_typeref t, struct mr_expr **out)
 {
 	struct mr_expr *e = mr_bind_new(b, MR_EXPR_SUBQUERY, t.type, 0, ast->pos);
+	struct mr_plan_subquery *all = mr_arena_room(
+		b->arena, b->subqueries, b->subqueries_count, &b->subqueries_max, sizeof(*all));
 
-	if (b->subqueries_count == b->subqueries_max) {
-		uint32_t max = MR_MAX(2 * b->subqueries_max, 4u);
-		struct mr_plan_subquery *q = mr_arena_alloc(b->arena, max * sizeof(*q));
-
-		if (!q)
-			return mr_bind_no_memory(b);
-		if (b->subqueries_count)
-			memcpy(q, b->subqueries, b->subqueries_count * sizeof(*q));
-		b->subqueries = q;
-		b->subqueries_max = max;
-	}
-	if (!e)
+	if (!e || !all)
 		return mr_bind_no_memory(b);
+	b->subqueries = all;
 	e->type = t;
 	e->index = b->subqueries_count;
 	b->subqueries[b->subqueries_count++] = query;

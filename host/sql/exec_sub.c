@@ -18,20 +18,12 @@ static int compare_values(const void *a, const void *b, void *type)
 static int add_value(
 	struct mr_arena *arena, struct mr_datum_set *set, const void *value, enum mr_phys phys)
 {
-	union mr_value *v;
+	union mr_value *v = mr_arena_room(arena, set->values, set->count, &set->max, sizeof(*v));
 
-	if (set->count == set->max) {
-		uint32_t max = MR_MAX(2 * set->max, 64u);
-
-		v = mr_arena_alloc(arena, max * sizeof(*v));
-		if (!v)
-			return MR_ERR_LIMIT;
-		if (set->count)
-			memcpy(v, set->values, set->count * sizeof(*v));
-		set->values = v;
-		set->max = max;
-	}
-	v = &set->values[set->count++];
+	if (!v)
+		return MR_ERR_LIMIT;
+	set->values = v;
+	v += set->count++;
 	memcpy(v, value, mr_phys_bytes(phys));
 	if (phys != MR_PHYS_BYTES)
 		return 0;

@@ -85,6 +85,27 @@ static void arena_stops_at_its_limit(void **)
 	mr_arena_fini(&a);
 }
 
+static void arena_gives_room_for_one_more(void **)
+{
+	uint32_t *items = NULL, *moved, max = 0;
+	struct mr_arena a;
+
+	mr_arena_init(&a, 64 << 10);
+	for (uint32_t i = 0; i < 1000; i++) {
+		moved = mr_arena_room(&a, items, i, &max, sizeof(*items));
+		assert_non_null(moved);
+		assert_true(i < max && max <= MR_MAX(2 * i, 8u));
+		items = moved;
+		items[i] = i;
+	}
+	for (uint32_t i = 0; i < 1000; i++)
+		assert_int_equal(items[i], i);
+	assert_ptr_equal(mr_arena_room(&a, items, max - 1, &max, sizeof(*items)), items);
+	assert_null(mr_arena_room(&a, items, max, &max, 1 << 20));
+	assert_int_equal(max, 1024);
+	mr_arena_fini(&a);
+}
+
 static void budget_is_taken_along_the_chain_or_not_at_all(void **)
 {
 	struct mr_budget all, one, two;
@@ -342,6 +363,7 @@ int main(void)
 		cmocka_unit_test(reader_past_end_returns_zeros_and_stays_bad),
 		cmocka_unit_test(writer_past_end_counts_what_was_needed),
 		cmocka_unit_test(arena_stops_at_its_limit),
+		cmocka_unit_test(arena_gives_room_for_one_more),
 		cmocka_unit_test(budget_is_taken_along_the_chain_or_not_at_all),
 		cmocka_unit_test(budget_reserve_is_for_owners_of_little),
 		cmocka_unit_test(budget_is_never_passed_by_many_threads),
